@@ -1,0 +1,84 @@
+"""Who asks, and how freshly they proved it."""
+
+from dataclasses import dataclass
+
+from gateway.core.extraction import Class
+from gateway.core.policy import ClassRule
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """One verified factor. ``verified_at``: Unix seconds of the verification itself, never of a session or token."""
+
+    id: str
+    kind: str
+    verified_at: float
+    user: str
+    credential_id: str
+    factor_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mandate:
+    """A machine token's leave to reach a class without a proof: ``persons`` distinct persons per ``window_s``."""
+
+    klass: Class
+    persons: int
+    window_s: int
+    until: float
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A raise of one user's limits of ``klass`` by ``persons`` until a time."""
+
+    klass: Class
+    persons: int
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks. ``user``: stable short id of (issuer, sub); ``credential_id``: the token or session family."""
+
+    user: str
+    partner: str
+    issuer: str
+    sub: str
+    name: str
+    kind: str  # "person" | "machine"
+    credential: str  # "token" | "session" | "anonymous"
+    credential_id: str
+    proofs: tuple[Proof, ...] = ()
+    max_persons: int | None = None
+    mandate: Mandate | None = None
+    grants: tuple[Grant, ...] = ()
+    expires_at: float | None = None
+
+    @property
+    def is_machine(self) -> bool:
+        """Whether this caller can hold no human proof."""
+        return self.kind == "machine"
+
+
+def fresh(rule: ClassRule, caller: Caller, now: float) -> Proof | None:
+    """The newest proof of ``caller`` young enough for ``rule`` and of one of its kinds; ``None`` when there is none.
+
+    Age only: how many persons were first charged under a proof is a budget of scope ``proof``, checked while charging.
+    A proof from the future (a clock set back) is not fresh.
+    """
+    usable = [
+        proof
+        for proof in caller.proofs
+        if proof.kind in rule.kinds and -2.0 <= now - proof.verified_at <= rule.max_age_s
+    ]
+    return max(usable, key=lambda proof: proof.verified_at, default=None)
+
+
+def mandated(caller: Caller, klass: Class, now: float) -> Mandate | None:
+    """The mandate under which a machine caller may reach ``klass`` at ``now``, if any."""
+    mandate = caller.mandate
+    if mandate is None or not caller.is_machine or klass > mandate.klass or now >= mandate.until:
+        return None
+    return mandate

@@ -1,0 +1,170 @@
+"""Budgets as values: which limits apply to a caller, and what one charge asks of the store."""
+
+from dataclasses import dataclass
+
+from gateway.core.assurance import Caller, Mandate, Proof
+from gateway.core.extraction import Class
+from gateway.core.policy import BudgetRule, Policy, Scope, Then
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One budget applied to one scope. ``key`` holds scope, class and window, never the limit: it survives a reload."""
+
+    name: str
+    key: str
+    scope: Scope
+    klass: Class
+    limit: int
+    window_s: int
+    then: Then
+
+
+@dataclass(frozen=True, slots=True)
+class PersonCharge:
+    """One person of a charge: 16-byte keyed hashes of linked identifiers (the first is the anchor) with their kinds.
+
+    ``aliases`` are hashes of minted tokens that from now on stand for this person (many to one).
+    """
+
+    hashes: tuple[bytes, ...]
+    kinds: tuple[str, ...]
+    klass: Class
+    aliases: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """Records in order, each with its persons: the longest prefix of whole records that fits every limit is charged.
+
+    All or none is a charge of one record. With ``commit`` false nothing is written (a look ahead).
+    """
+
+    limits: tuple[Limit, ...]
+    records: tuple[tuple[PersonCharge, ...], ...]
+    commit: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A limit that the first record not granted would pass: persons counted, newly asked, and when there is room.
+
+    ``retry_s`` is ``None`` where waiting would not open it (``asked`` alone exceeds the limit).
+    """
+
+    limit: Limit
+    used: int
+    asked: int
+    retry_s: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """One person as the store resolved it: its canonical hash, and in how many limits it was newly counted."""
+
+    person: bytes
+    new: int
+
+
+@dataclass(frozen=True, slots=True)
+class Charged:
+    """The outcome: ``granted`` records, their persons, what stood in the way, and alarms raised by this charge."""
+
+    granted: int
+    persons: tuple[tuple[Counted, ...], ...]
+    violations: tuple[Violation, ...]
+    alarms: tuple[Limit, ...]
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How much of a limit is used; in how many seconds the next person leaves its window (``None``: empty)."""
+
+    limit: Limit
+    used: int
+    next_free_s: int | None
+
+
+def _raised(rule: BudgetRule, caller: Caller, now: float) -> int:
+    if rule.scope is not Scope.USER:
+        return rule.limit
+    return rule.limit + sum(grant.persons for grant in caller.grants if grant.klass == rule.klass and now < grant.until)
+
+
+def _scope_id(scope: Scope, caller: Caller) -> str:
+    match scope:
+        case Scope.TOKEN:
+            return caller.credential_id
+        case Scope.USER:
+            return caller.user
+        case Scope.PARTNER:
+            return caller.partner
+        case _:
+            return "-"
+
+
+def limits_of(
+    policy: Policy,
+    caller: Caller,
+    now: float,
+    *,
+    proof: Proof | None = None,
+    mandate: Mandate | None = None,
+    observe: bool = False,
+    misses: bool = False,
+) -> tuple[Limit, ...]:
+    """Every limit that a charge by ``caller`` must pass.
+
+    Under a mandate the budgets of the user are replaced by the mandate's own for the classes it covers. Observing
+    (rule 16) uses keys of its own and only alarms. ``misses`` selects the budgets of lookups that found nobody.
+    """
+    prefix = "o:" if observe else ""
+    chosen: list[Limit] = []
+    for rule in policy.budgets:
+        if rule.misses is not misses:
+            continue
+        if mandate is not None and rule.scope is Scope.USER and rule.klass <= mandate.klass:
+            continue
+        kind = "miss" if rule.misses else rule.klass.word
+        key = f"{prefix}{rule.scope}:{_scope_id(rule.scope, caller)}:{kind}:{rule.window_s}"
+        then = Then.ALARM if observe else rule.then
+        chosen.append(Limit(rule.name, key, rule.scope, rule.klass, _raised(rule, caller, now), rule.window_s, then))
+    if not misses and not observe:
+        chosen.extend(_proof_limits(policy, caller, proof))
+        if mandate is not None:
+            key = f"mandate:{caller.credential_id}:{mandate.klass.word}:{mandate.window_s}"
+            chosen.append(
+                Limit(
+                    "mandate",
+                    key,
+                    Scope.MANDATE,
+                    Class.INTERNAL,
+                    mandate.persons,
+                    mandate.window_s,
+                    Then.REFUSE,
+                )
+            )
+    return tuple(chosen)
+
+
+def _proof_limits(policy: Policy, caller: Caller, proof: Proof | None) -> list[Limit]:
+    if proof is None:
+        return []
+    limits: list[Limit] = []
+    for rule in policy.classes.values():
+        if rule.max_persons is None or proof.kind not in rule.kinds:
+            continue
+        most = caller.max_persons if caller.max_persons is not None else rule.max_persons
+        limits.append(
+            Limit(
+                f"proof-{rule.klass.word}",
+                f"proof:{proof.id}:{rule.klass.word}:{rule.max_age_s}",
+                Scope.PROOF,
+                rule.klass,
+                most,
+                rule.max_age_s,
+                Then.PROVE,
+            )
+        )
+    return limits

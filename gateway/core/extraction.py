@@ -1,0 +1,201 @@
+"""What an answer carries: classes, identifiers, records, and the persons that they name.
+
+Rules of this file:
+
+1. Classes are ordered; a budget for one class counts what is of that class *or above*.
+2. Identifiers of different kinds link only inside one record and only from declared fields.
+3. Two values of one kind are two persons; values found in free text never link.
+4. When in doubt, more persons are counted, never fewer.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+TEXT_BYTES_PER_PERSON = 680
+"""The size of one person's record in the theft of 2024 (25 GB for 36.8 million persons)."""
+
+
+class Class(IntEnum):
+    """Sensitivity, ordered."""
+
+    PUBLIC = 0
+    INTERNAL = 1
+    PERSONAL = 2
+    SENSITIVE = 3
+    RESTRICTED = 4
+
+    @property
+    def word(self) -> str:
+        """The class as policies, ledger and metrics write it."""
+        return self.name.lower()
+
+    @classmethod
+    def of(cls, word: str) -> "Class":
+        """The class that a policy's word names; ``KeyError`` when there is none."""
+        return cls[word.upper()]
+
+
+@dataclass(frozen=True, slots=True)
+class Identifier:
+    """One identifier of a person: a kind that the policy declares, and its normalised value."""
+
+    kind: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One classified field or value of a record.
+
+    ``category`` is the name of the policy's field rule (``nir``, ``email``, ...); ``maskable`` is false where a mask
+    would break the answer (form controls, links).
+    """
+
+    category: str
+    klass: Class
+    maskable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The innermost repeated element of an answer (an object of an array, a CSV row, ``<tr>``, ...) or its root.
+
+    ``persons`` holds one tuple of linked identifiers for each person named; ``parent`` is the index of the enclosing
+    record in the reading, ``None`` for a root; ``text_bytes`` counts its own text outside markup.
+    """
+
+    persons: tuple[tuple[Identifier, ...], ...]
+    found: tuple[Found, ...]
+    parent: int | None = None
+    text_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """An identifier from a declared field, with the path of the object that holds it inside its record."""
+
+    identifier: Identifier
+    path: tuple[str, ...] = ()
+
+
+def persons_of(declared: Sequence[Located], loose: Iterable[Identifier] = ()) -> tuple[tuple[Identifier, ...], ...]:
+    """Group one record's identifiers into persons (rule 4 of the design).
+
+    Of each kind, the value of the outermost object joins the record's own person when it is the only one there; all
+    others are persons of their own, linked again among themselves where one nested object holds them (a spouse).
+    ``loose`` values (found in free text) are one person each unless already named.
+    """
+    persons: list[tuple[Identifier, ...]] = []
+    _link(list(dict.fromkeys(declared)), persons)
+    known = {identifier for person in persons for identifier in person}
+    persons.extend((identifier,) for identifier in dict.fromkeys(loose) if identifier not in known)
+    return tuple(persons)
+
+
+def _link(declared: list[Located], persons: list[tuple[Identifier, ...]]) -> None:
+    own: list[Located] = []
+    for kind in dict.fromkeys(one.identifier.kind for one in declared):
+        of_kind = [one for one in declared if one.identifier.kind == kind]
+        depth = min(len(one.path) for one in of_kind)
+        outermost = {one.identifier: one for one in of_kind if len(one.path) == depth}
+        if len(outermost) == 1:
+            own.extend(outermost.values())
+    if own:
+        persons.append(tuple(dict.fromkeys(one.identifier for one in own)))
+    taken = {one.identifier for one in own}
+    rest = [one for one in declared if one.identifier not in taken]
+    if not own:
+        persons.extend((identifier,) for identifier in dict.fromkeys(one.identifier for one in rest))
+        return
+    for path in dict.fromkeys(one.path for one in rest):
+        _link([one for one in rest if one.path == path], persons)
+
+
+@dataclass(frozen=True, slots=True)
+class PersonFound:
+    """One person of an answer: linked identifiers (none: not identifiable) and what is carried about them.
+
+    ``weight`` is the number of persons an unidentifiable entry stands for (charged by size).
+    ``floor`` is the least class this person costs, whatever is masked.
+    """
+
+    identifiers: tuple[Identifier, ...]
+    found: tuple[Found, ...]
+    floor: Class = Class.PUBLIC
+    weight: int = 1
+
+
+def by_size(text_bytes: int) -> int:
+    """Persons that an answer naming nobody is charged for: one per 680 bytes of text, at least one."""
+    return max(1, -(-text_bytes // TEXT_BYTES_PER_PERSON))
+
+
+def attribute(
+    records: Sequence[Record],
+    request_persons: tuple[Identifier, ...] | None,
+    floor: Class,
+) -> tuple[PersonFound, ...]:
+    """Say whose data an answer carries (rule 5 of the design).
+
+    First by the identifiers in it; records without one belong to the nearest enclosing record that has one, and what
+    stands outside all records to every person below; else ``request_persons`` (the identifiers of the request that
+    its route declares, one person each; ``None`` when it declares none); else by size, or one person for each record
+    that carries something, whichever is more. ``floor`` is the class of the route: at or above ``internal``, an
+    answer that carries nothing known is still somebody's.
+    """
+    if not any(record.persons for record in records):
+        return _unnamed(records, request_persons, floor)
+    outside: list[Found] = []
+    carried: dict[int, list[Found]] = {}
+    strays: list[Record] = []
+    named_below = _ancestors_of_named(records)
+    for index, record in enumerate(records):
+        owner = _owner(records, index)
+        if owner is not None:
+            carried.setdefault(owner, []).extend(record.found)
+        elif index in named_below:
+            outside.extend(record.found)
+        elif any(found.klass >= Class.INTERNAL for found in record.found):
+            strays.append(record)
+    persons = [
+        PersonFound(identifiers, (*carried.get(index, ()), *outside), floor)
+        for index, record in enumerate(records)
+        for identifiers in record.persons
+    ]
+    persons.extend(PersonFound((), (*stray.found, *outside), floor) for stray in strays)
+    return tuple(persons)
+
+
+def _owner(records: Sequence[Record], index: int) -> int | None:
+    current: int | None = index
+    while current is not None:
+        if records[current].persons:
+            return current
+        current = records[current].parent
+    return None
+
+
+def _ancestors_of_named(records: Sequence[Record]) -> set[int]:
+    ancestors: set[int] = set()
+    for record in records:
+        if record.persons:
+            parent = record.parent
+            while parent is not None and parent not in ancestors:
+                ancestors.add(parent)
+                parent = records[parent].parent
+    return ancestors
+
+
+def _unnamed(
+    records: Sequence[Record], request_persons: tuple[Identifier, ...] | None, floor: Class
+) -> tuple[PersonFound, ...]:
+    found = tuple(one for record in records for one in record.found)
+    carries = any(one.klass >= Class.INTERNAL for one in found)
+    if request_persons and (carries or floor >= Class.INTERNAL):
+        return tuple(PersonFound((identifier,), found, floor) for identifier in request_persons)
+    if not carries and floor < Class.INTERNAL:
+        return ()
+    carrying = sum(1 for one in records if any(f.klass >= Class.INTERNAL for f in one.found))
+    weight = max(by_size(sum(record.text_bytes for record in records)), carrying)
+    return (PersonFound((), found, floor, weight),)

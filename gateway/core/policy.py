@@ -1,0 +1,127 @@
+"""The policy as frozen values: what the officer's ``policy.toml`` says, compiled once and asked by pure functions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from gateway.core.extraction import Class
+
+
+class Without(StrEnum):
+    """What happens to a class's content when the caller holds no fresh proof."""
+
+    CHALLENGE = "challenge"
+    MASK = "mask"
+
+
+class Then(StrEnum):
+    """What happens beyond a budget: a new proof opens it, the content is masked, refused, or only an alarm is made."""
+
+    PROVE = "prove"
+    MASK = "mask"
+    REFUSE = "refuse"
+    ALARM = "alarm"
+
+
+class Scope(StrEnum):
+    """Whose persons a budget counts."""
+
+    PROOF = "proof"
+    TOKEN = "token"  # noqa: S105  (a scope's name, no secret)
+    USER = "user"
+    PARTNER = "partner"
+    EVERYONE = "everyone"
+    MANDATE = "mandate"
+
+
+@dataclass(frozen=True, slots=True)
+class ClassRule:
+    """The proof that a class asks for. ``kinds`` empty: none. ``max_age_s`` counts from the factor's verification."""
+
+    klass: Class
+    kinds: tuple[str, ...] = ()
+    max_age_s: int = 0
+    max_persons: int | None = None
+    without: Without = Without.CHALLENGE
+
+
+@dataclass(frozen=True, slots=True)
+class FieldRule:
+    """Names (globs over normalised names) of a category of personal data, and its class."""
+
+    category: str
+    klass: Class
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UniqueKind:
+    """A kind of identifier that names one person.
+
+    ``names``: globs over normalised field names; ``pattern``: ``"nir"`` (built in, checked by its key) or a regular
+    expression that the whole value matches; ``klass``: the class of the identifier itself, seen in clear;
+    ``in_text``: whether values are also looked for in free text (NIR only, by default).
+    """
+
+    kind: str
+    klass: Class
+    names: tuple[str, ...] = ()
+    pattern: str = ".+"
+    in_text: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One rule over requests. ``template``: a path whose ``{name}`` matches one segment, ``{name:*}`` the rest.
+
+    ``persons``: where the request names whom it asks about (``path:id``, ``query:nir``, ``header:x``, ``body:/a/b``),
+    each with the identifier's kind; ``mask``: categories masked always; timeouts: ``None`` = the application's.
+    """
+
+    name: str
+    methods: frozenset[bytes]
+    template: str
+    klass: Class
+    persons: tuple[tuple[str, str], ...] = ()
+    read: bool = False
+    lookup: bool = False
+    inspect: bool = True
+    deny: bool = False
+    mints: str | None = None
+    mask: frozenset[str] = frozenset()
+    max_body_bytes: int | None = None
+    without: Without | None = None
+    header_timeout_s: float | None = None
+    idle_timeout_s: float | None = None
+    total_timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetRule:
+    """At most ``limit`` distinct persons of ``klass`` or above in ``window_s`` seconds, for each ``scope``."""
+
+    name: str
+    scope: Scope
+    klass: Class
+    limit: int
+    window_s: int
+    then: Then = Then.REFUSE
+    misses: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Everything that decides. ``routes`` are per application name, in the order of the file."""
+
+    digest: str
+    classes: Mapping[Class, ClassRule]
+    unreadable: Class
+    unsafe_default: Class
+    media: Mapping[str, Class]
+    fields: tuple[FieldRule, ...]
+    unique: tuple[UniqueKind, ...]
+    routes: Mapping[str, tuple[Route, ...]]
+    budgets: tuple[BudgetRule, ...]
+    disclose: bool = False
+    text: bytes = field(default=b"", repr=False)
+    lines: Mapping[str, int] = field(default_factory=dict, repr=False)

@@ -1,0 +1,66 @@
+"""Every door of the path, as a Protocol: what the pipeline asks of stores and ledger, and the faults they raise."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.core.assurance import Caller, Proof
+from gateway.core.charging import Charge, Charged, Limit, Usage
+
+
+class StoreUnavailable(Exception):
+    """The store did not answer, answered wrongly, or is not the one we knew: 503, always."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoCaller:
+    """A credential that names nobody: ``unknown``, ``expired``, ``revoked``, ``frozen``."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CodeRejected:
+    """A factor's answer that was not accepted: ``code_wrong``, ``code_used``, ``too_many_tries``, ``factor_stopped``.
+
+    ``retry_s`` is given where waiting helps.
+    """
+
+    reason: str
+    retry_s: int | None = None
+
+
+class Clock(Protocol):
+    """The store's time in Unix seconds, never running backwards (offset sampled every second)."""
+
+    def now(self) -> float: ...
+
+
+class Callers(Protocol):
+    """Who asks. Answers are cached for at most the promise of revocation (1 s)."""
+
+    async def by_token(self, token: str) -> Caller | NoCaller: ...
+
+    async def by_session(self, cookie: str) -> Caller | NoCaller: ...
+
+
+class Budgets(Protocol):
+    """Distinct persons per scope and window. All charges waiting in the loop go in one script call."""
+
+    async def charge(self, charge: Charge) -> Charged: ...
+
+    async def usage(self, limits: Sequence[Limit]) -> tuple[Usage, ...]: ...
+
+
+class Records(Protocol):
+    """The ledger as the path sees it: returns once the record is on disk."""
+
+    async def append(self, record: Mapping[str, object], *, now: float, reserve: bool = False) -> int: ...
+
+    def count(self, key: tuple[str, ...], *, now: float) -> None: ...
+
+
+class Proofs(Protocol):
+    """Factors and the proofs made with them."""
+
+    async def verify_totp(self, caller: Caller, code: str) -> Proof | CodeRejected: ...

@@ -1,0 +1,1 @@
+"""Content to findings and masks: pure functions from bytes to records, and from records to masked bytes."""

@@ -1,0 +1,80 @@
+"""The policy's names and identifiers, compiled for the readers: which category is this field, whom does this value name.
+
+Names first, values second: a declared name decides; a value decides alone only where its own check digits prove it.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import translate
+from functools import lru_cache
+
+from gateway.core.extraction import Class
+from gateway.core.policy import FieldRule, UniqueKind
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What a field's name means: its category and class, and the kind of identifier it holds, if any."""
+
+    category: str
+    klass: Class
+    unique: UniqueKind | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkTemplate:
+    """A route template whose ``{name}`` is an identifier: matched in links (path part), group ``id`` is the value."""
+
+    kind: str
+    klass: Class
+    pattern: re.Pattern[str]
+
+
+@lru_cache(maxsize=20_000)
+def normalised(name: str) -> str:
+    """A field's name as rules compare it: no accents, lower case, letters and digits only."""
+    plain = unicodedata.normalize("NFKD", name).casefold()
+    return "".join(char for char in plain if char.isalnum() and not unicodedata.combining(char))
+
+
+class Rules:
+    """Compiled rules of one policy (and one application's link templates). Lookups are cached by name."""
+
+    def __init__(
+        self,
+        fields: Iterable[FieldRule],
+        unique: Iterable[UniqueKind],
+        links: Sequence[LinkTemplate] = (),
+        mints: str | None = None,
+    ) -> None:
+        self.unique = tuple(unique)
+        self.links = tuple(links)
+        self.mints = normalised(mints) if mints else None
+        self._globs: list[tuple[re.Pattern[str], Named]] = []
+        self._exact: dict[str, Named] = {}
+        for kind in self.unique:
+            self._declare(kind.names, Named(kind.kind, kind.klass, kind))
+        for rule in fields:
+            self._declare(rule.names, Named(rule.category, rule.klass))
+        self._cache: dict[str, Named | None] = {}
+
+    def _declare(self, names: Iterable[str], named: Named) -> None:
+        for name in names:
+            if "*" in name or "?" in name:
+                self._globs.append((re.compile(translate(name)), named))
+            else:
+                self._exact.setdefault(normalised(name), named)
+
+    def named(self, name: str) -> Named | None:
+        """What ``name`` (any spelling) means; identifiers before fields, exact names before globs."""
+        if name in self._cache:
+            return self._cache[name]
+        key = normalised(name)
+        found = self._exact.get(key)
+        if found is None:
+            found = next((named for pattern, named in self._globs if pattern.match(key)), None)
+        if len(self._cache) < 20_000:
+            self._cache[name] = found
+        return found
