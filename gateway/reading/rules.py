@@ -1,4 +1,4 @@
-"""The policy's names and identifiers, compiled for the readers: which category is this field, whom does this value name.
+"""The names and identifiers of the policy, compiled for readers: which category a field is, whom a value names.
 
 Names first, values second: a declared name decides; a value decides alone only where its own check digits prove it.
 """

@@ -1,0 +1,74 @@
+"""Why the gateway says no: one table of reasons, the same words in answers, ledger and metrics.
+
+The HTTP status of each stands in ``edge/answers.py``, the only file that knows status codes.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gateway.core.extraction import Class
+
+
+class Reason(StrEnum):
+    """Each member's value is the last part of ``urn:gateway:problem:REASON``."""
+
+    MALFORMED_REQUEST = "malformed_request"
+    AMBIGUOUS_TARGET = "ambiguous_target"
+    UNKNOWN_HOST = "unknown_host"
+    AMBIGUOUS_CREDENTIALS = "ambiguous_credentials"
+    NO_CALLER = "no_caller"
+    TOKEN_UNKNOWN = "token_unknown"  # noqa: S105  (a reason's name)
+    TOKEN_EXPIRED = "token_expired"  # noqa: S105
+    TOKEN_REVOKED = "token_revoked"  # noqa: S105
+    FROZEN = "frozen"
+    METHOD_NOT_LISTED = "method_not_listed"
+    DENIED_BY_RULE = "denied_by_rule"
+    PROOF_REQUIRED = "proof_required"
+    MACHINE_TOKEN = "machine_token"  # noqa: S105
+    MANDATE_REQUIRED = "mandate_required"
+    ANSWER_EXCEEDS_PROOF = "answer_exceeds_proof"
+    TOO_MANY_PERSONS = "too_many_persons"
+    BUDGET_EXHAUSTED = "budget_exhausted"
+    TOO_LARGE_TO_READ = "too_large_to_read"
+    MASKED_VALUE_RETURNED = "masked_value_returned"
+    CODE_REJECTED = "code_rejected"
+    CODE_USED = "code_used"
+    TOO_MANY_TRIES = "too_many_tries"
+    FACTOR_STOPPED = "factor_stopped"
+    NO_FACTOR = "no_factor"
+    BODY_TOO_LARGE = "body_too_large"
+    BODY_STALLED = "body_stalled"
+    BAD_ORIGIN = "bad_origin"
+    SIGN_IN_FAILED = "sign_in_failed"
+    NOT_FOUND = "not_found"
+    UPSTREAM_UNREACHABLE = "upstream_unreachable"
+    UPSTREAM_MALFORMED = "upstream_malformed"
+    UPSTREAM_TIMEOUT = "upstream_timeout"
+    STORE_UNAVAILABLE = "store_unavailable"
+    LEDGER_UNAVAILABLE = "ledger_unavailable"
+    BUSY = "busy"
+    INTERNAL_FAULT = "internal_fault"
+    HTTP_VERSION_TOO_OLD = "http_version_too_old"
+    CONTENT_WITHHELD = "content_withheld"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A "no" as a value. Which fields are set depends on the reason.
+
+    ``kinds`` and ``max_age_s``: the proof that would open it; ``asked`` and ``limit``: persons; ``retry_s``: only
+    where waiting would open it; ``methods``: what the route lists; ``detail``: for the operator, in English.
+    """
+
+    reason: Reason
+    klass: Class | None = None
+    kinds: tuple[str, ...] = ()
+    max_age_s: int | None = None
+    retry_s: int | None = None
+    asked: int | None = None
+    limit: int | None = None
+    window_s: int | None = None
+    budget: str | None = None
+    methods: tuple[str, ...] = ()
+    rule: str | None = None
+    detail: str = ""
