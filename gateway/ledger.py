@@ -30,7 +30,7 @@ END_OF_TIME: Final = 253402300800.0  # the year 10000: no ISO 8601 time of four 
 T = TypeVar("T")
 
 
-class LedgerUnavailable(Exception):  # noqa: N818 - a state to answer with 503, not a mistake
+class LedgerUnavailable(Exception):
     """The record is not on disk: nothing it would tell of may be released (503 ``ledger_unavailable``)."""
 
 

@@ -35,7 +35,7 @@ class Entry(NamedTuple):
     reserve: bool
 
 
-class SpaceExhausted(Exception):  # noqa: N818 - a state of the disk, not a mistake
+class SpaceExhausted(Exception):
     """Nothing was written for want of space; the file is as it was."""
 
 

@@ -1,0 +1,131 @@
+"""What was charged: read back from the ledger when the store has lost it or says less than was written.
+
+`gateway.ledger_verify` says whether the ledger is intact, `gateway.ledger_reports` who saw whom.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from gateway.ledger_files import chain_names
+from gateway.ledger_format import MAX_RECORD_BYTES, open_line
+from gateway.ledger_verify import Problem, Verification, verify, walk
+
+__all__ = [
+    "ChargedPerson",
+    "LedgerDamaged",
+    "Problem",
+    "RecordedCharge",
+    "Verification",
+    "charges",
+    "last_charge_seq",
+    "verify",
+]
+
+STEP_BYTES: Final = 1024 * 1024
+
+
+class LedgerDamaged(Exception):
+    """The ledger does not verify; ``problem`` is the first thing found."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(f"{problem.file}, line {problem.line}: {problem.what}")
+        self.problem = problem
+
+
+@dataclass(frozen=True, slots=True)
+class ChargedPerson:
+    """A person as a charge names them. ``newly``: first counted by this charge."""
+
+    hash: str
+    class_name: str
+    newly: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedCharge:
+    """One record of persons charged. ``now`` in Unix seconds; ``caller`` and ``proof`` as recorded."""
+
+    now: float
+    app: str
+    mode: str
+    caller: Mapping[str, Any]
+    proof: Mapping[str, Any] | None
+    persons: tuple[ChargedPerson, ...]
+    unnamed: int
+    charge_seq: int | None
+    hash_key_id: str | None
+
+
+def charges(
+    directory: Path, keys: Mapping[str, bytes], since: float, on_problem: Callable[[Problem], None] | None = None
+) -> Iterator[RecordedCharge]:
+    """Every charge at or after ``since`` (Unix seconds), ordered within a chain but not between chains.
+
+    A person's first charge is the earliest of all: whoever rebuilds budgets keeps the smallest ``now``. Records
+    that do not verify are left out: ``on_problem`` is told at once, or without it LedgerDamaged is raised.
+    """
+    found = Verification()
+    told = 0
+    for record in walk(directory, keys, found):
+        told = _tell(found, told, on_problem)
+        if record["now"] >= since and is_charge(record):
+            yield _charge(record)
+    _tell(found, told, on_problem)
+
+
+def _tell(found: Verification, told: int, on_problem: Callable[[Problem], None] | None) -> int:
+    for problem in found.problems[told:]:
+        if on_problem is None:
+            raise LedgerDamaged(problem)
+        on_problem(problem)
+    return len(found.problems)
+
+
+def is_charge(record: Mapping[str, Any]) -> bool:
+    """Whether a record tells of persons charged: it carries a charge's sequence, or is an answer with persons."""
+    if record.get("charge_seq") is not None:
+        return True
+    return record.get("kind") == "answer" and bool(record.get("persons") or record.get("unnamed"))
+
+
+def _charge(record: Mapping[str, Any]) -> RecordedCharge:
+    persons = tuple(ChargedPerson(p["h"], p["c"], bool(p.get("n"))) for p in record.get("persons") or ())
+    return RecordedCharge(
+        now=record["now"],
+        app=record.get("app") or "",
+        mode=record.get("mode") or "enforce",
+        caller=record.get("caller") or {},
+        proof=record.get("proof"),
+        persons=persons,
+        unnamed=record.get("unnamed") or 0,
+        charge_seq=record.get("charge_seq"),
+        hash_key_id=record.get("hash_kid"),
+    )
+
+
+def last_charge_seq(directory: Path) -> int | None:
+    """The newest ``charge_seq`` in any chain, or None. A store that knows a smaller one was rolled back.
+
+    Reads only the end of every file, no seals. Raises OSError.
+    """
+    newest = [seq for name in chain_names(directory) if (seq := _last_charge_seq(directory / name.file)) is not None]
+    return max(newest, default=None)
+
+
+def _last_charge_seq(path: Path) -> int | None:
+    """The largest in the last stretch of a file that has any: records of one moment are out of order."""
+    with path.open("rb") as file:
+        end = path.stat().st_size
+        while end > 0:
+            start = max(0, end - STEP_BYTES)
+            file.seek(start)
+            # Read on past `end`: the line that begins before it may end after it.
+            lines = file.read(end - start + MAX_RECORD_BYTES).split(b"\n")
+            opened = [o for line in lines if b'"charge_seq":' in line and (o := open_line(line))]
+            found = [seq for o in opened if isinstance(seq := o.record.get("charge_seq"), int)]
+            if found:
+                return max(found)
+            end = start
+    return None
