@@ -1,0 +1,115 @@
+"""The connector to the legacy application behind: byte-exact, streaming both ways, and distrustful of answers.
+
+Nothing is forwarded without a permit, and the target sent is the permit's, byte for byte.
+"""
+
+import asyncio
+from math import inf
+from typing import Protocol
+
+from gateway.upstream_exchange import Deadlines, Exchange
+from gateway.upstream_message import Headers, Request, ResponseReader, UpstreamFault, request_head
+from gateway.upstream_pool import Origin, Pool
+from gateway.upstream_websocket import UpstreamRefusedUpgrade, UpstreamWebSocket, open_websocket
+
+__all__ = [
+    "Answer",
+    "Deadlines",
+    "Origin",
+    "Permit",
+    "Request",
+    "Upstream",
+    "UpstreamFault",
+    "UpstreamRefusedUpgrade",
+    "UpstreamWebSocket",
+]
+
+_REPEATABLE = frozenset({b"GET", b"HEAD", b"OPTIONS"})
+
+
+class Permit(Protocol):
+    """What the decision gives for a request that may be forwarded."""
+
+    @property
+    def target(self) -> bytes: ...
+
+
+class Answer:
+    """One response, its body still streaming. Read it to the end or close it: only then is its connection free.
+
+    `headers` are as received: order, repeats, names and value bytes. `content_length` is the announced one, also
+    where there is no body (HEAD, 304). `close_delimited`: the end of the body is the end of the connection, so that
+    a truncated body cannot be told from a whole one.
+    """
+
+    __slots__ = (
+        "_exchange", "close_delimited", "content_length", "has_body", "headers", "http_version", "reason", "status",
+    )  # fmt: skip
+
+    def __init__(self, exchange: Exchange) -> None:
+        reader = exchange.reader
+        self._exchange = exchange
+        self.status = reader.status
+        self.reason = reader.reason
+        self.headers = reader.headers
+        self.http_version = "1.1" if reader.minor_version else "1.0"
+        self.content_length = reader.content_length
+        self.has_body = reader.has_body
+        self.close_delimited = reader.close_delimited
+
+    async def read(self) -> bytes:
+        """The next piece of the body without its framing (content codings stay), b"" at the end.
+
+        Raises UpstreamFault, or what the request's body raised.
+        """
+        return await self._exchange.read()
+
+    async def close(self) -> None:
+        """Give the connection back if all is drained, else drop it. Idempotent; ends our sending too."""
+        await self._exchange.close()
+
+
+class Upstream:
+    """One application behind. Raises OSError (ssl.SSLError included) for unusable certificate files."""
+
+    def __init__(self, origin: Origin) -> None:
+        self._pool = Pool(origin)
+
+    async def forward(
+        self, permit: Permit, request: Request, deadlines: Deadlines, *, pinned: str | None = None
+    ) -> Answer:
+        """Send the request; the answer once its head is there, while the body may still be on its way up.
+
+        `pinned` names a connection-bound login: it has a connection of its own. Raises UpstreamFault, ValueError
+        for a request that must not be sent, or whatever the body raised.
+        """
+        method, body, length = request.method, request.body, request.content_length
+        head = request_head(method, permit.target, request.headers, length=length, body=body is not None)
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        total_at = inf if deadlines.total_s is None else now + deadlines.total_s
+        connect_by = min(total_at, now + deadlines.connect_s)
+        fresh = False
+        while True:
+            connection = None if fresh or pinned is not None else self._pool.take()
+            if connection is None:
+                connection = await self._pool.acquire(pinned, fresh=fresh, connect_by=connect_by)
+            exchange = Exchange(connection, ResponseReader(method), deadlines, loop, total_at)
+            try:
+                await exchange.head(head, body, length)
+            except UpstreamFault:
+                if fresh or body is not None or method not in _REPEATABLE or not exchange.went_stale:
+                    raise
+                fresh, connect_by = True, min(total_at, loop.time() + deadlines.connect_s)
+            else:
+                return Answer(exchange)
+
+    async def websocket(
+        self, permit: Permit, headers: Headers, subprotocols: tuple[str, ...], deadlines: Deadlines
+    ) -> UpstreamWebSocket:
+        """Open a WebSocket. Raises UpstreamRefusedUpgrade, UpstreamFault, or ValueError (see `forward`)."""
+        return await open_websocket(self._pool, permit.target, headers, subprotocols, deadlines)
+
+    async def aclose(self) -> None:
+        """Drop every connection; later requests get `upstream_unreachable`."""
+        await self._pool.aclose()
