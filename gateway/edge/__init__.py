@@ -1,0 +1,1 @@
+"""What people and machines call: answers, sign-in, confirmation, pages."""

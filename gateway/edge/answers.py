@@ -1,0 +1,344 @@
+"""The gateway's own answers: the only file that knows status codes.
+
+Navigating browsers get a page in their language, everyone else RFC 9457 problem details; a proof that is missing is
+asked for by an RFC 9470 challenge. Nothing of a refusal's ``detail`` (for the operator) ever leaves.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import orjson
+
+from gateway.core.reasons import Reason, Refusal
+from gateway.edge import words
+from gateway.edge.pages import PAGE_HEADERS, page
+from gateway.edge.words import Language, explain_reason
+
+__all__ = [
+    "RETURN_FLOW",
+    "RETURN_FLOW_TTL_S",
+    "STATUS",
+    "Asked",
+    "Rendered",
+    "Site",
+    "always",
+    "explain_reason",
+    "keeps_target",
+    "kept_target",
+    "language",
+    "navigating",
+    "notice_detail",
+    "page_of",
+    "problem_of",
+    "render",
+]
+
+Headers = list[tuple[bytes, bytes]]
+
+RETURN_FLOW = "return"
+"""The kind of flow under which the target is kept that a person goes back to (value: ``kept_target``)."""
+RETURN_FLOW_TTL_S = 1800
+
+STATUS: Mapping[Reason, int] = MappingProxyType(
+    {
+        Reason.MALFORMED_REQUEST: 400,
+        Reason.AMBIGUOUS_TARGET: 400,
+        Reason.UNKNOWN_HOST: 400,
+        Reason.AMBIGUOUS_CREDENTIALS: 400,
+        Reason.NO_CALLER: 401,
+        Reason.TOKEN_UNKNOWN: 401,
+        Reason.TOKEN_EXPIRED: 401,
+        Reason.TOKEN_REVOKED: 401,
+        Reason.FROZEN: 403,
+        Reason.METHOD_NOT_LISTED: 405,
+        Reason.DENIED_BY_RULE: 403,
+        Reason.PROOF_REQUIRED: 401,
+        Reason.MACHINE_TOKEN: 403,
+        Reason.MANDATE_REQUIRED: 403,
+        Reason.ANSWER_EXCEEDS_PROOF: 403,
+        Reason.TOO_MANY_PERSONS: 403,
+        Reason.BUDGET_EXHAUSTED: 429,
+        Reason.TOO_LARGE_TO_READ: 403,
+        Reason.MASKED_VALUE_RETURNED: 409,
+        Reason.CODE_REJECTED: 403,
+        Reason.CODE_USED: 403,
+        Reason.TOO_MANY_TRIES: 429,
+        Reason.FACTOR_STOPPED: 403,
+        Reason.NO_FACTOR: 403,
+        Reason.BODY_TOO_LARGE: 413,
+        Reason.BODY_STALLED: 408,
+        Reason.BAD_ORIGIN: 403,
+        Reason.SIGN_IN_FAILED: 403,
+        Reason.NOT_FOUND: 404,
+        Reason.UPSTREAM_UNREACHABLE: 502,
+        Reason.UPSTREAM_MALFORMED: 502,
+        Reason.UPSTREAM_TIMEOUT: 504,
+        Reason.STORE_UNAVAILABLE: 503,
+        Reason.LEDGER_UNAVAILABLE: 503,
+        Reason.BUSY: 503,
+        Reason.INTERNAL_FAULT: 500,
+        Reason.HTTP_VERSION_TOO_OLD: 505,
+        # only where the application's own status is not known
+        Reason.CONTENT_WITHHELD: 200,
+    }
+)
+
+_SIGN_IN = frozenset({Reason.NO_CALLER, Reason.TOKEN_UNKNOWN, Reason.TOKEN_EXPIRED, Reason.TOKEN_REVOKED})
+_FIGURES_ALWAYS = frozenset({Reason.TOO_MANY_PERSONS, Reason.ANSWER_EXCEEDS_PROOF, Reason.PROOF_REQUIRED})
+_SAFE = (b"GET", b"HEAD")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What an answer needs to know of its request. ``target``: path and query as sent; ``host``: lower-cased."""
+
+    navigating: bool
+    language: Language
+    method: bytes
+    target: bytes
+    reference: str
+    request_id: str
+    signed_in: bool = False
+    origin: str | None = None
+    host: str = ""
+    kind_of_credential: str = "none"  # "none" | "session" | "token"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What all answers of one application share. ``disclose``: the policy lets limits be told."""
+
+    pages_url: str
+    help_desk: str
+    cors_origins: frozenset[str] = frozenset()
+    product: str = "Gateway"
+    disclose: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """An answer ready to send: lower-case header names, a body that fits its content-length."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+def keeps_target(refusal: Refusal, request: Asked) -> bool:
+    """Whether the answer goes on to ``request.target`` later: the caller of ``render`` keeps it and passes the key."""
+    if not request.navigating or request.method not in _SAFE:
+        return False
+    return refusal.reason is Reason.PROOF_REQUIRED or _asks_to_sign_in(refusal, request)
+
+
+def kept_target(request: Asked) -> dict[str, object]:
+    """The value to keep under ``RETURN_FLOW``."""
+    return {"target": request.target.decode("latin-1"), "host": request.host}
+
+
+def render(
+    refusal: Refusal,
+    *,
+    request: Asked,
+    site: Site,
+    sign_in_flow: str | None = None,
+    application_status: int | None = None,
+) -> Rendered:
+    """The answer to a refused request.
+
+    ``sign_in_flow``: key of the kept target (``keeps_target``); ``application_status``: the status to keep when the
+    content is withheld.
+    """
+    status = STATUS[refusal.reason]
+    if refusal.reason is Reason.CONTENT_WITHHELD and application_status is not None:
+        status = application_status
+    headers = _refusal_headers(refusal, site)
+    if not request.navigating:
+        return problem_of(refusal, status, headers, request, site)
+    if _asks_to_sign_in(refusal, request):
+        if request.method in _SAFE:
+            query = f"?flow={sign_in_flow}" if sign_in_flow else ""
+            location = f"{site.pages_url}/.gateway/sign-in{query}".encode()
+            return _whole(303, [(b"location", location)], b"", request, site)
+        values: dict[str, object] = {"sign_in_url": f"{site.pages_url}/.gateway/sign-in"}
+        return page_of("not_sent", status, headers, request, site, **values)
+    if refusal.reason is Reason.PROOF_REQUIRED:
+        return page_of("step_up", status, headers, request, site, **_step_up_values(refusal, request, sign_in_flow))
+    title, text = explain_reason(refusal.reason, request.language)
+    facts = _facts(refusal, request.language, site)
+    return page_of("refusal", status, headers, request, site, title=title, text=text, facts=facts)
+
+
+def page_of(
+    name: str, status: int, headers: Iterable[tuple[bytes, bytes]], request: Asked, site: Site, **values: object
+) -> Rendered:
+    """A page of ours with the headers that all answers carry."""
+    body = page(name, request.language, request=request, site=site, **values)
+    return _whole(status, [*headers, *PAGE_HEADERS], body, request, site)
+
+
+def problem_of(
+    refusal: Refusal, status: int, headers: Iterable[tuple[bytes, bytes]], request: Asked, site: Site
+) -> Rendered:
+    """RFC 9457 problem details; member names in the README's table."""
+    title, text = explain_reason(refusal.reason, request.language)
+    problem: dict[str, object] = {
+        "type": f"urn:gateway:problem:{refusal.reason}",
+        "title": title,
+        "status": status,
+        "detail": text,
+        "reference": request.reference,
+    }
+    if refusal.klass is not None:
+        problem["class"] = refusal.klass.word
+    if refusal.reason is Reason.PROOF_REQUIRED:
+        problem |= {"kinds": list(refusal.kinds), "step_up_uri": _step_up_uri(site)}
+        if refusal.max_age_s is not None:
+            problem["max_age"] = refusal.max_age_s
+    if site.disclose or refusal.reason in _FIGURES_ALWAYS:
+        figures = {
+            "persons": refusal.asked,
+            "limit": refusal.limit,
+            "window_s": refusal.window_s,
+            "budget": refusal.budget,
+        }
+        problem |= {name: value for name, value in figures.items() if value is not None}
+    if refusal.retry_s is not None:
+        problem["retry_after_s"] = refusal.retry_s
+    if refusal.methods:
+        problem["methods"] = list(refusal.methods)
+    if site.help_desk:
+        problem["help"] = site.help_desk
+    typed = [*headers, (b"content-type", b"application/problem+json")]
+    return _whole(status, typed, orjson.dumps(problem), request, site)
+
+
+def always(request: Asked, site: Site) -> Headers:
+    """The headers that every answer of ours carries (CORS: Fetch standard, for listed origins only)."""
+    headers: Headers = [
+        (b"x-request-id", request.request_id.encode()),
+        (b"x-gateway-reference", request.reference.encode()),
+        (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+    ]
+    if site.cors_origins:
+        headers.append((b"vary", b"Origin"))
+    if request.origin is not None and request.origin in site.cors_origins:
+        headers += [
+            (b"access-control-allow-origin", request.origin.encode()),
+            (b"access-control-allow-credentials", b"true"),
+            (
+                b"access-control-expose-headers",
+                b"WWW-Authenticate, Retry-After, X-Request-Id, X-Gateway-Reference",
+            ),
+        ]
+    return headers
+
+
+def navigating(headers: Iterable[tuple[bytes, bytes]], method: bytes = b"GET") -> bool:
+    """Whether a person's browser is going to a page (W3C Fetch Metadata; without it, GET or POST that accepts HTML)."""
+    modes = [value for name, value in headers if name == b"sec-fetch-mode"]
+    if modes:
+        return modes == [b"navigate"]
+    if method not in (b"GET", b"POST"):
+        return False
+    return any(name == b"accept" and b"text/html" in value.lower() for name, value in headers)
+
+
+def language(accept_language: str | None, cookie: str | None = None) -> Language:
+    """French or English: the person's own switch first, then Accept-Language (RFC 9110, 12.5.4), else English."""
+    for known in words.LANGUAGES:
+        if cookie == known:
+            return known
+    best: Language = "en"
+    best_weight = 0.0
+    for part in (accept_language or "").lower().split(","):
+        tag, _, parameter = part.strip().partition(";")
+        weight = _weight(parameter)
+        for known in words.LANGUAGES:
+            if tag.strip().split("-")[0] == known and weight > best_weight:
+                best, best_weight = known, weight
+    return best
+
+
+def notice_detail(refusal: Refusal, *, reference: str, language: Language = "en") -> str:
+    """Why a stream stopped here, in one line."""
+    title, text = explain_reason(refusal.reason, language)
+    return f"{title}. {text} {words.say('reference', language)}: {reference}"
+
+
+def _weight(parameter: str) -> float:
+    name, _, value = parameter.strip().partition("=")
+    if name.strip() != "q":
+        return 1.0
+    try:
+        return float(value)
+    except ValueError:
+        return 0.0
+
+
+def _asks_to_sign_in(refusal: Refusal, request: Asked) -> bool:
+    return refusal.reason in _SIGN_IN and not request.signed_in and request.kind_of_credential != "token"
+
+
+def _step_up_uri(site: Site) -> str:
+    return f"{site.pages_url}/.gateway/step-up"
+
+
+def _refusal_headers(refusal: Refusal, site: Site) -> Headers:
+    headers: Headers = []
+    if refusal.reason is Reason.PROOF_REQUIRED:
+        about = f"content of class {refusal.klass.word} needs" if refusal.klass is not None else "this needs"
+        challenge = (
+            'Bearer error="insufficient_user_authentication", '
+            f'error_description="{about} a fresh confirmation", acr_values="{" ".join(refusal.kinds)}"'
+        )
+        if refusal.max_age_s is not None:
+            challenge += f', max_age="{refusal.max_age_s}"'
+        headers.append((b"www-authenticate", f'{challenge}, step_up_uri="{_step_up_uri(site)}"'.encode()))
+    elif refusal.reason is Reason.NO_CALLER:
+        headers.append((b"www-authenticate", b"Bearer"))
+    elif refusal.reason in _SIGN_IN:
+        description = explain_reason(refusal.reason, "en")[0]
+        challenge = f'Bearer error="invalid_token", error_description="{description}"'
+        headers.append((b"www-authenticate", challenge.encode()))
+    if refusal.retry_s is not None:
+        headers.append((b"retry-after", str(refusal.retry_s).encode()))
+    if refusal.reason is Reason.METHOD_NOT_LISTED:
+        headers.append((b"allow", ", ".join(refusal.methods).encode()))
+    return headers
+
+
+def _step_up_values(refusal: Refusal, request: Asked, flow: str | None) -> dict[str, object]:
+    return {
+        "about": words.about(refusal.klass, request.language),
+        "max_age_s": refusal.max_age_s,
+        "limit": refusal.limit,
+        "totp": not refusal.kinds or "totp" in refusal.kinds,
+        "flow": flow,
+        "sent": request.method in _SAFE,
+        "error": None,
+    }
+
+
+def _facts(refusal: Refusal, language: Language, site: Site) -> list[tuple[str, str]]:
+    facts: list[tuple[str, str]] = []
+    if site.disclose or refusal.reason in _FIGURES_ALWAYS:
+        if refusal.asked is not None:
+            facts.append((words.say("asked", language), str(refusal.asked)))
+        if refusal.limit is not None:
+            limit = f"{refusal.limit} {words.say('files', language)}"
+            if refusal.window_s is not None:
+                limit += f" {words.say('in_words_per', language, time=words.duration(refusal.window_s, language))}"
+            facts.append((words.say("limit", language), limit))
+    if refusal.retry_s is not None:
+        at = words.duration(refusal.retry_s, language)
+        facts.append((words.say("wait", language), at))
+    return facts
+
+
+def _whole(status: int, headers: Headers, body: bytes, request: Asked, site: Site) -> Rendered:
+    length = [(b"content-length", str(len(body)).encode())]
+    sent = b"" if request.method == b"HEAD" else body
+    return Rendered(status, [*headers, *length, *always(request, site)], sent)
