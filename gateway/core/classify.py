@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 
 from gateway.core.canonical import Headers, Target, folded
 from gateway.core.extraction import Class, Identifier
-from gateway.core.policy import Policy, Route
+from gateway.core.policy import Route
 from gateway.core.reasons import Reason, Refusal
 
 SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS"})

@@ -1,0 +1,275 @@
+"""Configuration: three TOML files with three owners, read into frozen values, all mistakes at once.
+
+``gateway.toml`` belongs to the operator, ``partners.toml`` to who signs contracts, ``policy.toml`` to the officer.
+"""
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, Field, ValidationError
+
+from gateway.config_lines import line_of
+from gateway.config_policy import PolicyFile, compile_policy
+from gateway.config_tables import Duration, Table
+from gateway.core.policy import Policy
+
+GATEWAY, PARTNERS, POLICY = "gateway.toml", "partners.toml", "policy.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One thing wrong with the configuration: where, under which rule, and what to do."""
+
+    file: str
+    line: int | None
+    rule: str
+    message: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{place}: {self.rule}: {self.message}"
+
+
+class ConfigurationError(Exception):
+    """The configuration cannot be used; ``mistakes`` names every one of them."""
+
+    def __init__(self, mistakes: list[Mistake]) -> None:
+        super().__init__("\n".join(map(str, mistakes)))
+        self.mistakes = mistakes
+
+
+_File = TypeVar("_File", bound=BaseModel)
+
+
+class Listen(Table):
+    """Where the gateway listens. ``certificate`` and ``key``: TLS; ``backpressure``: connections at once a worker."""
+
+    address: str = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65_535)
+    workers: int = Field(2, ge=1, le=64)
+    certificate: Path | None = None
+    key: Path | None = None
+    backpressure: int = Field(8_192, ge=16)
+    header_timeout: Duration = 10.0
+    body_idle_timeout: Duration = 10.0
+    write_idle_timeout: Duration = 30.0
+    silent_timeout: Duration = 10.0
+    kept_alive_timeout: Duration = 30.0
+
+
+class Admin(Table):
+    """The listener for health and metrics: never reachable from outside."""
+
+    address: str = "127.0.0.1"
+    port: int = Field(9090, ge=0, le=65_535)
+
+
+class StoreSettings(Table):
+    """The Redis server: ``unix://`` or ``redis://`` or ``rediss://``."""
+
+    url: str
+
+
+class LedgerSettings(Table):
+    """Where the ledger is written, and how much disk is kept back for refusals."""
+
+    directory: Path
+    reserve_bytes: int = 16 * 1024 * 1024
+
+
+class Reading(Table):
+    """How much is read whole: one document, and all documents of one worker together."""
+
+    document_bytes: int = 8 * 1024 * 1024
+    worker_bytes: int = 256 * 1024 * 1024
+    request_bytes: int = 1024 * 1024
+
+
+class ApplicationTable(Table):
+    """One application behind."""
+
+    hosts: list[str] = Field(min_length=1)
+    upstream: str
+    mode: Literal["observe", "enforce"] = "enforce"
+    host: str | None = None
+    cors_origins: list[str] = []
+    websocket_origins: list[str] = []
+    target_allow: list[Literal["double-slash", "semicolon", "encoded-slash", "backslash"]] = []
+    identity_headers: dict[str, Literal["user", "name", "partner", "login", "drop"]] = {}
+    pin_connections: bool = False
+    max_connections: int = Field(256, ge=1)
+    ca_file: Path | None = None
+    client_certificate: Path | None = None
+    client_key: Path | None = None
+    server_name: str | None = None
+    connect_timeout: Duration = 5.0
+    header_timeout: Duration = 60.0
+    idle_timeout: Duration = 60.0
+    total_timeout: Duration | None = None
+
+
+class GatewayFile(Table):
+    """``gateway.toml``."""
+
+    pages_url: str | None = None
+    help_desk: str = ""
+    node: str = "gateway"
+    keys: Path = Path("keys")
+    trusted_proxies: list[str] = []
+    listen: Listen = Listen()
+    admin: Admin = Admin()
+    store: StoreSettings
+    ledger: LedgerSettings
+    reading: Reading = Reading()
+    applications: dict[str, ApplicationTable] = Field(min_length=1)
+
+
+class PartnerTable(Table):
+    """One partner organisation and its OpenID provider."""
+
+    name: str
+    issuer: str
+    client_id: str
+    client_secret: str | None = None
+    client_secret_file: Path | None = None
+    algorithms: list[Literal["ES256", "ES384", "RS256", "PS256", "EdDSA"]] = ["ES256"]
+    scope: str = "openid profile"
+
+
+class PartnersFile(Table):
+    """``partners.toml``."""
+
+    partners: dict[str, PartnerTable] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The whole configuration, checked. Paths are absolute."""
+
+    directory: Path
+    gateway: GatewayFile
+    partners: Mapping[str, PartnerTable]
+    policy: Policy
+    pages_url: str
+
+    def path(self, path: Path) -> Path:
+        """A path of the files, relative to their folder."""
+        return path if path.is_absolute() else self.directory / path
+
+
+def load(directory: Path) -> Settings:
+    """Read and check the three files of ``directory``.
+
+    :raises ConfigurationError: with every mistake found, each with file, line and rule.
+    """
+    mistakes: list[Mistake] = []
+    gateway = _read(directory, GATEWAY, GatewayFile, mistakes)
+    partners = _read(directory, PARTNERS, PartnersFile, mistakes)
+    policy_file = _read(directory, POLICY, PolicyFile, mistakes)
+    policy: Policy | None = None
+    if gateway is not None:
+        mistakes.extend(_cross_checks(directory, gateway))
+    if policy_file is not None:
+        text = (directory / POLICY).read_bytes()
+        applications = frozenset(gateway.applications) if gateway else None
+        policy, problems = compile_policy(policy_file, text, applications)
+        mistakes.extend(Mistake(POLICY, line_of(text.decode(), path), rule, words) for path, rule, words in problems)
+    if mistakes or gateway is None or partners is None or policy is None:
+        raise ConfigurationError(mistakes)
+    first_host = next(iter(gateway.applications.values())).hosts[0]
+    scheme = "https" if gateway.listen.certificate or not _is_local(first_host) else "http"
+    pages_url = (gateway.pages_url or f"{scheme}://{first_host}").rstrip("/")
+    return Settings(directory.resolve(), gateway, partners.partners, policy, pages_url)
+
+
+def _read(directory: Path, name: str, model: type[_File], mistakes: list[Mistake]) -> _File | None:
+    try:
+        text = (directory / name).read_text()
+    except (OSError, UnicodeDecodeError) as fault:
+        mistakes.append(Mistake(name, None, "readable", f"cannot be read: {fault}; `gateway init` writes an example"))
+        return None
+    try:
+        return model.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as fault:
+        line = re.search(r"line (\d+)", str(fault))
+        mistakes.append(Mistake(name, int(line[1]) if line else None, "toml", str(fault)))
+    except ValidationError as fault:
+        for error in fault.errors():
+            path = tuple(str(part) for part in error["loc"])
+            mistakes.append(Mistake(name, line_of(text, path), ".".join(path), _words(error)))
+    return None
+
+
+def _words(error: Any) -> str:
+    if error["type"] == "extra_forbidden":
+        return "no such setting; remove it or correct its name"
+    if error["type"] == "missing":
+        return "is missing"
+    given = error.get("input")
+    shown = f" (given: {given!r})" if isinstance(given, str | int | float | bool) else ""
+    return str(error["msg"]) + shown
+
+
+def _is_local(host: str) -> bool:
+    return host.rsplit(":", 1)[0] in ("localhost", "127.0.0.1", "[::1]")
+
+
+def _cross_checks(directory: Path, gateway: GatewayFile) -> Iterable[Mistake]:
+    text = (directory / GATEWAY).read_text()
+
+    def mistake(path: tuple[str, ...], message: str) -> Mistake:
+        return Mistake(GATEWAY, line_of(text, path), ".".join(path), message)
+
+    owners: dict[str, str] = {}
+    for name, application in gateway.applications.items():
+        at = ("applications", name)
+        for host in application.hosts:
+            if host != host.lower() or "/" in host:
+                yield mistake(
+                    (*at, "hosts"), f"{host!r}: write a lower-case host, with its port if it is not the usual"
+                )
+            if host in owners:
+                yield mistake((*at, "hosts"), f"{host!r} already belongs to the application {owners[host]!r}")
+            owners[host] = name
+        url = urlsplit(application.upstream)
+        if url.scheme not in ("http", "https") or not url.hostname or url.path not in ("", "/") or url.query:
+            yield mistake((*at, "upstream"), "write http://HOST:PORT or https://HOST:PORT, without a path")
+        if (application.client_certificate is None) != (application.client_key is None):
+            yield mistake((*at, "client_key"), "a client certificate needs its key, and a key its certificate")
+    if gateway.pages_url:
+        url = urlsplit(gateway.pages_url)
+        if url.scheme == "http" and url.hostname != "localhost":
+            yield mistake(("pages_url",), "http: is only for localhost; use https:")
+        if url.scheme not in ("http", "https") or not url.hostname or url.path not in ("", "/"):
+            yield mistake(("pages_url",), "write the origin alone, such as https://gate.example.org")
+    if (gateway.listen.certificate is None) != (gateway.listen.key is None):
+        yield mistake(("listen", "key"), "TLS needs certificate and key together")
+    if urlsplit(gateway.store.url).scheme not in ("unix", "redis", "rediss"):
+        yield mistake(("store", "url"), "write unix:///PATH, redis://HOST:PORT or rediss://HOST:PORT")
+
+
+def warnings(settings: Settings) -> list[Mistake]:
+    """What is allowed but should be known: shared origins, observing applications."""
+    found: list[Mistake] = []
+    host = urlsplit(settings.pages_url).netloc
+    for name, application in settings.gateway.applications.items():
+        if application.mode == "observe":
+            found.append(
+                Mistake(GATEWAY, None, f"applications.{name}.mode", "OBSERVE: nothing is asked, masked or refused here")
+            )
+        if host in application.hosts:
+            found.append(
+                Mistake(
+                    GATEWAY,
+                    None,
+                    "pages_url",
+                    f"shares its origin with the application {name!r}: a script of that application could drive a"
+                    " step-up in the person's name; give the pages a host of their own",
+                )
+            )
+    return found

@@ -1,0 +1,263 @@
+"""``policy.toml``: its tables, and their compilation into the frozen ``Policy`` that decides."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field
+
+from gateway.config_tables import Duration, Table
+from gateway.core.classify import compile_template
+from gateway.core.extraction import Class
+from gateway.core.policy import (
+    BudgetRule,
+    ClassRule,
+    FieldRule,
+    Policy,
+    Route,
+    Scope,
+    Then,
+    UniqueKind,
+    Without,
+)
+from gateway.reading.rules import Rules
+
+ClassWord = Literal["public", "internal", "personal", "sensitive", "restricted"]
+Problem = tuple[tuple[str, ...], str, str]
+"""Path of the setting, name of the rule, what to do."""
+
+PROOF_KINDS = frozenset({"totp"})
+
+
+class ClassTable(Table):
+    """The proof a class asks for, and what happens without it."""
+
+    proof: list[str] = []
+    max_age: Duration = 0.0
+    max_persons: int | None = Field(None, ge=1)
+    without: Literal["challenge", "mask"] = "challenge"
+
+
+class FieldTable(Table):
+    """A category of personal data: the names of its fields."""
+
+    klass: ClassWord = Field(alias="class")
+    names: list[str] = Field(min_length=1)
+
+
+class UniqueTable(Table):
+    """A kind of identifier."""
+
+    klass: ClassWord = Field(alias="class")
+    names: list[str] = []
+    pattern: str = ".+"
+    in_text: bool = False
+
+
+class PersonTable(Table):
+    """Where a request names a person, with the kind of that identifier."""
+
+    at: str
+    kind: str
+
+
+class RouteTable(Table):
+    """One rule over requests."""
+
+    name: str
+    application: str
+    path: str
+    klass: ClassWord = Field("public", alias="class")
+    methods: list[str] = ["GET"]
+    person: list[str | PersonTable] | str | PersonTable = []
+    read: bool = False
+    lookup: bool = False
+    inspect: bool = True
+    deny: bool = False
+    mints: str | None = None
+    mask: list[str] = []
+    max_body: int | None = Field(None, ge=0)
+    without: Literal["challenge", "mask"] | None = None
+    header_timeout: Duration | None = None
+    idle_timeout: Duration | None = None
+    total_timeout: Duration | None = None
+
+
+class BudgetTable(Table):
+    """At most so many distinct persons per window and scope."""
+
+    name: str
+    scope: Literal["token", "user", "partner", "everyone"]
+    klass: ClassWord = Field("internal", alias="class")
+    persons: int = Field(ge=0)
+    per: Duration
+    then: Literal["prove", "mask", "refuse", "alarm"] | None = None
+    misses: bool = False
+
+
+class PolicyFile(Table):
+    """``policy.toml``."""
+
+    unreadable: ClassWord = "restricted"
+    unsafe_default: ClassWord = "personal"
+    disclose: bool = False
+    classes: dict[ClassWord, ClassTable] = {}
+    media: dict[Literal["image", "font", "audio", "video", "css", "javascript"], ClassWord] = {}
+    fields: dict[str, FieldTable] = {}
+    unique: dict[str, UniqueTable] = {}
+    routes: list[RouteTable] = []
+    budgets: list[BudgetTable] = []
+
+
+def compile_policy(
+    file: PolicyFile, text: bytes, applications: frozenset[str] | None
+) -> tuple[Policy | None, list[Problem]]:
+    """The policy of a file, or every problem in it. ``applications``: the names that ``gateway.toml`` declares."""
+    problems: list[Problem] = []
+    classes = _classes(file, problems)
+    unique = _unique(file, problems)
+    fields = tuple(FieldRule(name, Class.of(one.klass), tuple(one.names)) for name, one in file.fields.items())
+    routes = _routes(file, Rules(fields, unique), applications, problems)
+    budgets = _budgets(file, problems)
+    if problems:
+        return None, problems
+    policy = Policy(
+        digest=hashlib.sha256(text).hexdigest(),
+        classes=classes,
+        unreadable=Class.of(file.unreadable),
+        unsafe_default=Class.of(file.unsafe_default),
+        media={kind: Class.of(word) for kind, word in file.media.items()},
+        fields=fields,
+        unique=unique,
+        routes=routes,
+        budgets=budgets,
+        disclose=file.disclose,
+        text=text,
+    )
+    return policy, []
+
+
+def _classes(file: PolicyFile, problems: list[Problem]) -> dict[Class, ClassRule]:
+    rules = {klass: ClassRule(klass) for klass in Class}
+    for word, table in file.classes.items():
+        klass = Class.of(word)
+        path = ("classes", word)
+        unknown = sorted(set(table.proof) - PROOF_KINDS)
+        if unknown:
+            known = ", ".join(sorted(PROOF_KINDS))
+            problems.append(((*path, "proof"), f"classes.{word}.proof", f"no such proof {unknown}; there is: {known}"))
+        if table.proof and not table.max_age:
+            problems.append((path, f"classes.{word}.max_age", "a class that asks for a proof says how old it may be"))
+        if table.max_persons and not table.proof:
+            problems.append((path, f"classes.{word}.max_persons", "counts under a proof, but no proof is asked for"))
+        rules[klass] = ClassRule(
+            klass, tuple(table.proof), int(table.max_age), table.max_persons, Without(table.without)
+        )
+    return rules
+
+
+def _unique(file: PolicyFile, problems: list[Problem]) -> tuple[UniqueKind, ...]:
+    kinds = []
+    for name, table in file.unique.items():
+        if table.pattern != "nir":
+            try:
+                re.compile(table.pattern)
+            except re.error as fault:
+                problems.append(
+                    (("unique", name, "pattern"), f"unique.{name}.pattern", f"no regular expression: {fault}")
+                )
+        kinds.append(UniqueKind(name, Class.of(table.klass), tuple(table.names), table.pattern, table.in_text))
+    return tuple(kinds)
+
+
+def _routes(
+    file: PolicyFile, rules: Rules, applications: frozenset[str] | None, problems: list[Problem]
+) -> Mapping[str, tuple[Route, ...]]:
+    by_application: dict[str, list[Route]] = {}
+    names: set[str] = set()
+    for index, table in enumerate(file.routes):
+        path = ("routes", str(index))
+        rule = f"routes.{table.name}"
+        if table.name in names:
+            problems.append(((*path, "name"), rule, "another route has this name; references would be ambiguous"))
+        names.add(table.name)
+        if applications is not None and table.application not in applications:
+            known = ", ".join(sorted(applications))
+            problems.append(
+                ((*path, "application"), rule, f"no application {table.application!r} in gateway.toml ({known})")
+            )
+        try:
+            compile_template(table.path)
+        except ValueError as fault:
+            problems.append(((*path, "path"), rule, str(fault)))
+        if not table.inspect and table.klass not in ("public", "internal"):
+            problems.append(((*path, "inspect"), rule, "inspect = false is only for class public or internal"))
+        by_application.setdefault(table.application, []).append(_route(table, path, rule, rules, problems))
+    return {name: tuple(routes) for name, routes in by_application.items()}
+
+
+def _route(table: RouteTable, path: tuple[str, ...], rule: str, rules: Rules, problems: list[Problem]) -> Route:
+    people = table.person if isinstance(table.person, list) else [table.person]
+    persons: list[tuple[str, str]] = []
+    kinds = {kind.kind for kind in rules.unique}
+    for one in people:
+        at = one if isinstance(one, str) else one.at
+        source, _, name = at.partition(":")
+        if source not in ("path", "query", "header", "body") or not name:
+            words = "write path:NAME, query:NAME, header:NAME or body:/POINTER"
+            problems.append(((*path, "person"), rule, f"{at!r}: {words}"))
+            continue
+        if source == "path" and f"{{{name}}}" not in table.path:
+            problems.append(((*path, "person"), rule, f"the path has no {{{name}}}"))
+        named = rules.named(name.rsplit("/", 1)[-1])
+        kind = one.kind if not isinstance(one, str) else named.unique.kind if named and named.unique else None
+        if kind not in kinds:
+            words = f"{name!r} is no name of a [unique.KIND]; add it there or write {{at = {at!r}, kind = KIND}}"
+            problems.append(((*path, "person"), rule, words))
+        else:
+            persons.append((at, str(kind)))
+    return Route(
+        name=table.name,
+        methods=frozenset(method.upper().encode() for method in table.methods),
+        template=table.path,
+        klass=Class.of(table.klass),
+        persons=tuple(persons),
+        read=table.read,
+        lookup=table.lookup,
+        inspect=table.inspect,
+        deny=table.deny,
+        mints=table.mints,
+        mask=frozenset(table.mask),
+        max_body_bytes=table.max_body,
+        without=Without(table.without) if table.without else None,
+        header_timeout_s=table.header_timeout,
+        idle_timeout_s=table.idle_timeout,
+        total_timeout_s=table.total_timeout,
+    )
+
+
+def _budgets(file: PolicyFile, problems: list[Problem]) -> tuple[BudgetRule, ...]:
+    rules: list[BudgetRule] = []
+    names: set[str] = set()
+    for index, table in enumerate(file.budgets):
+        path, rule = ("budgets", str(index)), f"budgets.{table.name}"
+        then = Then(table.then or ("alarm" if table.scope == "everyone" else "refuse"))
+        if table.name in names:
+            problems.append(((*path, "name"), rule, "another budget has this name"))
+        names.add(table.name)
+        if then is Then.PROVE:
+            words = "a new proof opens only what is counted per proof: write max_persons under [classes.CLASS]"
+            problems.append(((*path, "then"), rule, words))
+        if table.per < 1:
+            problems.append(((*path, "per"), rule, "a window is at least one second"))
+        if table.per > 31 * 86_400:
+            problems.append(
+                ((*path, "per"), rule, "a window is at most 31 days: links between identifiers live that long")
+            )
+        rules.append(
+            BudgetRule(
+                table.name, Scope(table.scope), Class.of(table.klass), table.persons, int(table.per), then, table.misses
+            )
+        )
+    return tuple(rules)

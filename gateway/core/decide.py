@@ -1,0 +1,253 @@
+"""The decision: who may have what, before forwarding and again before release.
+
+Rules of this file:
+
+1. Only ``permit`` makes a ``Permit``, and nothing is forwarded without one.
+2. A route's class asks for its proof before forwarding; a field above it is masked or challenged after reading.
+3. What is masked costs nothing; the rest of the record costs at its own class, never below the route's.
+4. A challenge is given only where a fresh proof would open this very answer, ``Retry-After`` only where waiting would.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from gateway.core.assurance import Caller, Mandate, Proof, fresh, mandated
+from gateway.core.charging import Limit, Usage, Violation
+from gateway.core.classify import Classified
+from gateway.core.extraction import Class, Found, PersonFound
+from gateway.core.policy import Policy, Scope, Then, Without
+from gateway.core.reasons import Reason, Refusal
+
+MAX_PERSONS_PER_ANSWER = 1_000
+"""A one-slice answer is charged in one store call; more would hold the store for longer than 11 ms (measured)."""
+
+_ONLY_HERE = object()
+
+
+class Permit:
+    """Leave to forward one request with exactly this target. Made by ``permit`` only."""
+
+    __slots__ = ("method", "target")
+
+    def __init__(self, method: bytes, target: bytes, made_by: object) -> None:
+        if made_by is not _ONLY_HERE:
+            raise TypeError("a Permit is made by gateway.core.decide.permit")
+        self.method = method
+        self.target = target
+
+
+def permit(method: bytes, target: bytes, standing: "Standing | Refusal") -> Permit:
+    """Turn a standing into leave to forward. ``TypeError`` for a refusal: it must have been answered before."""
+    if not isinstance(standing, Standing):
+        raise TypeError("a refused request is never forwarded")
+    return Permit(method, target, _ONLY_HERE)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """On what a caller may reach a class: a fresh proof, a mandate, or nothing where the class asks for nothing."""
+
+    proof: Proof | None = None
+    mandate: Mandate | None = None
+
+
+def standing(policy: Policy, caller: Caller, klass: Class, now: float) -> Standing | Refusal:
+    """Whether ``caller`` may reach ``klass`` at ``now``; the refusal names the proof that would open it.
+
+    A higher class's proof is asked for a lower one only if the lower class asks for one itself.
+    """
+    rule = policy.classes[klass]
+    if not rule.kinds:
+        return Standing(_newest(policy, caller, now), _any_mandate(caller, now))
+    if caller.is_machine:
+        mandate = mandated(caller, klass, now)
+        if mandate is None:
+            return Refusal(Reason.MANDATE_REQUIRED, klass=klass)
+        return Standing(mandate=mandate)
+    proof = fresh(rule, caller, now)
+    if proof is None:
+        return Refusal(Reason.PROOF_REQUIRED, klass=klass, kinds=rule.kinds, max_age_s=rule.max_age_s)
+    return Standing(proof)
+
+
+def _newest(policy: Policy, caller: Caller, now: float) -> Proof | None:
+    proofs = [proof for rule in policy.classes.values() if (proof := fresh(rule, caller, now)) is not None]
+    return max(proofs, key=lambda proof: proof.verified_at, default=None)
+
+
+def _any_mandate(caller: Caller, now: float) -> Mandate | None:
+    return mandated(caller, caller.mandate.klass, now) if caller.mandate else None
+
+
+def exhausted(usages: Iterable[Usage], klass: Class) -> Refusal | None:
+    """The budget of ``klass`` that is used up, if any: an unsafe request would be executed for nothing."""
+    for usage in usages:
+        limit = usage.limit
+        counts = limit.klass <= klass and limit.then is Then.REFUSE
+        if counts and klass > Class.PUBLIC and usage.used >= limit.limit:
+            return Refusal(
+                Reason.BUDGET_EXHAUSTED,
+                klass=limit.klass,
+                retry_s=usage.next_free_s,
+                limit=limit.limit,
+                window_s=limit.window_s,
+                budget=limit.name,
+            )
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Costed:
+    """One person of an answer as released: the class of what leaves in clear, and the categories."""
+
+    person: PersonFound
+    klass: Class
+    clear: tuple[str, ...]
+    masked: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How an answer would leave: the categories to mask, what each person then costs, and the standing it needs."""
+
+    hide: frozenset[str]
+    persons: tuple[Costed, ...]
+    needs: Class
+    standing: Standing | Refusal
+
+    @property
+    def count(self) -> int:
+        """Persons that the answer would charge."""
+        return sum(one.person.weight for one in self.persons if one.klass > Class.PUBLIC)
+
+
+def plan(
+    policy: Policy,
+    classified: Classified,
+    caller: Caller,
+    persons: Sequence[PersonFound],
+    now: float,
+    *,
+    also_hide: frozenset[str] = frozenset(),
+    masks: bool = True,
+) -> Plan:
+    """Decide what of an answer is masked and what the rest asks for.
+
+    ``also_hide``: categories that an exhausted budget masks; ``masks`` false: this content cannot be masked.
+    """
+    route = classified.route
+    hide = (route.mask if route else frozenset()) | also_hide
+    if masks:
+        hide |= _hidden_for_want_of_proof(policy, classified, caller, persons, now, hide)
+    else:
+        hide = frozenset()
+    costed = tuple(_cost(person, hide) for person in persons)
+    needs = max((one.klass for one in costed), default=Class.PUBLIC)
+    return Plan(hide, costed, needs, standing(policy, caller, needs, now))
+
+
+def _hidden_for_want_of_proof(
+    policy: Policy,
+    classified: Classified,
+    caller: Caller,
+    persons: Sequence[PersonFound],
+    now: float,
+    hide: frozenset[str],
+) -> frozenset[str]:
+    by_class: dict[Class, list[Found]] = {}
+    for person in persons:
+        for found in person.found:
+            if found.category not in hide:
+                by_class.setdefault(found.klass, []).append(found)
+    hidden: set[str] = set()
+    for klass, found_of_class in by_class.items():
+        rule = policy.classes[klass]
+        without = (classified.route.without if classified.route else None) or rule.without
+        if without is not Without.MASK or not isinstance(standing(policy, caller, klass, now), Refusal):
+            continue
+        if all(found.maskable for found in found_of_class):
+            hidden.update(found.category for found in found_of_class)
+    return frozenset(hidden)
+
+
+def _cost(person: PersonFound, hide: frozenset[str]) -> Costed:
+    clear = [one for one in person.found if one.category not in hide or not one.maskable]
+    masked = {one.category for one in person.found if one.category in hide and one.maskable}
+    klass = max((one.klass for one in clear), default=Class.PUBLIC)
+    categories = sorted({one.category for one in clear})
+    return Costed(person, max(klass, person.floor), tuple(categories), tuple(sorted(masked)))
+
+
+def masking_for(
+    policy: Policy, classified: Classified, violations: Iterable[Violation], persons: Iterable[PersonFound]
+) -> frozenset[str]:
+    """The categories to hide once a budget with ``then = mask`` is exhausted, or a proof whose class may be masked."""
+    own = classified.route.without if classified.route else None
+    masking = (
+        one.limit.klass
+        for one in violations
+        if one.limit.then is Then.MASK
+        or (one.limit.then is Then.PROVE and (own or policy.classes[one.limit.klass].without) is Without.MASK)
+    )
+    least = min(masking, default=None)
+    if least is None:
+        return frozenset()
+    return frozenset(found.category for person in persons for found in person.found if found.klass >= least)
+
+
+def too_many(count: int, klass: Class) -> Refusal | None:
+    """An answer with more persons than one slice may carry."""
+    if count <= MAX_PERSONS_PER_ANSWER:
+        return None
+    return Refusal(Reason.TOO_MANY_PERSONS, klass=klass, asked=count, limit=MAX_PERSONS_PER_ANSWER)
+
+
+def refused(policy: Policy, violations: Sequence[Violation], answer: Plan, caller: Caller) -> Refusal | None:
+    """Why an answer does not leave: the budgets it would pass, the proof it lacks; ``None``: nothing is in the way.
+
+    ``violations`` come from the charge (or a look ahead where the proof is missing). Refusing budgets speak first:
+    no proof opens those.
+    """
+    hard = [one for one in violations if one.limit.then in (Then.REFUSE, Then.MASK)]
+    if hard:
+        return _over(hard)
+    lacking = answer.standing if isinstance(answer.standing, Refusal) else None
+    if lacking is not None and lacking.reason is not Reason.PROOF_REQUIRED:
+        return lacking
+    proving = [one for one in violations if one.limit.then is Then.PROVE]
+    if lacking is None and not proving:
+        return None
+    klass = max([one.limit.klass for one in proving], default=answer.needs) if lacking is None else answer.needs
+    return _challenge(policy, klass, answer, caller)
+
+
+def _over(hard: Sequence[Violation]) -> Refusal:
+    worst = max(hard, key=lambda one: (one.retry_s is None, one.retry_s or 0))
+    limit = worst.limit
+    reason = Reason.TOO_MANY_PERSONS if worst.retry_s is None else Reason.BUDGET_EXHAUSTED
+    return Refusal(
+        reason,
+        klass=limit.klass,
+        retry_s=worst.retry_s,
+        asked=worst.asked,
+        limit=limit.limit,
+        window_s=limit.window_s,
+        budget=limit.name,
+    )
+
+
+def _challenge(policy: Policy, klass: Class, answer: Plan, caller: Caller) -> Refusal:
+    for rule in policy.classes.values():
+        if rule.max_persons is None or rule.klass > answer.needs:
+            continue
+        most = caller.max_persons if caller.max_persons is not None else rule.max_persons
+        asked = sum(one.person.weight for one in answer.persons if one.klass >= rule.klass)
+        if asked > most:
+            return Refusal(Reason.ANSWER_EXCEEDS_PROOF, klass=rule.klass, asked=asked, limit=most)
+    rule = policy.classes[klass]
+    return Refusal(Reason.PROOF_REQUIRED, klass=klass, kinds=rule.kinds, max_age_s=rule.max_age_s)
+
+
+def own_limits(limits: Sequence[Limit]) -> tuple[Limit, ...]:
+    """The limits that a new proof would not renew."""
+    return tuple(limit for limit in limits if limit.scope is not Scope.PROOF)
