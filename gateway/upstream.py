@@ -5,8 +5,8 @@ Nothing is forwarded without a permit, and the target sent is the permit's, byte
 
 import asyncio
 from math import inf
-from typing import Protocol
 
+from gateway.core.decide import Permit
 from gateway.upstream_exchange import Deadlines, Exchange
 from gateway.upstream_message import Headers, Request, ResponseReader, UpstreamFault, request_head
 from gateway.upstream_pool import Origin, Pool
@@ -16,7 +16,6 @@ __all__ = [
     "Answer",
     "Deadlines",
     "Origin",
-    "Permit",
     "Request",
     "Upstream",
     "UpstreamFault",
@@ -25,13 +24,6 @@ __all__ = [
 ]
 
 _REPEATABLE = frozenset({b"GET", b"HEAD", b"OPTIONS"})
-
-
-class Permit(Protocol):
-    """What the decision gives for a request that may be forwarded."""
-
-    @property
-    def target(self) -> bytes: ...
 
 
 class Answer:
@@ -63,6 +55,16 @@ class Answer:
         Raises UpstreamFault, or what the request's body raised.
         """
         return await self._exchange.read()
+
+    @property
+    def buffered_bytes(self) -> int:
+        """What has arrived and is not read yet."""
+        return self._exchange.buffered_bytes
+
+    @property
+    def held_back(self) -> bool:
+        """Whether the application has to wait until more is read."""
+        return self._exchange.held_back
 
     async def close(self) -> None:
         """Give the connection back if all is drained, else drop it. Idempotent; ends our sending too."""

@@ -34,8 +34,8 @@ class Connection(asyncio.Protocol):
     """The transport's side: writes, holds back, and keeps one timer that moves only when it must."""
 
     __slots__ = (
-        "_drained", "_idle_until", "_loop", "_owner", "_reading_paused", "_timer", "_timer_at", "_transport",
-        "_writing_paused", "busy", "closed", "pin", "reused", "sink",
+        "_drained", "_idle_until", "_loop", "_owner", "_timer", "_timer_at", "_transport",
+        "_writing_paused", "busy", "closed", "pin", "reading_paused", "reused", "sink",
     )  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop, owner: ConnectionOwner) -> None:
@@ -46,7 +46,7 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = inf
         self._idle_until = inf
-        self._writing_paused = self._reading_paused = False
+        self._writing_paused = self.reading_paused = False
         self.pin: str | None = None  # the connection-bound login it belongs to
         self.busy = False  # of a pinned one: it is somebody's turn
         self.sink: Sink | None = None
@@ -92,13 +92,13 @@ class Connection(asyncio.Protocol):
             await asyncio.shield(self._drained)
 
     def hold_back(self) -> None:
-        if not self._reading_paused and not self.closed and self._transport is not None:
-            self._reading_paused = True
+        if not self.reading_paused and not self.closed and self._transport is not None:
+            self.reading_paused = True
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        if self._reading_paused and not self.closed and self._transport is not None:
-            self._reading_paused = False
+        if self.reading_paused and not self.closed and self._transport is not None:
+            self.reading_paused = False
             self._transport.resume_reading()
 
     def abort(self) -> None:

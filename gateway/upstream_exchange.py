@@ -31,8 +31,8 @@ class Exchange:
     """
 
     __slots__ = (
-        "_buffered_bytes", "_connection", "_deadlines", "_error", "_finished", "_loop", "_pieces", "_progress_at",
-        "_sender", "_sent", "_total_at", "_waiter", "early", "reader",
+        "_connection", "_deadlines", "_error", "_finished", "_loop", "_pieces", "_progress_at",
+        "_sender", "_sent", "_total_at", "_waiter", "buffered_bytes", "early", "reader",
     )  # fmt: skip
 
     def __init__(
@@ -48,7 +48,7 @@ class Exchange:
         self._loop = loop
         self._total_at = total_at
         self._pieces: deque[bytes] = deque()
-        self._buffered_bytes = 0
+        self.buffered_bytes = 0
         self._waiter: asyncio.Future[None] | None = None
         self._sender: asyncio.Task[None] | None = None
         self._sent = False
@@ -71,9 +71,11 @@ class Exchange:
         else:
             self._sender = self._loop.create_task(self._send(body, length))
         try:
-            while not self.reader.head_complete:
-                if self._error is not None:
+            while True:
+                if self._error is not None and not self.reader.ended:
                     raise self._error
+                if self.reader.head_complete:
+                    break
                 await self._wait()
         except BaseException as error:
             self.fail(error)
@@ -99,8 +101,8 @@ class Exchange:
                 self.fail(error)
                 raise
         piece = pieces.popleft()
-        self._buffered_bytes -= len(piece)
-        if self._buffered_bytes <= BUFFER_LOW_BYTES:
+        self.buffered_bytes -= len(piece)
+        if self.buffered_bytes <= BUFFER_LOW_BYTES:
             self._connection.resume_reading()
         if self.reader.ended and not pieces:
             self._finish()
@@ -118,6 +120,11 @@ class Exchange:
         self._finished = True
         self._connection.sink = sink
         return self._connection
+
+    @property
+    def held_back(self) -> bool:
+        """Whether the application has to wait for the reader."""
+        return self._connection.reading_paused
 
     @property
     def went_stale(self) -> bool:
@@ -144,8 +151,8 @@ class Exchange:
             self._progress_at = self._loop.time()
         if piece:
             self._pieces.append(piece)
-            self._buffered_bytes += len(piece)
-            if self._buffered_bytes > BUFFER_HIGH_BYTES:
+            self.buffered_bytes += len(piece)
+            if self.buffered_bytes > BUFFER_HIGH_BYTES:
                 self._connection.hold_back()
         if piece or reader.ended or reader.head_complete:
             self._wake()

@@ -20,7 +20,7 @@ MAX_HEAD_BYTES = 65_536
 MAX_FIELDS = 200
 MAX_INTERIM_ANSWERS = 8
 MAX_CHUNK_FRAMING_BYTES = 16_384  # of chunk extensions and trailers in one answer, together
-_PLAIN_CHUNK_BYTES = 24  # size line of 16 digits and the line ends around one chunk
+_PLAIN_CHUNK_BYTES = 12  # a size of 8 digits and the line ends around one chunk
 _MAX_LENGTH_DIGITS = 18
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
@@ -98,7 +98,7 @@ def request_head(
 
 def _check_fields(headers: Headers) -> None:
     joined = b",,".join([name for name, _ in headers])
-    if _NAMES.fullmatch(joined) is None:
+    if _NAMES.fullmatch(joined) is None or joined.count(b",") != 2 * (len(headers) - 1):
         raise ValueError("a header name is not a token")
     # Names come between their own commas, so that neighbours are both counted.
     names = b"," + joined.lower() + b","
@@ -149,6 +149,7 @@ class ResponseReader:
         if not self.head_complete or not rest:
             return b""
         if self._bodiless:
+            self.head_complete = self.ended = False
             raise _malformed("bytes after an answer without a body")
         return self._feed_body(rest)
 
