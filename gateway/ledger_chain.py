@@ -204,19 +204,25 @@ class ChainWriter:
         old = self._chain
         if old.broken:
             old.cut_for_good()
-        self._chain = self._start(Predecessor(old.path.name, old.head), max(now, old.last_now))
+        self._chain = self._start(Predecessor(old.path.name, old.head, self._next_number), max(now, old.last_now))
         old.close()
 
     def _start(self, predecessor: Predecessor, now: float) -> ChainFile:
         """A new file with its first record on disk. Raises OSError, SpaceExhausted, leaving no file then."""
-        name = self._slot.next_chain(now)
+        name = self._slot.chain(predecessor.next_number, now)
         sealer = Sealer(key=self._key, key_id=self._key_id, node=self._node, chain=name.stem)
         head = predecessor.mac or NO_PREDECESSOR
         with _space_exhausted_told_apart():
             chain = ChainFile(self._directory / name.file, sealer, head, self._disk)
         before = {"file": predecessor.file, "mac": predecessor.mac} if predecessor.file else None
-        start = {"kind": "start", "predecessor": before, "repaired_bytes": predecessor.cut_bytes,
-                 "removed_files": predecessor.removed, "pid": os.getpid()}  # fmt: skip
+        start = {
+            "kind": "start",
+            "predecessor": before,
+            "repaired_bytes": predecessor.cut_bytes,
+            "removed_files": predecessor.removed,
+            "lost": predecessor.lost or None,
+            "pid": os.getpid(),
+        }
         try:
             with _space_exhausted_told_apart():
                 chain.append([Entry(now, orjson.dumps(start), True)])
@@ -227,6 +233,7 @@ class ChainWriter:
             with contextlib.suppress(OSError):  # then the next start finds it and removes it
                 chain.path.unlink()
             raise
+        self._next_number = name.number + 1
         return chain
 
     def mark(self) -> None:

@@ -1,6 +1,7 @@
 """The files of a ledger's directory: who may write which, what a crash left, what is kept in reserve.
 
     NODE-sSLOT-STARTUTC-N.jsonl   a chain; N counts the slot's files from 0 without a gap
+    CHAIN.jsonl.torn              what a start cut off its end (see `repair_tail`)
     NODE-sSLOT.lock               locked (flock) as long as a process writes in this slot
     NODE-sSLOT.mark               one sealed line: the file and sequence that the slot had surely reached
     NODE-sSLOT.reserve            disk space that is given up so that refusals can still be recorded
@@ -14,12 +15,14 @@ import contextlib
 import fcntl
 import os
 import re
+import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from gateway.ledger_format import open_line
+from gateway.ledger_format import Opened, open_line
 
 SLOTS: Final = 4096
 TAIL_BYTES: Final = 16 * 1024 * 1024
@@ -113,11 +116,10 @@ class Slot:
     def chains(self) -> list[ChainName]:
         return [c for c in chain_names(self.directory) if (c.node, c.slot) == (self.node, self.number)]
 
-    def next_chain(self, now: float) -> ChainName:
-        """The name of the slot's next file; ``now`` in Unix seconds names its start."""
-        chains = self.chains()
+    def chain(self, number: int, now: float) -> ChainName:
+        """The name of a new file; ``now`` in Unix seconds names its start."""
         start = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
-        return ChainName(self.node, self.number, chains[-1].number + 1 if chains else 0, start)
+        return ChainName(self.node, self.number, number, start)
 
     def release(self) -> None:
         os.close(self.lock_fd)
@@ -166,43 +168,75 @@ def write_whole(path: Path, data: bytes) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Predecessor:
-    """How a slot's last file ended, after repair. ``mac`` is None where nothing was ever written."""
+    """How a slot's last file ended, after repair; without a file nothing was ever written.
+
+    ``next_number`` is for the file that follows: no number is used twice, not even when files are gone.
+    ``lost`` is the mark of a record that is not there, though it was acknowledged.
+    """
 
     file: str | None = None
     mac: str | None = None
+    next_number: int = 0
     cut_bytes: int = 0
     removed: tuple[str, ...] = ()
+    lost: Mapping[str, object] | None = None
 
 
 def repair_tail(slot: Slot) -> Predecessor:
     """Find the slot's newest file and cut what a crash tore off its end. Raises OSError.
 
-    Cut is what follows the last whole record: such bytes were never acknowledged. A file without any whole
-    record goes altogether; nothing was acknowledged from it either.
+    Cut is what follows the last whole record: a crash leaves there only what was never acknowledged. A file
+    without any whole record goes altogether. What is cut is kept in FILE.torn, should it not have been a crash.
     """
     removed: list[str] = []
     cut_bytes = 0
+    mark = _read_mark(slot)
+    marked = ChainName.parse(str(mark["file"])) if mark else None
     for chain in reversed(slot.chains()):
         path = slot.directory / chain.file
         size_bytes = path.stat().st_size
-        keep_bytes, mac = _whole_records(path, size_bytes)
+        keep_bytes, last = _whole_records(path, size_bytes)
         cut_bytes += size_bytes - keep_bytes
-        if mac is None:
+        if keep_bytes < size_bytes:
+            _cut(path, keep_bytes)
+        if last is None:
             path.unlink()
             removed.append(chain.file)
             continue
-        if keep_bytes < size_bytes:
-            with path.open("r+b") as file:
-                file.truncate(keep_bytes)
-                os.fsync(file.fileno())
         sync_directory(slot.directory)
-        return Predecessor(chain.file, mac, cut_bytes, tuple(removed))
+        number = max(chain.number, marked.number if marked else -1) + 1
+        is_lost = marked is not None and (chain.number, last.record["seq"]) < (marked.number, mark["reached"])
+        return Predecessor(chain.file, last.mac, number, cut_bytes, tuple(removed), mark if is_lost else None)
     sync_directory(slot.directory)
-    return Predecessor(cut_bytes=cut_bytes, removed=tuple(removed))
+    number = marked.number + 1 if marked else 0
+    return Predecessor(next_number=number, cut_bytes=cut_bytes, removed=tuple(removed), lost=mark)
 
 
-def _whole_records(path: Path, size_bytes: int) -> tuple[int, str | None]:
-    """Up to which byte a file is whole, and the mac of the record that ends there.
+def _cut(path: Path, keep_bytes: int) -> None:
+    fd = os.open(path.with_name(path.name + ".torn"), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with path.open("r+b") as file, os.fdopen(fd, "wb") as torn:
+        file.seek(keep_bytes)
+        shutil.copyfileobj(file, torn)
+        torn.flush()
+        os.fsync(fd)
+        sync_directory(path.parent)
+        file.truncate(keep_bytes)
+        os.fsync(file.fileno())
+
+
+def _read_mark(slot: Slot) -> dict[str, Any]:
+    """The file and sequence that the slot had reached; empty where no mark can be read."""
+    try:
+        opened = open_line(slot.path("mark").read_bytes().removesuffix(b"\n"))
+    except FileNotFoundError:
+        return {}
+    if opened is None or not isinstance(opened.record.get("reached"), int):
+        return {}
+    return {"file": str(opened.record.get("file")), "reached": opened.record["reached"]}
+
+
+def _whole_records(path: Path, size_bytes: int) -> tuple[int, Opened | None]:
+    """Up to which byte a file is whole, and the record that ends there.
 
     Only the form and the links are looked at. A seal that is wrong is no crash's doing and stays, for
     `gateway.ledger_verify` to name.
@@ -212,16 +246,16 @@ def _whole_records(path: Path, size_bytes: int) -> tuple[int, str | None]:
         file.seek(start)
         tail = file.read()
     at = 0 if start == 0 else tail.find(b"\n") + 1
-    head: str | None = None
+    last: Opened | None = None
     while (end := tail.find(b"\n", at)) >= 0:
         opened = open_line(tail[at:end])
-        if opened is None or (head is not None and opened.record["prev"] != head):
+        if opened is None or (last is not None and opened.record["prev"] != last.mac):
             break
-        head = opened.mac
+        last = opened
         at = end + 1
-    if head is None and start > 0:
+    if last is None and start > 0:
         raise OSError(f"{path.name}: no whole record in its last {TAIL_BYTES} bytes")
-    return start + at, head
+    return start + at, last
 
 
 class Reserve:

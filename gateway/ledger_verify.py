@@ -243,9 +243,11 @@ class _ChainReader:
         elif self._before[1] is not None and self._before[1] != before["mac"]:
             self._found.problem(before["file"], 0, "ends otherwise than its successor says: "
                                 "records at its end were removed, added or changed")  # fmt: skip
+        if lost := record.get("lost"):
+            self._problem(1, f"at this start record {lost['reached']} of {lost['file']}, once acknowledged, was gone")
         if record.get("repaired_bytes") or record.get("removed_files"):
             self._found.note(self._name.file, 1, f"a crash before this start left {record['repaired_bytes']} "
-                             "bytes of records that nobody was told of; they were cut")  # fmt: skip
+                             "bytes that are no whole records; they were cut and kept")  # fmt: skip
 
     def _check_mark(self, line_number: int, opened: Opened) -> None:
         if self.mark is None or opened.record["seq"] != self.mark.reached:
