@@ -221,11 +221,12 @@ class ResponseReader:
         length = self._announced_length()
         self.content_length = length
         tokens = {token.strip().lower() for token in self._connection.split(b",")} if self._connection else ()
-        self.keep_alive = b"close" not in tokens and (self.minor_version == 1 or b"keep-alive" in tokens)
+        kept = b"close" not in tokens and (self.minor_version == 1 or b"keep-alive" in tokens)
+        self.keep_alive = kept and not self._upgrade_asked
         if self.status == 101:
             if not self._upgrade_asked:
                 raise _malformed("101 without an upgrade")
-            self.keep_alive = self.has_body = False
+            self.has_body = False
         else:
             self._bodiless = self._headless_method or self.status in (204, 304)
             self.has_body = not self._bodiless and length != 0

@@ -1,0 +1,408 @@
+"""Which connection an exchange gets, which are never used again, and what cancelling does."""
+
+import asyncio
+import socket
+
+import pytest
+from upstream_application import OK, always_ok, application, connector, pieces, replies, request, send, whole
+
+from gateway import upstream_pool
+from gateway.upstream import Deadlines, Origin, Upstream, UpstreamFault
+
+
+async def test_a_drained_connection_is_used_again():
+    async with application(always_ok) as app, connector(app) as upstream:
+        for _ in range(3):
+            assert await whole(await send(upstream)) == b"ok"
+        assert app.accepted == 1
+
+
+async def reads_bodies(connection):
+    while True:
+        await connection.head()
+        await connection.reader.readexactly(3)
+        await connection.send(OK)
+
+
+async def test_a_connection_is_used_again_after_a_body_of_ours():
+    async with application(reads_bodies) as app, connector(app) as upstream:
+        for _ in range(3):
+            assert await whole(await send(upstream, request(b"POST", body=pieces(b"abc"), length=3))) == b"ok"
+        assert app.accepted == 1
+
+
+async def test_the_last_used_connection_comes_first():
+    served = []
+
+    def numbered(number):
+        async def script(connection):
+            while True:
+                await connection.head()
+                served.append(number)
+                await connection.send(OK)
+
+        return script
+
+    async with application(numbered(0), numbered(1)) as app, connector(app) as upstream:
+        first, second = await send(upstream), await send(upstream)
+        await whole(second)
+        await whole(first)
+        for _ in range(3):
+            await whole(await send(upstream))
+        assert served == [0, 1, 0, 0, 0]
+
+
+@pytest.mark.parametrize("close", [b"Connection: close\r\n", b"connection: X, CLOSE\r\n"])
+async def test_a_connection_that_says_close_is_not_used_again(close):
+    raw = OK.replace(b"\r\n", b"\r\n" + close, 1)
+
+    async def script(connection):
+        await connection.head()
+        await connection.send(raw)
+        assert await connection.rest() == b""
+
+    async with application(script, always_ok) as app, connector(app) as upstream:
+        await whole(await send(upstream))
+        await whole(await send(upstream))
+        assert app.accepted == 2
+
+
+async def test_an_answer_closed_before_its_end_ends_the_connection():
+    async def script(connection):
+        await connection.head()
+        await connection.send(OK[:-1])
+        assert await connection.rest() == b""
+
+    async with application(script, always_ok) as app, connector(app) as upstream:
+        answer = await send(upstream)
+        await answer.close()
+        await answer.close()
+        await app.closed[0].wait()
+        assert await whole(await send(upstream)) == b"ok"
+        assert app.accepted == 2
+
+
+async def test_bytes_on_an_idle_connection_end_it():
+    speak = asyncio.Event()
+
+    async def script(connection):
+        await connection.head()
+        await connection.send(OK)
+        await speak.wait()
+        await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+        assert await connection.rest() == b""
+
+    async with application(script, always_ok) as app, connector(app) as upstream:
+        await whole(await send(upstream))
+        speak.set()
+        await app.closed[0].wait()
+        assert await whole(await send(upstream)) == b"ok"
+        assert app.accepted == 2
+
+
+async def test_an_idle_connection_is_dropped_after_a_while(monkeypatch):
+    monkeypatch.setattr(upstream_pool, "IDLE_S", 0.05)
+    async with application(always_ok) as app, connector(app) as upstream:
+        await whole(await send(upstream))
+        await app.closed[0].wait()
+        await whole(await send(upstream))
+        assert app.accepted == 2
+
+
+def dies_at_second_request(*, after=b""):
+    async def script(connection):
+        await connection.head()
+        await connection.send(OK)
+        await connection.head()
+        await connection.send(after)
+
+    return script
+
+
+@pytest.mark.parametrize("method", [b"GET", b"HEAD", b"OPTIONS"])
+async def test_a_kept_connection_that_had_died_is_replaced_once_for_a_safe_request(method):
+    answer = OK if method != b"HEAD" else OK[:-2]
+    async with (
+        application(dies_at_second_request(), replies(answer)) as app,
+        connector(app) as upstream,
+    ):
+        await whole(await send(upstream))
+        assert (await send(upstream, request(method))).status == 200
+        assert app.accepted == 2
+
+
+async def test_the_replacement_is_not_replaced():
+    async with application(dies_at_second_request(), replies(b"")) as app, connector(app) as upstream:
+        await whole(await send(upstream))
+        with pytest.raises(UpstreamFault, match="upstream_truncated"):
+            await send(upstream)
+        assert app.accepted == 2
+
+
+@pytest.mark.parametrize("method", [b"POST", b"PUT", b"DELETE", b"PATCH"])
+async def test_an_unsafe_request_is_never_sent_twice(method):
+    async with application(dies_at_second_request(), always_ok) as app, connector(app) as upstream:
+        await whole(await send(upstream))
+        with pytest.raises(UpstreamFault, match="upstream_truncated"):
+            await send(upstream, request(method))
+        assert app.accepted == 1
+
+
+async def test_a_request_with_a_body_or_with_the_first_byte_of_an_answer_is_never_sent_twice():
+    async with application(dies_at_second_request(), always_ok) as app, connector(app) as upstream:
+        await whole(await send(upstream))
+        with pytest.raises(UpstreamFault, match="upstream_truncated"):
+            await send(upstream, request(body=pieces(b"abc"), length=3))
+        assert app.accepted == 1
+    async with application(dies_at_second_request(after=b"H"), always_ok) as app, connector(app) as upstream:
+        await whole(await send(upstream))
+        with pytest.raises(UpstreamFault, match="upstream_truncated"):
+            await send(upstream)
+        assert app.accepted == 1
+
+
+async def test_more_requests_than_connections_wait_in_order():
+    order = []
+
+    async def one(upstream, number):
+        answer = await send(upstream)
+        order.append(number)
+        await whole(answer)
+
+    async with application(always_ok) as app, connector(app, max_connections=1) as upstream:
+        await asyncio.gather(*[one(upstream, number) for number in range(20)])
+        assert app.accepted == 1
+        assert order == sorted(order)
+
+
+async def test_there_are_never_more_connections_than_allowed():
+    async with application(always_ok) as app, connector(app, max_connections=3) as upstream:
+        answers = await asyncio.gather(*[sent_and_read(upstream) for _ in range(30)])
+        assert answers == [b"ok"] * 30
+        assert app.accepted == 3
+
+
+async def sent_and_read(upstream):
+    return await whole(await send(upstream))
+
+
+async def test_waiting_for_a_connection_counts_into_the_connect_deadline():
+    async with application(always_ok) as app, connector(app, max_connections=1) as upstream:
+        busy = await send(upstream)
+        with pytest.raises(UpstreamFault, match="upstream_timeout"):
+            await send(upstream, deadlines=Deadlines(connect_s=0.05))
+        assert await whole(busy) == b"ok"
+        assert await whole(await send(upstream)) == b"ok"
+
+
+async def test_a_place_freed_by_a_dropped_connection_goes_to_the_next_in_the_queue():
+    async with application(always_ok) as app, connector(app, max_connections=1) as upstream:
+        busy = await send(upstream)
+        waiting = asyncio.ensure_future(send(upstream))
+        await asyncio.sleep(0)
+        await busy.close()
+        assert await whole(await waiting) == b"ok"
+        assert app.accepted == 2
+
+
+@pytest.mark.parametrize("how", ["returned", "dropped"])
+async def test_somebody_who_stops_waiting_loses_no_place(how):
+    async with application(always_ok) as app, connector(app, max_connections=1) as upstream:
+        busy = await send(upstream)
+        first, second = asyncio.ensure_future(send(upstream)), asyncio.ensure_future(send(upstream))
+        await asyncio.sleep(0)
+        if how == "returned":
+            await whole(busy)  # the connection is already meant for the first
+        else:
+            await busy.close()
+        first.cancel()
+        assert await whole(await second) == b"ok"
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        assert await whole(await send(upstream)) == b"ok"
+        assert app.accepted == (1 if how == "returned" else 2)
+
+
+async def test_nobody_listening_is_unreachable():
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        upstream = Upstream(Origin("http", "127.0.0.1", unused.getsockname()[1], max_connections=1))
+        for _ in range(3):  # a failed attempt gives its place back
+            with pytest.raises(UpstreamFault, match="upstream_unreachable") as caught:
+                await send(upstream)
+            assert not caught.value.is_timeout
+        await upstream.aclose()
+
+
+async def test_a_closed_connector_refuses_and_tells_those_who_wait():
+    async with application(always_ok) as app, connector(app, max_connections=1) as upstream:
+        busy = await send(upstream)
+        waiting = asyncio.ensure_future(send(upstream))
+        await asyncio.sleep(0)
+        await upstream.aclose()
+        with pytest.raises(UpstreamFault, match="upstream_unreachable"):
+            await waiting
+        with pytest.raises(UpstreamFault, match="upstream_unreachable"):
+            await send(upstream)
+        assert await whole(busy) == b"ok"  # it had arrived whole
+
+
+# Connection-bound logins
+
+
+def counting(log):
+    """A script for each connection that notes its own number at every request."""
+    numbers = iter(range(100))
+
+    async def script(connection):
+        number = next(numbers)
+        while True:
+            await connection.head()
+            log.append(number)
+            await connection.send(OK)
+
+    return script
+
+
+async def test_a_pinned_connection_is_its_keys_own():
+    log = []
+    async with application(counting(log)) as app, connector(app) as upstream:
+        for pinned in ("a", "b", None, "a", "b", None, "a", None):
+            await whole(await send(upstream, pinned=pinned))
+        assert log == [0, 1, 2, 0, 1, 2, 0, 2]
+
+
+async def test_requests_of_one_pin_take_turns_on_its_connection():
+    log = []
+    async with application(counting(log)) as app, connector(app) as upstream:
+        await asyncio.gather(*[pinned_ok(upstream) for _ in range(10)])
+        assert log == [0] * 10
+
+
+async def pinned_ok(upstream):
+    assert await whole(await send(upstream, pinned="a")) == b"ok"
+
+
+async def test_a_pin_outlives_its_connection_and_a_cancelled_turn():
+    log = []
+    async with application(counting(log)) as app, connector(app, max_connections=1) as upstream:
+        busy = await send(upstream, pinned="a")
+        waiting = asyncio.ensure_future(send(upstream, pinned="a"))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await busy.close()
+        await pinned_ok(upstream)
+        assert log == [0, 1]
+
+
+async def test_an_idle_pinned_connection_makes_room_when_no_other_is_left():
+    log = []
+    async with application(counting(log)) as app, connector(app, max_connections=1) as upstream:
+        await pinned_ok(upstream)
+        assert await whole(await send(upstream)) == b"ok"
+        await pinned_ok(upstream)
+        assert log == [0, 1, 2]
+
+
+# Cancelling
+
+
+async def cancelled(task, when):
+    await when.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_cancelling_while_connecting_closes_the_connection():
+    reached = asyncio.Event()
+
+    async def no_handshake(connection):
+        await connection.reader.readexactly(1)
+        reached.set()
+        await connection.rest()
+
+    async with application(no_handshake) as app, connector(app, scheme="https", max_connections=1) as upstream:
+        for number in range(2):
+            reached.clear()
+            await cancelled(asyncio.ensure_future(send(upstream)), reached)
+            await app.closed[number].wait()
+
+
+async def test_cancelling_while_waiting_for_the_head_closes_the_connection():
+    reached = asyncio.Event()
+
+    async def script(connection):
+        await connection.head()
+        reached.set()
+        assert await connection.rest() == b""
+
+    async with application(script) as app, connector(app, max_connections=1) as upstream:
+        for number in range(2):
+            reached.clear()
+            await cancelled(asyncio.ensure_future(send(upstream)), reached)
+            await app.closed[number].wait()
+
+
+async def test_cancelling_while_sending_leaves_the_request_incomplete():
+    stuck, go_on, received = asyncio.Event(), asyncio.Event(), bytearray()
+
+    async def script(connection):
+        await connection.head()
+        await go_on.wait()
+        received.extend(await connection.rest())
+
+    async def body():
+        while True:
+            stuck.clear()
+            asyncio.get_running_loop().call_later(0.1, stuck.set)
+            yield b"x" * 65_536
+
+    async with application(script) as app, connector(app) as upstream:
+        task = asyncio.ensure_future(send(upstream, request(b"POST", body=body())))
+        await asyncio.sleep(0)
+        await cancelled(task, stuck)
+        go_on.set()
+        await asyncio.gather(*app.tasks)
+        assert not received.endswith(b"0\r\n\r\n")
+
+
+async def test_cancelling_while_the_body_waits_for_the_client_ends_both():
+    reached, ended = asyncio.Event(), asyncio.Event()
+
+    async def script(connection):
+        await connection.head()
+        assert await connection.rest() == b""
+
+    async def body():
+        reached.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        yield b""
+
+    async with application(script) as app, connector(app) as upstream:
+        await cancelled(asyncio.ensure_future(send(upstream, request(b"POST", body=body()))), reached)
+        assert ended.is_set()
+        await app.closed[0].wait()
+
+
+async def test_cancelling_while_reading_closes_the_connection():
+    async def script(connection):
+        await connection.head()
+        await connection.send(OK[:-1])
+        assert await connection.rest() == b""
+
+    async with application(script) as app, connector(app) as upstream:
+        answer = await send(upstream)
+        assert await answer.read() == b"o"
+        reading = asyncio.ensure_future(answer.read())
+        await asyncio.sleep(0)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        await app.closed[0].wait()
+        await answer.close()
