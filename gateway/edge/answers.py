@@ -23,7 +23,9 @@ __all__ = [
     "Rendered",
     "Site",
     "always",
+    "document_of",
     "explain_reason",
+    "file_of",
     "keeps_target",
     "kept_target",
     "language",
@@ -32,6 +34,7 @@ __all__ = [
     "page_of",
     "problem_of",
     "render",
+    "see_other",
 ]
 
 Headers = list[tuple[bytes, bytes]]
@@ -157,25 +160,55 @@ def render(
     if not request.navigating:
         return problem_of(refusal, status, headers, request, site)
     if _asks_to_sign_in(refusal, request):
+        sign_in_url = f"{site.pages_url}/.gateway/sign-in"
         if request.method in _SAFE:
-            query = f"?flow={sign_in_flow}" if sign_in_flow else ""
-            location = f"{site.pages_url}/.gateway/sign-in{query}".encode()
-            return _whole(303, [(b"location", location)], b"", request, site)
-        values: dict[str, object] = {"sign_in_url": f"{site.pages_url}/.gateway/sign-in"}
-        return page_of("not_sent", status, headers, request, site, **values)
+            return see_other(f"{sign_in_url}?flow={sign_in_flow}" if sign_in_flow else sign_in_url, request, site)
+        return page_of("not_sent", request, site, headers, {"sign_in_url": sign_in_url}, status=status)
     if refusal.reason is Reason.PROOF_REQUIRED:
-        return page_of("step_up", status, headers, request, site, **_step_up_values(refusal, request, sign_in_flow))
+        values = _step_up_values(refusal, request, sign_in_flow)
+        return page_of("step_up", request, site, headers, values, status=status)
     title, text = explain_reason(refusal.reason, request.language)
-    facts = _facts(refusal, request.language, site)
-    return page_of("refusal", status, headers, request, site, title=title, text=text, facts=facts)
+    told = {"title": title, "text": text, "facts": _facts(refusal, request.language, site)}
+    return page_of("refusal", request, site, headers, told, status=status)
 
 
 def page_of(
-    name: str, status: int, headers: Iterable[tuple[bytes, bytes]], request: Asked, site: Site, **values: object
+    name: str,
+    request: Asked,
+    site: Site,
+    headers: Iterable[tuple[bytes, bytes]] = (),
+    values: Mapping[str, object] | None = None,
+    *,
+    status: int = 200,
 ) -> Rendered:
     """A page of ours with the headers that all answers carry."""
-    body = page(name, request.language, request=request, site=site, **values)
+    body = page(name, request.language, request=request, site=site, **(values or {}))
     return _whole(status, [*headers, *PAGE_HEADERS], body, request, site)
+
+
+def see_other(location: str, request: Asked, site: Site, headers: Iterable[tuple[bytes, bytes]] = ()) -> Rendered:
+    """On to another page by GET (RFC 9110, 15.4.4). ``location`` is never taken from a request."""
+    return _whole(303, [*headers, (b"location", location.encode("latin-1"))], b"", request, site)
+
+
+def document_of(value: object, request: Asked, site: Site, headers: Iterable[tuple[bytes, bytes]] = ()) -> Rendered:
+    """A JSON document."""
+    return _whole(200, [*headers, (b"content-type", b"application/json")], orjson.dumps(value), request, site)
+
+
+def file_of(content: bytes, media_type: bytes, etag: bytes, asked_etag: bytes | None, request: Asked) -> Rendered:
+    """A file that never changes under its validator: the one answer that browsers may keep."""
+    kept: Headers = [
+        (b"etag", etag),
+        (b"cache-control", b"public, max-age=3600"),
+        (b"x-content-type-options", b"nosniff"),
+        (b"x-request-id", request.request_id.encode()),
+        (b"x-gateway-reference", request.reference.encode()),
+    ]
+    if asked_etag == etag:
+        return Rendered(304, kept, b"")
+    described = [(b"content-type", media_type), (b"content-length", str(len(content)).encode())]
+    return Rendered(200, [*kept, *described], b"" if request.method == b"HEAD" else content)
 
 
 def problem_of(
@@ -317,6 +350,7 @@ def _step_up_values(refusal: Refusal, request: Asked, flow: str | None) -> dict[
         "limit": refusal.limit,
         "totp": not refusal.kinds or "totp" in refusal.kinds,
         "flow": flow,
+        "after": "reload" if request.method in _SAFE else "stay",
         "sent": request.method in _SAFE,
         "error": None,
     }

@@ -6,7 +6,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from gateway.core.charging import Limit
 from gateway.core.extraction import Class
+from gateway.core.policy import Scope
 from gateway.core.reasons import Reason
 
 Language = Literal["fr", "en"]
@@ -48,3 +50,13 @@ def duration(seconds: float, language: Language) -> str:
             count = -(-whole // size)
             return f"{count} {one if count == 1 else many}"
     raise AssertionError("the last unit is one second")
+
+
+def kind_of_limit(limit: Limit, language: Language) -> str:
+    """What a limit counts, in words."""
+    catalogue = _catalogue(language)["limits"]
+    if limit.scope in (Scope.PROOF, Scope.MANDATE):
+        return str(catalogue[str(limit.scope)])
+    if ":miss:" in limit.key:
+        return str(catalogue["misses"])
+    return str(catalogue[limit.klass.word])

@@ -1,0 +1,42 @@
+"""A person's own page: who they are here, their limits, their last confirmation."""
+
+from starlette.responses import Response
+
+from gateway.core.charging import Usage
+from gateway.core.reasons import Refusal
+from gateway.edge import words
+from gateway.edge.budget import usages
+from gateway.edge.context import Context
+
+
+async def account(context: Context) -> Response:
+    """``GET account``."""
+    identified = await context.caller()
+    if isinstance(identified, Refusal):
+        return await context.refuse(identified)
+    caller = identified.caller
+    now = context.doors.clock.now()
+    confirmed = max((proof.verified_at for proof in caller.proofs), default=None)
+    partner = context.doors.partners.get(caller.partner)
+    used = await usages(context, caller)
+    values = {
+        "caller": caller,
+        "partner": partner.name if partner is not None else caller.partner,
+        "confirmed_ago_s": None if confirmed is None else max(0.0, now - confirmed),
+        "disclosed": context.doors.policy().disclose,
+        "limits": [_meter(usage, context) for usage in used],
+        "by_session": identified.cookie is not None,
+    }
+    return context.page("account", values)
+
+
+def _meter(usage: Usage, context: Context) -> dict[str, object]:
+    limit = usage.limit
+    return {
+        "name": words.kind_of_limit(limit, context.asked.language),
+        "used": min(usage.used, limit.limit),
+        "limit": limit.limit,
+        "full": usage.used >= limit.limit,
+        "window_s": limit.window_s,
+        "next_free_s": usage.next_free_s,
+    }

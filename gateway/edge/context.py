@@ -1,0 +1,187 @@
+"""One request to a page of ours: who asks, in which language, and how an answer leaves."""
+
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.core.assurance import Caller
+from gateway.core.reasons import Reason, Refusal
+from gateway.edge import answers, cookies
+from gateway.edge.answers import Asked, Headers, Rendered, Site
+from gateway.edge.doors import Doors
+from gateway.ports import NoCaller, StoreUnavailable
+
+ASKED = "gateway"
+"""The key in ``scope["state"]`` under which the path puts ``Asked``."""
+SITE = "gateway_site"
+"""The key under which it may put the ``Site`` of the application whose host was asked for."""
+MAX_BODY_BYTES = 4096
+
+_log = logging.getLogger("gateway.edge")
+_NO_CALLER = {
+    "unknown": Reason.TOKEN_UNKNOWN,
+    "expired": Reason.TOKEN_EXPIRED,
+    "revoked": Reason.TOKEN_REVOKED,
+    "frozen": Reason.FROZEN,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """A caller with the one credential they showed; ``cookie`` for sessions, ``None`` for tokens."""
+
+    caller: Caller
+    cookie: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a page needs."""
+
+    request: Request
+    doors: Doors
+    asked: Asked
+    site: Site
+
+    @property
+    def headers(self) -> Headers:
+        """The request's headers, names in lower case."""
+        return list(self.request.headers.raw)
+
+    def one_header(self, name: bytes) -> str | None:
+        """A header's value; ``None`` when it is missing or stands twice."""
+        values = [value for field, value in self.headers if field == name]
+        return values[0].decode("latin-1") if len(values) == 1 else None
+
+    def page(
+        self, name: str, values: Mapping[str, object], headers: Headers | None = None, *, status: int = 200
+    ) -> Response:
+        """A page of ours."""
+        return sent(answers.page_of(name, self.asked, self.site, headers or (), values, status=status))
+
+    def document(self, value: object, headers: Headers | None = None) -> Response:
+        """A JSON document."""
+        return sent(answers.document_of(value, self.asked, self.site, headers or ()))
+
+    def go(self, location: str, headers: Headers | None = None) -> Response:
+        """On to another page."""
+        return sent(answers.see_other(location, self.asked, self.site, headers or ()))
+
+    async def refuse(self, refusal: Refusal) -> Response:
+        """The answer to a refusal; the target is kept where the person goes on to it later."""
+        flow = None
+        if answers.keeps_target(refusal, self.asked):
+            kept = answers.kept_target(self.asked)
+            flow = await self.doors.flows.keep(answers.RETURN_FLOW, kept, answers.RETURN_FLOW_TTL_S)
+        return sent(answers.render(refusal, request=self.asked, site=self.site, sign_in_flow=flow))
+
+    async def caller(self) -> Identified | Refusal:
+        """Who asks, by exactly one credential."""
+        cookie = cookies.read(self.headers, cookies.SESSION)
+        bearers = [value for name, value in self.headers if name == b"gateway-authorization"]
+        bearers = bearers or [value for name, value in self.headers if name == b"authorization"]
+        if len(bearers) > 1 or (bearers and cookie):
+            return Refusal(Reason.AMBIGUOUS_CREDENTIALS)
+        if bearers:
+            scheme, _, token = bearers[0].decode("latin-1").partition(" ")
+            if scheme.lower() != "bearer" or not token.strip():
+                return Refusal(Reason.NO_CALLER)
+            found = await self.doors.callers.by_token(token.strip())
+            return Refusal(_NO_CALLER[found.reason]) if isinstance(found, NoCaller) else Identified(found, None)
+        if cookie is None:
+            return Refusal(Reason.NO_CALLER)
+        found = await self.doors.callers.by_session(cookie)
+        if isinstance(found, NoCaller):
+            return Refusal(Reason.FROZEN if found.reason == "frozen" else Reason.NO_CALLER)
+        return Identified(found, cookie)
+
+    def same_origin(self) -> bool:
+        """Whether our own page sent this (Fetch Metadata; without it, the Origin's host and scheme are ours)."""
+        site = [value for name, value in self.headers if name == b"sec-fetch-site"]
+        if site:
+            return site == [b"same-origin"]
+        scheme = urlsplit(self.doors.pages_url).scheme
+        return self.one_header(b"origin") == f"{scheme}://{self.asked.host}"
+
+    async def body(self) -> bytes | Refusal:
+        """A small body, whole."""
+        content = bytearray()
+        async for chunk in self.request.stream():
+            content += chunk
+            if len(content) > MAX_BODY_BYTES:
+                return Refusal(Reason.BODY_TOO_LARGE)
+        return bytes(content)
+
+    async def target_of(self, flow: str | None) -> str:
+        """Where a person wanted to go: a path on this host that we kept, else their own page."""
+        kept = await self.doors.flows.take(answers.RETURN_FLOW, flow) if flow else None
+        target = kept.get("target") if kept and kept.get("host") == self.asked.host else None
+        return target if isinstance(target, str) and is_path(target) else "/.gateway/account"
+
+
+Handler = Callable[[Context], Awaitable[Response]]
+
+
+def is_path(target: str) -> bool:
+    """Whether a browser stays on this host when it follows ``target``."""
+    return target.startswith("/") and not target.startswith(("//", "/\\")) and target.isprintable()
+
+
+def sent(rendered: Rendered) -> Response:
+    """An answer as Starlette sends it, its headers exactly ours."""
+    response = Response(rendered.body, rendered.status)
+    response.raw_headers = rendered.headers
+    return response
+
+
+def endpoint(doors: Doors, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    """A page behind the one place where its faults become answers."""
+
+    async def answer(request: Request) -> Response:
+        context = context_of(request, doors)
+        try:
+            return await handler(context)
+        except StoreUnavailable:
+            return sent(answers.render(Refusal(Reason.STORE_UNAVAILABLE), request=context.asked, site=context.site))
+        except cookies.AmbiguousCookie:
+            refusal = Refusal(Reason.AMBIGUOUS_CREDENTIALS)
+            return sent(answers.render(refusal, request=context.asked, site=context.site))
+        except Exception as fault:  # whatever went wrong, the answer is a refusal that says nothing of it
+            _log.error("%s in a page, reference %s", type(fault).__name__, context.asked.reference)
+            return sent(answers.render(Refusal(Reason.INTERNAL_FAULT), request=context.asked, site=context.site))
+
+    return answer
+
+
+def context_of(request: Request, doors: Doors) -> Context:
+    """What the path has found out already, else what the request itself says."""
+    state = request.scope.get("state") or {}
+    asked = state.get(ASKED)
+    site = state.get(SITE) or Site(
+        doors.pages_url, doors.help_desk, product=doors.product, disclose=doors.policy().disclose
+    )
+    return Context(request, doors, asked if isinstance(asked, Asked) else _asked(request), site)
+
+
+def _asked(request: Request) -> Asked:
+    headers = list(request.headers.raw)
+    request_id = secrets.token_hex(16)
+    query = request.scope.get("query_string", b"")
+    path = request.scope.get("raw_path") or request.scope["path"].encode()
+    chosen = dict(part.strip().partition("=")[::2] for part in request.headers.get("cookie", "").split(";"))
+    method = request.method.encode()
+    return Asked(
+        navigating=answers.navigating(headers, method),
+        language=answers.language(request.headers.get("accept-language"), chosen.get(cookies.LANGUAGE)),
+        method=method,
+        target=path + (b"?" + query if query else b""),
+        reference=f"{request_id[:3]}-{request_id[3:6]}".upper(),
+        request_id=request_id,
+        origin=request.headers.get("origin"),
+        host=request.headers.get("host", "").lower(),
+    )

@@ -1,0 +1,56 @@
+"""Cookies of our own: names, attributes, and one strict reading (RFC 6265; prefixes: RFC 6265bis 4.1.3)."""
+
+import re
+from collections.abc import Iterable
+
+SESSION = "__Host-gateway"
+FLOW = "__Host-gateway-flow"
+LANGUAGE = "gateway_lang"
+
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]{1,512}")
+
+
+class AmbiguousCookie(ValueError):
+    """One of our names stands twice, or holds what we never set."""
+
+
+def read(headers: Iterable[tuple[bytes, bytes]], name: str) -> str | None:
+    """The value of one of our cookies, ``None`` when there is none or it is empty.
+
+    All ``Cookie`` fields count as one (HTTP/2 splits them). :raises AmbiguousCookie: when the name stands twice.
+    """
+    line = b"; ".join(value for field, value in headers if field == b"cookie").decode("latin-1")
+    found = [
+        value.strip() for key, _, value in (part.partition("=") for part in line.split(";")) if key.strip() == name
+    ]
+    if len(found) > 1:
+        raise AmbiguousCookie(f"{name} stands {len(found)} times")
+    if not found or not found[0]:
+        return None
+    if not _PLAIN.fullmatch(found[0]):
+        raise AmbiguousCookie(f"{name} holds what we never set")
+    return found[0]
+
+
+def session(value: str) -> tuple[bytes, bytes]:
+    """The header that gives a browser its session; it ends with the browser or on the server."""
+    return _set(f"{SESSION}={value}; Path=/; Secure; HttpOnly; SameSite=Lax")
+
+
+def end_session() -> tuple[bytes, bytes]:
+    """The header that takes the session's cookie away."""
+    return _set(f"{SESSION}=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0")
+
+
+def flow(value: str, max_age_s: int) -> tuple[bytes, bytes]:
+    """The header that binds a sign-in to the browser in which it began."""
+    return _set(f"{FLOW}={value}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age={max_age_s}")
+
+
+def chosen_language(language: str) -> tuple[bytes, bytes]:
+    """The header that remembers the language switch; no secret, so also for plain HTTP."""
+    return _set(f"{LANGUAGE}={language}; Path=/; SameSite=Lax; Max-Age=31536000")
+
+
+def _set(value: str) -> tuple[bytes, bytes]:
+    return b"set-cookie", value.encode("ascii")

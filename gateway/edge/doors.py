@@ -1,0 +1,101 @@
+"""What the pages ask of the rest: every door as a Protocol, joined in one frozen value."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from gateway.core.assurance import Proof
+from gateway.core.policy import Policy
+from gateway.ports import Budgets, Callers, Clock, CodeRejected, Records
+
+
+@dataclass(frozen=True, slots=True)
+class Partner:
+    """A partner organisation's OpenID provider. ``algorithms``: those its ID tokens may be signed with, no others."""
+
+    id: str
+    name: str
+    issuer: str
+    client_id: str
+    client_secret: str | None = field(default=None, repr=False)
+    algorithms: tuple[str, ...] = ("ES256",)
+    scope: str = "openid profile"
+
+
+class Accepted(Protocol):
+    """A factor's answer that was accepted; ``verified_at``: Unix seconds."""
+
+    @property
+    def factor_id(self) -> str: ...
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def verified_at(self) -> float: ...
+
+
+class ForgettingCallers(Callers, Protocol):
+    """Callers, with the word that one credential changed just now."""
+
+    def forget(self, credential: str) -> None: ...
+
+
+class Tokens(Protocol):
+    """Tokens that may carry proofs."""
+
+    async def attach_proof(self, token_id: str, proof: Proof) -> bool | None: ...
+
+
+class Sessions(Protocol):
+    """Browsers that are signed in; a cookie's value is known to its browser alone."""
+
+    async def open(self, *, issuer: str, sub: str, partner: str, name: str, login: str) -> str: ...
+
+    async def rotate(self, cookie: str, proof: Proof | None) -> str | None: ...
+
+    async def end(self, cookie: str) -> None: ...
+
+
+class Flows(Protocol):
+    """Values kept between two requests, each taken at most once."""
+
+    async def keep(self, kind: str, value: Mapping[str, object], ttl_s: int) -> str: ...
+
+    async def take(self, kind: str, key: str) -> Mapping[str, object] | None: ...
+
+
+class Factors(Protocol):
+    """What a person can confirm with."""
+
+    async def kinds(self, user: str) -> tuple[str, ...]: ...
+
+    async def verify_totp(self, user: str, code: str) -> Accepted | CodeRejected: ...
+
+
+class Keyring(Protocol):
+    """The gateway's keys, as far as pages need them."""
+
+    def user_id(self, issuer: str, sub: str) -> str: ...
+
+    def jwks(self) -> Mapping[str, object]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Everything behind the pages. ``policy`` is asked anew each time: it may have been reloaded."""
+
+    clock: Clock
+    callers: ForgettingCallers
+    tokens: Tokens
+    sessions: Sessions
+    flows: Flows
+    factors: Factors
+    budgets: Budgets
+    records: Records
+    keyring: Keyring
+    policy: Callable[[], Policy]
+    partners: Mapping[str, Partner]
+    pages_url: str
+    help_desk: str = ""
+    product: str = "Gateway"

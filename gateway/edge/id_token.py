@@ -1,0 +1,145 @@
+"""ID tokens: one function that believes or says why not.
+
+Rules of this file:
+
+1. The algorithm is the partner's, asymmetric, never the token's own choice; keys come from that partner's set alone.
+2. A header that brings keys, compression or critical extensions is refused (RFC 7515, 4.1; RFC 8725).
+3. Base64url is strict: no padding, no odd bits. joserfc accepts more, so the form is looked at first.
+4. ``iss`` exact, ``aud`` ours, ``exp``, ``iat`` and ``nonce`` present and right (OpenID Connect Core, 3.1.3.7).
+"""
+
+import base64
+import binascii
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
+from gateway.edge.doors import Partner
+
+ASYMMETRIC = frozenset(
+    {"ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "EdDSA", "Ed25519"}
+)
+LEEWAY_S = 60
+OLDEST_S = 600
+"""An ID token issued earlier than this was not made for a sign-in that lasts ten minutes."""
+MAX_BYTES = 16_384
+
+_FORBIDDEN = frozenset({"crit", "jku", "jwk", "x5u", "x5c", "zip", "b64"})
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a partner asserts about one person; identity is (issuer, sub) and nothing else."""
+
+    issuer: str
+    sub: str
+    name: str
+    login: str
+    auth_time: float | None = None
+    sid: str | None = None
+
+
+def verify_id_token(
+    token: str, *, partner: Partner, keys: KeySet, nonce: str, now: float, max_age_s: int | None = None
+) -> Claims | str:
+    """The claims of a token that is right in every respect, else why it is not (for the operator, no value of it)."""
+    header = header_of(token)
+    if isinstance(header, str):
+        return header
+    algorithms = [name for name in partner.algorithms if name in ASYMMETRIC]
+    if header.get("alg") not in algorithms:
+        return "the algorithm is not the partner's"
+    try:
+        signed = jws.deserialize_compact(token, keys, algorithms=algorithms)
+        claims = orjson.loads(signed.payload)
+    except (JoseError, ValueError) as fault:
+        return f"the signature or content is not right: {type(fault).__name__}"
+    if not isinstance(claims, dict):
+        return "the content is no object"
+    return _wrong(claims, partner, nonce, now, max_age_s) or _claims(claims)
+
+
+def header_of(token: str) -> Mapping[str, Any] | str:
+    """The header of a token in strict compact form, else what is wrong with it. Nothing is verified here."""
+    if len(token) > MAX_BYTES or not token.isascii():
+        return "not a compact token"
+    parts = token.split(".")
+    if len(parts) != 3:
+        return "not a compact token"
+    decoded = [_strict(part) for part in parts]
+    if any(part is None for part in decoded):
+        return "not strict base64url"
+    try:
+        header = orjson.loads(decoded[0] or b"")
+    except orjson.JSONDecodeError:
+        return "the header is not JSON"
+    if not isinstance(header, dict):
+        return "the header is no object"
+    if _FORBIDDEN & header.keys():
+        return "the header brings keys, compression or extensions"
+    if header.get("typ", "JWT") != "JWT":
+        return "the type is not JWT"
+    if not isinstance(header.get("kid", ""), str):
+        return "the key id is no string"
+    return header
+
+
+def _strict(part: str) -> bytes | None:
+    try:
+        value = base64.b64decode(part + "=" * (-len(part) % 4), altchars=b"-_", validate=True)
+    except binascii.Error:
+        return None
+    return value if base64.urlsafe_b64encode(value).rstrip(b"=").decode() == part else None
+
+
+def _wrong(claims: dict[str, Any], partner: Partner, nonce: str, now: float, max_age_s: int | None) -> str | None:
+    audience = claims.get("aud")
+    audiences = [audience] if isinstance(audience, str) else audience
+    if claims.get("iss") != partner.issuer:
+        return "the issuer is not the partner"
+    if not isinstance(audiences, list) or partner.client_id not in audiences:
+        return "the audience is not us"
+    if len(audiences) > 1 and "azp" not in claims:
+        return "several audiences and no authorised party"
+    if "azp" in claims and claims["azp"] != partner.client_id:
+        return "the authorised party is not us"
+    expires, issued = _time(claims, "exp"), _time(claims, "iat")
+    if expires is None or expires + LEEWAY_S <= now:
+        return "it has expired"
+    if issued is None or not now - OLDEST_S <= issued <= now + LEEWAY_S:
+        return "it was not issued now"
+    given = claims.get("nonce")
+    if not isinstance(given, str) or not hmac.compare_digest(given.encode(), nonce.encode()):
+        return "the nonce is not ours"
+    if max_age_s is not None:
+        verified = _time(claims, "auth_time")
+        if verified is None or not now - max_age_s - LEEWAY_S <= verified <= now + LEEWAY_S:
+            return "the person did not sign in lately"
+    return None
+
+
+def _time(claims: dict[str, Any], name: str) -> float | None:
+    value = claims.get(name)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _claims(claims: dict[str, Any]) -> Claims | str:
+    sub = claims.get("sub")
+    if not isinstance(sub, str) or not 0 < len(sub) <= 255:
+        return "the subject is missing"
+    login, name, sid = claims.get("preferred_username"), claims.get("name"), claims.get("sid")
+    known_as = login if isinstance(login, str) and login else sub
+    return Claims(
+        issuer=claims["iss"],
+        sub=sub,
+        name=(name if isinstance(name, str) and name else known_as)[:200],
+        login=known_as[:200],
+        auth_time=_time(claims, "auth_time"),
+        sid=sid if isinstance(sid, str) else None,
+    )

@@ -1,0 +1,83 @@
+"""What is kept of a partner's published documents: key sets and metadata.
+
+Rules of this file:
+
+1. Nothing is kept for longer than ``TTL_S``: a key that its partner removed dies then, also when the partner is silent.
+2. One fetch at a time, and ``SPACING_S`` between two: unknown key ids cannot make us hammer a partner.
+3. A fetch that fails leaves what is kept and not too old.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+import orjson
+from joserfc.errors import JoseError
+from joserfc.jwk import Key, KeySet, OctKey
+
+TTL_S = 900
+SPACING_S = 30
+MAX_BYTES = 512 * 1024
+
+T = TypeVar("T")
+
+
+class NotFetched(Exception):
+    """A partner's document cannot be had, or is not what it should be."""
+
+
+class Kept(Generic[T]):
+    """One document of one partner, fetched when needed. ``fetch`` raises ``NotFetched``."""
+
+    def __init__(self, fetch: Callable[[], Awaitable[T]]) -> None:
+        self._fetch = fetch
+        self._lock = asyncio.Lock()
+        self._value: T | None = None
+        self._fetched_at = 0.0
+        self._tried_at: float | None = None
+
+    async def get(self, now: float, enough: Callable[[T], bool] = lambda _: True) -> T:
+        """The document; fetched again when too old or not ``enough`` (a new key's id). :raises NotFetched:"""
+        if (kept := self._young(now)) is not None and enough(kept):
+            return kept
+        async with self._lock:
+            kept = self._young(now)
+            if (kept is None or not enough(kept)) and self._may_try(now):
+                self._tried_at = now
+                try:
+                    self._value, self._fetched_at = await self._fetch(), now
+                except NotFetched:
+                    if kept is None:
+                        raise
+            kept = self._young(now)
+        if kept is None or not enough(kept):
+            raise NotFetched("not known to the partner, and asked too lately to ask again")
+        return kept
+
+    def _young(self, now: float) -> T | None:
+        return self._value if self._value is not None and 0 <= now - self._fetched_at < TTL_S else None
+
+    def _may_try(self, now: float) -> bool:
+        return self._tried_at is None or now - self._tried_at >= SPACING_S
+
+
+def key_set_of(document: bytes) -> KeySet:
+    """The public signing keys of a JWK set (RFC 7517, 5). :raises NotFetched: when there is none."""
+    try:
+        content = orjson.loads(document)
+        listed = [one for one in content["keys"] if isinstance(one, dict) and one.get("use", "sig") == "sig"]
+        keys: list[Key] = [key for key in KeySet.import_key_set({"keys": listed}) if not isinstance(key, OctKey)]
+    except (JoseError, KeyError, TypeError, ValueError) as fault:
+        raise NotFetched(f"the key set cannot be read: {type(fault).__name__}") from fault
+    if not keys:
+        raise NotFetched("the key set holds no public key")
+    return KeySet(keys)
+
+
+def has_key(kid: str | None) -> Callable[[KeySet], bool]:
+    """Whether a set can verify a token that names ``kid`` (or none, where the set has one key alone)."""
+
+    def holds(keys: KeySet) -> bool:
+        return len(keys.keys) == 1 if kid is None else any(key.kid == kid for key in keys)
+
+    return holds

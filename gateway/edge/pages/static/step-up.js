@@ -1,0 +1,52 @@
+"use strict";
+// Sends the code without leaving the page, so that the address stays what the person asked for.
+(() => {
+  const form = document.getElementById("step-up");
+  if (!form) return;
+  const code = document.getElementById("code");
+  const error = document.getElementById("code-error");
+  const done = document.getElementById("step-up-done");
+  const button = form.querySelector("button");
+
+  const fail = (words) => {
+    error.textContent = words;
+    error.hidden = false;
+    code.setAttribute("aria-invalid", "true");
+    code.value = "";
+    code.focus();
+  };
+
+  const send = async () => {
+    const answer = await fetch(form.action, {
+      method: "POST",
+      headers: { "Content-Type": "application/json", Accept: "application/json" },
+      body: JSON.stringify({ code: code.value }),
+      credentials: "same-origin",
+    });
+    if (answer.ok) {
+      if (form.dataset.after === "reload") {
+        location.reload();
+        return;
+      }
+      form.hidden = true;
+      done.textContent = form.dataset.confirmed;
+      done.hidden = false;
+      return;
+    }
+    const problem = await answer.json();
+    fail(`${problem.title}. ${problem.detail}`);
+  };
+
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    button.disabled = true;
+    error.hidden = true;
+    code.removeAttribute("aria-invalid");
+    try {
+      await send();
+    } catch {
+      fail(form.dataset.noAnswer);
+    }
+    button.disabled = false;
+  });
+})();

@@ -1,0 +1,141 @@
+"""Signing in at a partner and signing out."""
+
+import re
+import secrets
+from collections.abc import Mapping
+from urllib.parse import parse_qsl
+
+from starlette.responses import Response
+
+from gateway.core.reasons import Reason, Refusal
+from gateway.edge import cookies
+from gateway.edge.context import Context, Identified
+from gateway.edge.jwks import NotFetched
+from gateway.edge.sso import FLOW_TTL_S, PartnerSso, SignedIn
+from gateway.edge.step_up import recorded
+
+_BROWSER = re.compile(r"[A-Za-z0-9_-]{43}")
+_FLOW_KEY = re.compile(r"[A-Za-z0-9_-]{16,128}")
+
+
+class SignIn:
+    """The pages of signing in, for all partners of one site."""
+
+    def __init__(self, partners: Mapping[str, PartnerSso]) -> None:
+        self._partners = partners
+
+    async def sign_in(self, context: Context) -> Response:
+        """``GET sign-in``: the choice of a partner, or straight on where there is one."""
+        query = _query(context)
+        if query is None:
+            return await context.refuse(Refusal(Reason.MALFORMED_REQUEST))
+        flow = query.get("flow")
+        if flow is not None and not _FLOW_KEY.fullmatch(flow):
+            return await context.refuse(Refusal(Reason.MALFORMED_REQUEST))
+        if isinstance(await _signed_in(context), Identified):
+            return context.go(await context.target_of(flow))
+        chosen = query.get("partner") or (next(iter(self._partners)) if len(self._partners) == 1 else None)
+        if chosen is None:
+            listed = [(sso.partner.id, sso.partner.name) for sso in self._partners.values()]
+            return context.page("sign_in", {"partners": listed, "flow": flow})
+        sso = self._partners.get(chosen)
+        if sso is None:
+            return await context.refuse(Refusal(Reason.NOT_FOUND))
+        browser = cookies.read(context.headers, cookies.FLOW)
+        if browser is None or not _BROWSER.fullmatch(browser):
+            browser = secrets.token_urlsafe(32)
+        try:
+            address = await sso.begin(browser, flow, context.doors.clock.now())
+        except NotFetched:
+            return await context.refuse(Refusal(Reason.SIGN_IN_FAILED))
+        return context.go(address, [cookies.flow(browser, FLOW_TTL_S)])
+
+    async def callback(self, context: Context) -> Response:
+        """``GET callback/{partner}``: back from the partner, with a code."""
+        sso = self._partners.get(context.request.path_params["partner"])
+        if sso is None:
+            return await context.refuse(Refusal(Reason.NOT_FOUND))
+        raw = context.request.scope.get("query_string", b"").decode("latin-1")
+        try:
+            pairs = parse_qsl(raw, keep_blank_values=True, max_num_fields=32)
+        except ValueError:
+            return await context.refuse(Refusal(Reason.MALFORMED_REQUEST))
+        if len(dict(pairs)) != len(pairs):
+            return await context.refuse(Refusal(Reason.MALFORMED_REQUEST))
+        browser = cookies.read(context.headers, cookies.FLOW)
+        try:
+            signed_in = await sso.complete(pairs, browser, context.doors.clock.now())
+        except NotFetched as fault:
+            signed_in = str(fault)
+        if isinstance(signed_in, str):
+            return await self._failed(context, sso, signed_in)
+        return await self._open(context, sso, signed_in)
+
+    async def _open(self, context: Context, sso: PartnerSso, signed_in: SignedIn) -> Response:
+        claims = signed_in.claims
+        user = context.doors.keyring.user_id(claims.issuer, claims.sub)
+        record = _record(context, sso) | {"user": user, "verdict": "accepted"}
+        if not await recorded(context, record, reserve=False):
+            return await context.refuse(Refusal(Reason.LEDGER_UNAVAILABLE))
+        before = cookies.read(context.headers, cookies.SESSION)
+        if before is not None:
+            await context.doors.sessions.end(before)
+        cookie = await context.doors.sessions.open(
+            issuer=claims.issuer, sub=claims.sub, partner=sso.partner.id, name=claims.name, login=claims.login
+        )
+        return context.go(await context.target_of(signed_in.return_flow), [cookies.session(cookie)])
+
+    async def _failed(self, context: Context, sso: PartnerSso, why: str) -> Response:
+        record = _record(context, sso) | {"verdict": "refused", "reason": str(Reason.SIGN_IN_FAILED), "detail": why}
+        await recorded(context, record, reserve=True)  # refused in any case
+        return await context.refuse(Refusal(Reason.SIGN_IN_FAILED, detail=why))
+
+    async def sign_out(self, context: Context) -> Response:
+        """``POST sign-out``: the session ends here, then at the partner."""
+        if not context.same_origin():
+            return await context.refuse(Refusal(Reason.BAD_ORIGIN))
+        cookie = cookies.read(context.headers, cookies.SESSION)
+        address: str | None = None
+        if cookie is not None:
+            identified = await _signed_in(context)
+            await context.doors.sessions.end(cookie)
+            if isinstance(identified, Identified):
+                context.doors.callers.forget(identified.caller.credential_id)
+                address = await self._ends_at(context, identified.caller.partner)
+        headers = [cookies.end_session()]
+        if address is not None:
+            # a redirect would be stopped by form-action, which holds for what follows a form
+            headers.append((b"refresh", f"0; url={address}".encode()))
+        return context.page("signed_out", {"partner_address": address}, headers)
+
+    async def _ends_at(self, context: Context, partner: str) -> str | None:
+        sso = self._partners.get(partner)
+        back_to = f"{context.doors.pages_url}/.gateway/signed-out"
+        return None if sso is None else await sso.end_address(back_to, context.doors.clock.now())
+
+
+async def signed_out(context: Context) -> Response:
+    """``GET signed-out``: where the partner sends people back; changes nothing."""
+    return context.page("signed_out", {"partner_address": None})
+
+
+async def _signed_in(context: Context) -> Identified | Refusal | None:
+    return None if cookies.read(context.headers, cookies.SESSION) is None else await context.caller()
+
+
+def _query(context: Context) -> dict[str, str] | None:
+    raw = context.request.scope.get("query_string", b"").decode("latin-1")
+    try:
+        pairs = parse_qsl(raw, keep_blank_values=True, max_num_fields=8)
+    except ValueError:
+        return None
+    return dict(pairs) if len(dict(pairs)) == len(pairs) else None
+
+
+def _record(context: Context, sso: PartnerSso) -> dict[str, object]:
+    return {
+        "kind": "sign_in",
+        "reference": context.asked.reference,
+        "request_id": context.asked.request_id,
+        "partner": sso.partner.id,
+    }

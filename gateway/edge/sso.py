@@ -1,0 +1,188 @@
+"""Signing in at a partner: OpenID Connect, code flow with PKCE (RFC 7636, S256). The only file that uses Authlib.
+
+Rules of this file:
+
+1. State, nonce and verifier live in our store, are taken once, and are bound to the browser that began.
+2. One callback path per partner; ``iss`` (RFC 9207) is checked before the code is sent anywhere.
+3. A parameter given twice is refused. Nothing a partner sends is repeated to people or logs.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+import httpx2
+import orjson
+from authlib.integrations.base_client import OAuthError
+from authlib.integrations.httpx_client import AsyncOAuth2Client
+from joserfc.jwk import KeySet
+
+from gateway.edge.doors import Flows, Partner
+from gateway.edge.id_token import Claims, header_of, verify_id_token
+from gateway.edge.jwks import Kept, NotFetched, has_key, key_set_of
+from gateway.edge.partner_http import client_options, fetch, is_safe
+
+OIDC_FLOW = "oidc"
+FLOW_TTL_S = 600
+CALL_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What a provider publishes about itself (OpenID Connect Discovery 1.0, 3), as far as we use it."""
+
+    authorization_endpoint: str
+    token_endpoint: str
+    jwks_uri: str
+    end_session_endpoint: str | None
+    names_itself: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """Who came back, and the key of the target that they wanted (``None``: nothing kept)."""
+
+    claims: Claims
+    return_flow: str | None
+
+
+def metadata_of(document: bytes, issuer: str) -> Metadata:
+    """The metadata of exactly this issuer. :raises NotFetched: when it is another's or incomplete."""
+    try:
+        content = orjson.loads(document)
+    except orjson.JSONDecodeError as fault:
+        raise NotFetched("the metadata are not JSON") from fault
+    if not isinstance(content, dict) or content.get("issuer") != issuer:
+        raise NotFetched("the metadata are another issuer's")
+    names = ("authorization_endpoint", "token_endpoint", "jwks_uri")
+    if not all(is_safe(content.get(name)) for name in names):
+        raise NotFetched("the metadata name no usable addresses")
+    ends_at = content.get("end_session_endpoint")
+    return Metadata(
+        authorization_endpoint=content["authorization_endpoint"],
+        token_endpoint=content["token_endpoint"],
+        jwks_uri=content["jwks_uri"],
+        end_session_endpoint=ends_at if is_safe(ends_at) else None,
+        names_itself=content.get("authorization_response_iss_parameter_supported") is True,
+    )
+
+
+class PartnerSso:
+    """One partner, as seen by the pages."""
+
+    def __init__(self, partner: Partner, flows: Flows, redirect_uri: str) -> None:
+        self.partner = partner
+        self._flows = flows
+        self._redirect_uri = redirect_uri
+        self._metadata: Kept[Metadata] = Kept(self._fetch_metadata)
+        self._keys: Kept[KeySet] = Kept(self._fetch_keys)
+        self._jwks_uri = ""
+
+    async def _fetch_metadata(self) -> Metadata:
+        issuer = self.partner.issuer
+        if not is_safe(issuer):
+            raise NotFetched("the issuer is neither https: nor on this machine")
+        return metadata_of(await fetch(f"{issuer.rstrip('/')}/.well-known/openid-configuration"), issuer)
+
+    async def _fetch_keys(self) -> KeySet:
+        return key_set_of(await fetch(self._jwks_uri))
+
+    def _client(self) -> AsyncOAuth2Client:
+        return AsyncOAuth2Client(
+            client_id=self.partner.client_id,
+            client_secret=self.partner.client_secret,
+            scope=self.partner.scope,
+            redirect_uri=self._redirect_uri,
+            code_challenge_method="S256",
+            **client_options(),
+        )
+
+    async def begin(self, browser: str, return_flow: str | None, now: float) -> str:
+        """The address at the partner to send a browser to. :raises NotFetched:"""
+        metadata = await self._metadata.get(now)
+        nonce, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(64)
+        kept: dict[str, object] = {
+            "partner": self.partner.id,
+            "nonce": nonce,
+            "verifier": verifier,
+            "browser": _hashed(browser),
+            "return": return_flow,
+        }
+        state = await self._flows.keep(OIDC_FLOW, kept, FLOW_TTL_S)
+        async with self._client() as client:
+            url, _ = client.create_authorization_url(
+                metadata.authorization_endpoint, state=state, code_verifier=verifier, nonce=nonce
+            )
+        return str(url)
+
+    async def complete(self, query: Sequence[tuple[str, str]], browser: str | None, now: float) -> SignedIn | str:
+        """Who signed in, else why nobody did (for the operator). :raises NotFetched: partner out of reach."""
+        parameters = dict(query)
+        if len(parameters) != len(query):
+            return "a parameter stands twice"
+        kept = await self._flows.take(OIDC_FLOW, parameters.get("state", "")) if parameters.get("state") else None
+        if kept is None:
+            return "the state is not known, too old or used"
+        if kept.get("partner") != self.partner.id:
+            return "the state belongs to another partner"
+        if browser is None or not hmac.compare_digest(str(kept.get("browser")), _hashed(browser)):
+            return "another browser began this"
+        metadata = await self._metadata.get(now)
+        if ("iss" in parameters or metadata.names_itself) and parameters.get("iss") != self.partner.issuer:
+            return "the answer is another issuer's"
+        if "error" in parameters:
+            return "the partner did not sign the person in"
+        if not parameters.get("code"):
+            return "the answer brings no code"
+        token = await self._id_token(metadata, parameters["code"], str(kept["verifier"]))
+        if token is None:
+            return "the partner gave no token for the code"
+        claims = await self._believed(token, metadata, str(kept["nonce"]), now)
+        if isinstance(claims, str):
+            return claims
+        wanted = kept.get("return")
+        return SignedIn(claims, wanted if isinstance(wanted, str) else None)
+
+    async def _id_token(self, metadata: Metadata, code: str, verifier: str) -> str | None:
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT_S), self._client() as client:
+                answer: Mapping[str, object] = await client.fetch_token(
+                    metadata.token_endpoint, grant_type="authorization_code", code=code, code_verifier=verifier
+                )
+        except OAuthError:
+            return None
+        except (httpx2.HTTPError, TimeoutError, ValueError) as fault:
+            raise NotFetched(f"the token endpoint did not answer: {type(fault).__name__}") from fault
+        token = answer.get("id_token")
+        return token if isinstance(token, str) else None
+
+    async def _believed(self, token: str, metadata: Metadata, nonce: str, now: float) -> Claims | str:
+        header = header_of(token)
+        if isinstance(header, str):
+            return header
+        self._jwks_uri = metadata.jwks_uri
+        try:
+            keys = await self._keys.get(now, has_key(header.get("kid")))
+        except NotFetched:
+            return "no key of the partner verifies the token"
+        return verify_id_token(token, partner=self.partner, keys=keys, nonce=nonce, now=now)
+
+    async def end_address(self, back_to: str, now: float) -> str | None:
+        """Where the partner ends its own session (OpenID Connect RP-Initiated Logout 1.0); ``None``: nowhere."""
+        try:
+            metadata = await self._metadata.get(now)
+        except NotFetched:
+            return None
+        if metadata.end_session_endpoint is None:
+            return None
+        query = urlencode({"client_id": self.partner.client_id, "post_logout_redirect_uri": back_to})
+        joined = "&" if "?" in metadata.end_session_endpoint else "?"
+        return f"{metadata.end_session_endpoint}{joined}{query}"
+
+
+def _hashed(browser: str) -> str:
+    return hashlib.sha256(browser.encode()).hexdigest()

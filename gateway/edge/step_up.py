@@ -1,0 +1,194 @@
+"""Confirming that it is you: the page, and the code's way in.
+
+Rules of this file:
+
+1. The store consumes a code before we know that it was right; the ledger knows before anything opens.
+2. A cookie alone is not enough: the request must come from our own page.
+3. A proof belongs to the credential that made it; a session gets a new cookie with it.
+"""
+
+import math
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+import orjson
+from starlette.responses import Response
+
+from gateway.core.assurance import Caller, Proof
+from gateway.core.policy import Policy
+from gateway.core.reasons import Reason, Refusal
+from gateway.edge import answers, cookies
+from gateway.edge.context import Context, Identified
+from gateway.edge.doors import Accepted
+from gateway.edge.words import explain_reason
+from gateway.ports import CodeRejected
+
+CODE_DIGITS = 6
+_REJECTED = {
+    "code_used": Reason.CODE_USED,
+    "too_many_tries": Reason.TOO_MANY_TRIES,
+    "factor_stopped": Reason.FACTOR_STOPPED,
+    "no_factor": Reason.NO_FACTOR,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A code as it came: by a form without script, or as JSON."""
+
+    code: str
+    flow: str | None
+    by_form: bool
+
+
+async def step_up_page(context: Context) -> Response:
+    """``GET step-up``: confirm on a page of its own."""
+    identified = await context.caller()
+    if isinstance(identified, Refusal):
+        return await context.refuse(identified)
+    if identified.caller.is_machine:
+        return await context.refuse(Refusal(Reason.MACHINE_TOKEN))
+    return context.page("step_up", form_values(None, None))
+
+
+async def step_up_totp(context: Context) -> Response:
+    """``POST step-up/totp``: one code, once."""
+    identified = await context.caller()
+    if isinstance(identified, Refusal):
+        return await context.refuse(identified)
+    if identified.cookie is not None and not context.same_origin():
+        return await context.refuse(Refusal(Reason.BAD_ORIGIN))
+    if identified.caller.is_machine:
+        return await context.refuse(Refusal(Reason.MACHINE_TOKEN))
+    body = await context.body()
+    posted = body if isinstance(body, Refusal) else read_posted(body, context.one_header(b"content-type"))
+    if isinstance(posted, Refusal):
+        return await context.refuse(posted)
+    accepted = await _verify(context, identified.caller, posted.code)
+    if isinstance(accepted, Refusal):
+        return await _refused(context, accepted, posted)
+    return await _accepted(context, identified, posted, accepted)
+
+
+def read_posted(body: bytes, content_type: str | None) -> Posted | Refusal:
+    """The code in a form or in JSON; spaces in it are people's, a member given twice is nobody's."""
+    media_type = (content_type or "").partition(";")[0].strip().lower()
+    pairs: list[tuple[str, object]]
+    try:
+        if media_type == "application/json":
+            content = orjson.loads(body)
+            pairs = list(content.items()) if isinstance(content, dict) else []
+        elif media_type == "application/x-www-form-urlencoded":
+            pairs = list(parse_qsl(body.decode("ascii"), keep_blank_values=True, strict_parsing=True, max_num_fields=8))
+        else:
+            return Refusal(Reason.MALFORMED_REQUEST)
+    except ValueError:
+        return Refusal(Reason.MALFORMED_REQUEST)
+    fields = dict(pairs)
+    code, flow = fields.get("code"), fields.get("flow")
+    if len(fields) != len(pairs) or not isinstance(code, str):
+        return Refusal(Reason.MALFORMED_REQUEST)
+    by_form = media_type != "application/json"
+    return Posted("".join(code.split()), flow if isinstance(flow, str) and flow else None, by_form)
+
+
+def fresh_for(policy: Policy, proof: Proof, now: float) -> dict[str, int]:
+    """For how many more seconds a proof opens each class that it can open."""
+    age_s = now - proof.verified_at
+    return {
+        rule.klass.word: max(0, math.floor(rule.max_age_s - age_s))
+        for rule in policy.classes.values()
+        if proof.kind in rule.kinds
+    }
+
+
+def form_values(flow: str | None, error: str | None) -> dict[str, object]:
+    """What the form needs where no class asked for it."""
+    return {
+        "about": None,
+        "max_age_s": None,
+        "limit": None,
+        "totp": True,
+        "flow": flow,
+        "after": "stay",
+        "sent": True,
+        "error": error,
+    }
+
+
+async def _verify(context: Context, caller: Caller, code: str) -> Accepted | Refusal:
+    if len(code) != CODE_DIGITS or not (code.isascii() and code.isdigit()):
+        return Refusal(Reason.CODE_REJECTED)  # not a try: it could never have been right
+    if "totp" not in await context.doors.factors.kinds(caller.user):
+        return Refusal(Reason.NO_FACTOR)
+    answer = await context.doors.factors.verify_totp(caller.user, code)
+    refusal: Refusal | None = None
+    record = record_of(context, caller)
+    if isinstance(answer, CodeRejected):
+        refusal = Refusal(_REJECTED.get(answer.reason, Reason.CODE_REJECTED), retry_s=answer.retry_s)
+        record |= {"verdict": "refused", "reason": str(refusal.reason), "proof": {"kind": "totp"}}
+    else:
+        record |= {"verdict": "accepted", "proof": {"kind": answer.kind, "factor": answer.factor_id}}
+    if not await recorded(context, record, reserve=refusal is not None):
+        return Refusal(Reason.LEDGER_UNAVAILABLE)
+    return answer if refusal is None and not isinstance(answer, CodeRejected) else refusal or Refusal(Reason.BUSY)
+
+
+async def recorded(context: Context, record: Mapping[str, object], *, reserve: bool) -> bool:
+    """Whether the ledger has the record on disk."""
+    try:
+        await context.doors.records.append(record, now=context.doors.clock.now(), reserve=reserve)
+    except Exception:  # what is not recorded does not happen, whatever the cause
+        return False
+    return True
+
+
+def record_of(context: Context, caller: Caller) -> dict[str, object]:
+    """The fields that every record of ours about a known caller has."""
+    return {
+        "kind": "factor",
+        "reference": context.asked.reference,
+        "request_id": context.asked.request_id,
+        "user": caller.user,
+        "partner": caller.partner,
+        "credential": caller.credential,
+        "credential_id": caller.credential_id,
+    }
+
+
+async def _accepted(context: Context, identified: Identified, posted: Posted, accepted: Accepted) -> Response:
+    caller = identified.caller
+    proof = Proof(
+        id=secrets.token_hex(8),
+        kind=accepted.kind,
+        verified_at=accepted.verified_at,
+        user=caller.user,
+        credential_id=caller.credential_id,
+        factor_id=accepted.factor_id,
+    )
+    headers: answers.Headers = []
+    if identified.cookie is None:
+        await context.doors.tokens.attach_proof(caller.credential_id, proof)
+    else:
+        renewed = await context.doors.sessions.rotate(identified.cookie, proof)
+        if renewed is None:
+            return await context.refuse(Refusal(Reason.NO_CALLER))
+        headers.append(cookies.session(renewed))
+    context.doors.callers.forget(caller.credential_id)
+    if posted.by_form and context.asked.navigating:
+        if posted.flow is not None:
+            return context.go(await context.target_of(posted.flow), headers)
+        return context.page("confirmed", {}, headers)
+    fresh = fresh_for(context.doors.policy(), proof, context.doors.clock.now())
+    told = {"kind": proof.kind, "verified_at": int(proof.verified_at), "fresh_for_s": fresh}
+    return context.document({"proof": told}, headers)
+
+
+async def _refused(context: Context, refusal: Refusal, posted: Posted) -> Response:
+    if not (posted.by_form and context.asked.navigating) or refusal.reason is Reason.LEDGER_UNAVAILABLE:
+        return await context.refuse(refusal)
+    title, text = explain_reason(refusal.reason, context.asked.language)
+    values = form_values(posted.flow, f"{title}. {text}")
+    return context.page("step_up", values, status=answers.STATUS[refusal.reason])
