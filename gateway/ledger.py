@@ -106,18 +106,14 @@ class Ledger:
             raise LedgerUnavailable("the ledger is closed")
         future: asyncio.Future[int] = self._loop.create_future()
         self._waiting.append((Entry(now, fields, reserve), future))
-        if self._writing is None:
+        if self._writing is None or self._writing.done():
             self._writing = self._loop.create_task(self._write_groups())
         return await future
 
     async def _write_groups(self) -> None:
         """Write group after group until nobody waits."""
-        try:
-            while self._waiting:
-                group = self._next_group()
-                await self._write(group)
-        finally:
-            self._writing = None
+        while self._waiting:
+            await self._write(self._next_group())
 
     def _next_group(self) -> list[tuple[Entry, "asyncio.Future[int]"]]:
         size_bytes = 0
@@ -206,7 +202,7 @@ class Ledger:
         with contextlib.suppress(LedgerUnavailable):  # counts only, and no disk left to tell
             await self.flush_counts(now=self._writer.last_now)
         self._closed = True
-        while self._writing is not None:
+        if self._writing is not None:
             await asyncio.wait([self._writing])
         await self._in_thread(self._writer.close)
         self._thread.shutdown(wait=True)

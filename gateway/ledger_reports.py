@@ -8,7 +8,7 @@ Only records whose seal is right are counted; what is wrong with the others stan
 times are Unix seconds, windows are [since, until).
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ class CallerReport:
     callers: tuple[CallerShare, ...]
     timeline: tuple[Hour, ...]
     hash_key_ids: tuple[str, ...]
-    person_hashes: frozenset[str] = field(repr=False)
+    person_hashes: Set[str] = field(repr=False)
     verification: Verification
 
     def as_json(self, *, hashes: bool = False) -> dict[str, Any]:
@@ -129,7 +129,7 @@ class BreachReport:
     callers: tuple[CallerShare, ...]
     timeline: tuple[Hour, ...]
     hash_key_ids: tuple[str, ...]
-    person_hashes: frozenset[str] = field(repr=False)
+    person_hashes: Set[str] = field(repr=False)
     verification: Verification
 
     def as_json(self, *, hashes: bool = False) -> dict[str, Any]:
@@ -174,7 +174,7 @@ def report_caller(
         callers=tally.by_caller(),
         timeline=tally.hours(),
         hash_key_ids=tuple(sorted(tally.hash_key_ids)),
-        person_hashes=frozenset(seen),
+        person_hashes=seen.keys(),
         verification=found,
     )
 
@@ -232,7 +232,7 @@ def report_breach(
         callers=tally.by_caller(),
         timeline=tally.hours(),
         hash_key_ids=tuple(sorted(tally.hash_key_ids)),
-        person_hashes=frozenset(tally.seen),
+        person_hashes=tally.seen.keys(),
         verification=found,
     )
 

@@ -97,9 +97,12 @@ async def test_what_comes_during_a_sync_gathers_for_the_next(tmp_path: Path) -> 
 
 
 async def test_large_groups_are_divided(tmp_path: Path) -> None:
-    ledger = await open_ledger(tmp_path)
-    large = {"kind": "answer", "text": "x" * 700_000}
+    disk = CountingDisk()
+    ledger = await open_ledger(tmp_path, disk=disk)
+    before = disk.syncs
+    large = {"kind": "answer", "text": "x" * 400_000}
     assert await asyncio.gather(*(ledger.append(large, now=NOW) for _ in range(4))) == [1, 2, 3, 4]
+    assert disk.syncs - before == 2
     await ledger.aclose()
     assert verify(tmp_path, KEYS).intact
 

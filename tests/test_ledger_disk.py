@@ -115,7 +115,7 @@ async def test_on_a_full_disk_every_waiting_append_is_refused_and_nothing_stays(
     path = tmp_path / f"{ledger.chain}.jsonl"
     before = path.read_bytes()
     disk.fill(leaving_bytes=1000)
-    assert await asyncio.gather(*(refused(ledger, ANSWER) for _ in range(10))) == [True] * 10
+    assert list(await asyncio.gather(*(refused(ledger, ANSWER) for _ in range(10)))) == [True] * 10
     assert path.read_bytes() == before
     assert not ledger.healthy
     assert not await ledger.probe()
@@ -167,7 +167,7 @@ async def test_refusals_use_the_reserve_and_answers_do_not(tmp_path: Path) -> No
     assert reserve.stat().st_size == RESERVE_BYTES
     disk.fill(leaving_bytes=100)
     got = await asyncio.gather(refused(ledger, ANSWER), refused(ledger, REFUSAL, reserve=True), refused(ledger, ANSWER))
-    assert got == [True, False, True]
+    assert list(got) == [True, False, True]
     assert not reserve.exists()
     assert await refused(ledger, ANSWER), "what the reserve freed is not for answers"
     assert not await refused(ledger, REFUSAL, reserve=True)
@@ -207,9 +207,11 @@ async def test_counts_that_could_not_be_written_are_kept(tmp_path: Path) -> None
     ledger = await open_ledger(tmp_path, disk)
     ledger.count(("a",), now=NOW)
     disk.failing = {"write"}
-    with pytest.raises(LedgerUnavailable):
-        await ledger.flush_counts(now=NOW + 60)
+    flushing = asyncio.create_task(ledger.flush_counts(now=NOW + 60))
+    await asyncio.sleep(0)
     ledger.count(("a",), now=NOW + 61)
+    with pytest.raises(LedgerUnavailable):
+        await flushing
     disk.failing = set()
     await ledger.flush_counts(now=NOW + 120)
     [counts] = [record for record in records(tmp_path) if record["kind"] == "counts"]
