@@ -64,8 +64,10 @@ _MONTH = "(?:0[1-9]|1[0-2]|[23][0-9]|4[0-2]|[5-9][0-9])"
 _DEPARTMENT = "(?:2[AB]|0[1-9]|[1-9][0-9])"
 _SHAPE = re.compile(rf"([123478][0-9][0-9]{_MONTH}{_DEPARTMENT}[0-9]{{6}})([0-9]{{2}})?")
 
-# The pre-filter, on the text as it stands: twelve digits (a Corsican number holds one letter less) close together.
-_CLOSE_DIGITS = re.compile(r"\d(?:[^\d<>{}\"&%]{0,3}\d){11}")
+# The pre-filter, on the text as it stands: twelve digits close together (a Corsican number's letter aside).
+_CLOSE = r"%s(?:(?:(?<=2)[AaBb])?[^\dA-Za-z<>{}\"&%%]{0,3}%s){11}"
+_CLOSE_DIGITS = re.compile(_CLOSE % (r"\d", r"\d"))
+_CLOSE_ASCII_DIGITS = re.compile(_CLOSE % ("[0-9]", "[0-9]"))
 _GAP = "[ ,-]{0,3}"
 _BIRTH = rf"[123478]{_GAP}[0-9][0-9]{_GAP}{_MONTH}{_GAP}{_DEPARTMENT}{_GAP}[0-9]{{3}}{_GAP}[0-9]{{3}}"
 _KEY = r"[ ,-]{0,3}[(\[]?[ ,-]{0,2}(?:(?:[Cc][Ll](?:[ÉéE]|e)|[Kk][Ee][Yy])[ ,-]{0,4})?[0-9]{2}"
@@ -125,15 +127,34 @@ def find_nirs(text: str, *, named: bool = False) -> list[Span]:
     """
     if len(text) < 13:
         return []
-    spans = set(_spans(text, named)) if _CLOSE_DIGITS.search(text) else set()
-    encoded = _Decoded(text)
+    spans = set(_spans(text, named)) if has_close_digits(text) else set()
+    decoded: _Decoded | None = None
     for _ in range(_DECODINGS):
-        if not encoded.changed:
+        source = decoded.text if decoded else text
+        if not ("%" in source or "&" in source or "\\" in source):
             break
-        if _CLOSE_DIGITS.search(encoded.text):
-            spans.update(encoded.in_source(span) for span in _spans(encoded.text, named))
-        encoded = _Decoded(encoded.text, encoded)
+        decoded = _Decoded(source, decoded)
+        if not decoded.changed:
+            break
+        if has_close_digits(decoded.text):
+            spans.update(decoded.in_source(span) for span in _spans(decoded.text, named))
     return sorted(spans)
+
+
+def has_close_digits(text: str) -> bool:
+    """Whether ``text`` may hold a number long enough, encoded ones aside: the quick look before ``find_nirs``."""
+    digits = _CLOSE_ASCII_DIGITS if _has_only_ascii_digits(text) else _CLOSE_DIGITS
+    return digits.search(text) is not None
+
+
+def _has_only_ascii_digits(text: str) -> bool:
+    if text.isascii():
+        return True
+    try:
+        text.encode("latin-1")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _spans(text: str, named: bool) -> Iterator[Span]:
