@@ -1,0 +1,1 @@
+"""Factors as pure functions: a secret, an answer and a time give a match or none."""

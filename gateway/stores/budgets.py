@@ -1,0 +1,167 @@
+"""Distinct persons per scope and window, counted before release (rules 1 to 4, 12 and 13 of the design).
+
+Rules of this file:
+
+1. One script call decides and writes; all charges waiting in one turn of the loop share it, each separate in effect.
+2. A record goes in one call, whole. A stream of records is split into calls, and stops at the first violation.
+3. When a call fails, everything waiting fails with it: nobody waits twice for a dead store.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gateway.core.charging import Charge, Charged, Counted, Limit, PersonCharge, Usage, Violation
+from gateway.ports import Clock, StoreUnavailable
+from gateway.stores import keys
+from gateway.stores.charging_format import charged, packed_limits, packed_records
+from gateway.stores.connection import Script, Store
+
+PERSONS_PER_CALL = 350
+"""About 5 ms of the store's time."""
+
+STREAM_PERSONS_PER_CALL = 300
+
+LARGEST_RECORD = 1_000
+"""Persons of one record, which is charged whole or not at all."""
+
+_CHARGE = Script("charge")
+_USAGE = Script("usage")
+
+Records = tuple[tuple[PersonCharge, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    limits: tuple[Limit, ...]
+    size: int
+    kinds: str
+    records: bytes
+    outcome: asyncio.Future[Charged]
+
+
+class Budgets:
+    """The budgets in the store. One object per worker: it gathers what its loop asks."""
+
+    def __init__(self, store: Store, clock: Clock | None = None) -> None:
+        self._store = store
+        self._clock = clock or store.clock
+        self._waiting: deque[_Waiting] = deque()
+        self._sender: asyncio.Task[None] | None = None
+
+    async def charge(self, charge: Charge) -> Charged:
+        """Charge the longest prefix of whole records that fits every limit.
+
+        ``persons`` of the outcome: for each granted record its persons in the order asked, then those that an
+        identifier turned out to be besides (rule 4). Raises ``ValueError`` for a record (without ``commit``: a
+        charge) of more than 1,000 persons, ``StoreUnavailable`` when it is not certain that all is charged.
+        """
+        if not charge.commit:
+            if sum(map(len, charge.records)) > LARGEST_RECORD:
+                raise ValueError(f"a look ahead of more than {LARGEST_RECORD} persons")
+            return await self._send(charge)
+        granted, sequence = 0, 0
+        persons: list[tuple[Counted, ...]] = []
+        alarms: dict[Limit, None] = {}
+        violations: tuple[Violation, ...] = ()
+        for records in _split(charge.records):
+            part = await self._send(replace(charge, records=records))
+            granted += part.granted
+            persons.extend(part.persons)
+            alarms.update(dict.fromkeys(part.alarms))
+            sequence = max(sequence, part.sequence)
+            if part.granted < len(records):
+                violations = part.violations
+                break
+        return Charged(granted, tuple(persons), violations, tuple(alarms), sequence)
+
+    async def usage(self, limits: Sequence[Limit]) -> tuple[Usage, ...]:
+        """How much of each limit is used now."""
+        if not limits:
+            return ()
+        names = [keys.CLOCK, *(keys.budget(limit.key) for limit in limits)]
+        windows = [limit.window_s * 1000 for limit in limits]
+        answers = await self._store.run(_USAGE, names, [self._now_ms(), *windows])
+        return tuple(
+            Usage(limit, used, None if next_free_s < 0 else next_free_s)
+            for limit, (used, next_free_s) in zip(limits, answers, strict=True)
+        )
+
+    def _now_ms(self) -> int:
+        return int(self._clock.now() * 1000)
+
+    async def _send(self, charge: Charge) -> Charged:
+        kinds, records = packed_records(charge)
+        outcome: asyncio.Future[Charged] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(charge.limits, sum(map(len, charge.records)), kinds, records, outcome))
+        if self._sender is None:
+            self._sender = asyncio.create_task(self._send_waiting(), name="charges")
+        return await outcome
+
+    async def _send_waiting(self) -> None:
+        sent: list[_Waiting] = []
+        try:
+            while self._waiting:
+                sent = self._next_call()
+                for one, answer in zip(sent, await self._call(sent), strict=True):
+                    if not one.outcome.done():
+                        one.outcome.set_result(charged(one.limits, answer))
+        except StoreUnavailable as fault:
+            self._fail([*sent, *self._waiting], fault)
+        finally:
+            self._fail([*sent, *self._waiting], StoreUnavailable("the charge was not answered"))
+            self._waiting.clear()
+            self._sender = None
+
+    @staticmethod
+    def _fail(waiting: list[_Waiting], fault: StoreUnavailable) -> None:
+        for one in waiting:
+            if not one.outcome.done():
+                one.outcome.set_exception(type(fault)(*fault.args))
+
+    def _next_call(self) -> list[_Waiting]:
+        taken: list[_Waiting] = []
+        persons = 0
+        while self._waiting:
+            if taken and persons + self._waiting[0].size > PERSONS_PER_CALL:
+                break
+            persons += self._waiting[0].size
+            taken.append(self._waiting.popleft())
+        return taken
+
+    async def _call(self, sent: list[_Waiting]) -> Any:
+        index: dict[str, int] = {}
+        packed = [part for one in sent for part in (one.kinds, packed_limits(one.limits, index), one.records)]
+        link_ms = keys.LINK_LIFETIME_S * 1000
+        answers = await self._store.run(
+            _CHARGE,
+            [keys.EPOCH, keys.CLOCK, keys.SEQUENCE, *index],
+            [self._now_ms(), self._store.epoch, self._store.highest_sequence, link_ms, *packed],
+        )
+        highest = max(answer[1] for answer in answers)
+        self._store.highest_sequence = max(self._store.highest_sequence, highest)
+        return answers
+
+    async def close(self) -> None:
+        """Let the call under way end."""
+        if self._sender is not None:
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._sender
+
+
+def _split(records: Records) -> Iterator[Records]:
+    """The calls that a charge is made in: whole records, each call of at most 300 persons where records allow it."""
+    part: list[tuple[PersonCharge, ...]] = []
+    persons = 0
+    if any(len(record) > LARGEST_RECORD for record in records):
+        raise ValueError(f"a record of more than {LARGEST_RECORD} persons")
+    for record in records:
+        if part and persons + len(record) > STREAM_PERSONS_PER_CALL:
+            yield tuple(part)
+            part, persons = [], 0
+        part.append(record)
+        persons += len(record)
+    yield tuple(part)

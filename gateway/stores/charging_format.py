@@ -1,0 +1,90 @@
+"""How charges travel to ``lua/charge.lua`` and back: packed strings, all numbers big-endian.
+
+- kinds: their names, one a line
+- limits: for each ``>HIIBB``: index of its key, limit, window in seconds, class, 1 where it only alarms
+- records: one byte ``commit``; for each record ``>H`` persons; for each person three bytes (class, identifiers,
+  aliases), for each identifier one byte of kind and 16 of hash, for each alias 16 bytes
+- back: for each granted record ``>H`` entries; for each 16 bytes of person and one of limits newly counted in
+"""
+
+import struct
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from gateway.core.charging import Charge, Charged, Counted, Limit, PersonCharge, Violation
+from gateway.core.policy import Then
+from gateway.stores import keys
+
+HASH_BYTES = 16
+MOST = 255
+_LIMIT = struct.Struct(">HIIBB")
+_COUNT = struct.Struct(">H")
+_LARGEST = 2**32 - 1
+
+
+def packed_limits(limits: Iterable[Limit], index: dict[str, int]) -> bytes:
+    """The limits of one charge; their keys are added to ``index``, which a whole call shares."""
+    return b"".join(
+        _LIMIT.pack(
+            index.setdefault(keys.budget(limit.key), len(index)),
+            min(max(limit.limit, 0), _LARGEST),
+            limit.window_s,
+            limit.klass,
+            limit.then is Then.ALARM,
+        )
+        for limit in limits
+    )
+
+
+def packed_records(charge: Charge) -> tuple[str, bytes]:
+    """The kinds (one a line) and the records of one charge; raises ``ValueError`` where it is no charge."""
+    kinds: dict[str, int] = {}
+    parts = [b"\1" if charge.commit else b"\0"]
+    for record in charge.records:
+        parts.append(_COUNT.pack(len(record)))
+        for person in record:
+            _pack_person(person, kinds, parts)
+    if len(kinds) > MOST or any(not kind or "\n" in kind for kind in kinds):
+        raise ValueError("a charge has at most 255 kinds, each of one line")
+    return "\n".join(kinds), b"".join(parts)
+
+
+def _pack_person(person: PersonCharge, kinds: dict[str, int], parts: list[bytes]) -> None:
+    named = dict(zip(person.hashes, person.kinds, strict=True))
+    if not named or len(named) > MOST or len(person.aliases) > MOST:
+        raise ValueError("a person has 1 to 255 identifiers and at most 255 aliases")
+    if any(len(one) != HASH_BYTES for one in (*named, *person.aliases)):
+        raise ValueError(f"a person's hash has {HASH_BYTES} bytes")
+    parts.append(bytes((person.klass, len(named), len(person.aliases))))
+    for value, kind in named.items():
+        parts.append(bytes((kinds.setdefault(kind, len(kinds)),)))
+        parts.append(value)
+    parts.extend(person.aliases)
+
+
+def charged(limits: Sequence[Limit], answer: Any) -> Charged:
+    """What the script answered for a charge with these limits."""
+    granted, sequence, alarms, violations, persons = answer
+    return Charged(
+        granted=granted,
+        persons=_persons(persons, granted),
+        violations=tuple(
+            Violation(limits[index], used, asked, None if retry_s < 0 else retry_s)
+            for index, used, asked, retry_s in violations
+        ),
+        alarms=tuple(limits[index] for index in alarms),
+        sequence=sequence,
+    )
+
+
+def _persons(packed: bytes, records: int) -> tuple[tuple[Counted, ...], ...]:
+    at = 0
+    found: list[tuple[Counted, ...]] = []
+    size = HASH_BYTES + 1
+    for _ in range(records):
+        (entries,) = _COUNT.unpack_from(packed, at)
+        at += _COUNT.size
+        end = at + entries * size
+        found.append(tuple(Counted(packed[i : i + HASH_BYTES], packed[i + HASH_BYTES]) for i in range(at, end, size)))
+        at = end
+    return tuple(found)

@@ -1,0 +1,109 @@
+"""Every key name and every lifetime in the store, in one place.
+
+Rules of this file:
+
+1. No limit and no secret stands in a key's name: a budget survives a policy reload, a credential is known by its hash.
+2. What is counted lives at least as long as its window; what links two identifiers lives as long as the longest one.
+"""
+
+from typing import Final
+
+MINUTE_S: Final = 60
+DAY_S: Final = 86_400
+
+EPOCH: Final = "epoch"
+"""A random id: this store and no other (see ``connection.Store.ensure_epoch``)."""
+
+CLOCK: Final = "clock"
+"""The latest time, in ms, at which any worker charged."""
+
+SEQUENCE: Final = "seq"
+"""The number of committed charges."""
+
+TOKENS: Final = "tokens"
+"""A set of the ids of all tokens."""
+
+LINK_LIFETIME_S: Final = 31 * DAY_S
+"""Longer than the longest window of a budget."""
+
+LONGEST_WINDOW_S: Final = 30 * DAY_S
+
+BUDGET_SLACK_S: Final = MINUTE_S
+"""A budget's key outlives its window by this."""
+
+PROOF_LIFETIME_S: Final = 30 * DAY_S
+"""No proof is of use for longer, whatever the policy says."""
+
+TRY_WINDOW_S: Final = 15 * MINUTE_S
+"""Failed tries of a code are counted in this window."""
+
+STEP_MEMORY_S: Final = 10 * MINUTE_S
+"""An accepted step is remembered longer than its code can match."""
+
+GRANT_DAY_S: Final = DAY_S
+"""Grants made within this time are added up."""
+
+
+def budget(limit_key: str) -> str:
+    """A sorted set: person (16 bytes) to the time, in ms, of the first charge."""
+    return f"b:{limit_key}"
+
+
+def token(token_id: str) -> str:
+    """A hash: what a token stands for."""
+    return f"t:{token_id}"
+
+
+def token_by_hash(token_hash: bytes) -> bytes:
+    """A string: the id of the token with this hash."""
+    return b"th:" + token_hash
+
+
+def session(cookie_hash: bytes) -> bytes:
+    """A hash: the session family of one cookie."""
+    return b"ss:" + cookie_hash
+
+
+def family(family_id: str) -> str:
+    """A hash: the caller behind all cookies of one sign-in."""
+    return f"sf:{family_id}"
+
+
+def proofs(credential_id: str) -> str:
+    """A hash: proof id to proof, of one token or session family."""
+    return f"p:{credential_id}"
+
+
+def grants(user: str) -> str:
+    """A hash: grant id to grant, of one user."""
+    return f"g:grant:{user}"
+
+
+def frozen(kind: str, name: str) -> str:
+    """A hash: who froze this token, user or partner, when and why."""
+    return f"fz:{kind}:{name}"
+
+
+def flow(kind: str, key_hash: bytes) -> bytes:
+    """A string: what was kept for one later step of one flow."""
+    return b"fl:" + kind.encode() + b":" + key_hash
+
+
+def factors(user: str) -> str:
+    """A hash: factor id to factor, of one user."""
+    return f"f:{user}"
+
+
+def tries(user: str) -> str:
+    """A sorted set: keyed hash of a tried code to the time, in ms, of its first try."""
+    return f"ft:{user}"
+
+
+def used_steps(factor_id: str) -> str:
+    """A sorted set: accepted steps of one factor."""
+    return f"fs:{factor_id}"
+
+
+def failures(factor_id: str) -> str:
+    """A string: failures in a row of one factor."""
+    return f"ff:{factor_id}"

@@ -1,0 +1,401 @@
+-- Charges persons to budgets: each charge grants the longest prefix of whole records that fits all its limits.
+--
+-- KEYS: 1 epoch, 2 clock, 3 sequence, 4... budgets
+-- ARGV: 1 now (ms), 2 epoch expected or "", 3 lowest sequence expected, 4 lifetime of links (ms),
+--       then for each charge three strings: kinds, limits, records (layout: stores/charging_format.py)
+-- Returns for each charge {granted, sequence, alarms, violations, persons}.
+--
+-- Rules of this file:
+-- 1. All is read and decided before the first write; budgets are written before links.
+-- 2. l:{hash} names the root of a group, g:{root} holds the one hash of each kind. A hash in no group has no l:.
+--    g: lives longer than any l: that points to it, else one slot could be given twice.
+-- 3. A hash that cannot join the group of its record is a person of its own.
+
+local CHUNK = 3000
+local call = redis.call
+local byte, sub, char, floor = string.byte, string.sub, string.char, math.floor
+
+local sequence = tonumber(call('GET', KEYS[3]) or '0')
+if ARGV[2] ~= '' and call('GET', KEYS[1]) ~= ARGV[2] then
+  return redis.error_reply('STORELOST the epoch is not the one expected')
+end
+if sequence < tonumber(ARGV[3]) then
+  return redis.error_reply('STORELOST fewer charges than were acknowledged')
+end
+
+local clock = tonumber(call('GET', KEYS[2]) or '0')
+local now = math.max(tonumber(ARGV[1]), clock)
+local link_ms = tonumber(ARGV[4])
+
+local function ms(value)
+  return string.format('%.0f', value)
+end
+
+local function in_chunks(list, act)
+  for first = 1, #list, CHUNK do
+    act(first, math.min(first + CHUNK - 1, #list))
+  end
+end
+
+local function read_kinds(blob)
+  local kinds, count = {}, 0
+  for kind in string.gmatch(blob, '[^\n]+') do
+    kinds[count] = kind
+    count = count + 1
+  end
+  return kinds
+end
+
+local function read_limits(blob)
+  local limits, at = {}, 1
+  while at <= #blob do
+    local key, most, window, class, alarm
+    key, most, window, class, alarm, at = struct.unpack('>HIIBB', blob, at)
+    limits[#limits + 1] = {
+      key = KEYS[4 + key], most = most, window = window * 1000, class = class, alarm = alarm == 1,
+      used = 0, added = {}, seen = {}, before = 0,
+    }
+  end
+  return limits
+end
+
+-- A record is a list of persons {class, hashes, kinds, aliases}; kinds are indexes.
+local function read_records(blob)
+  local records, at = {}, 2
+  while at <= #blob do
+    local high, low = byte(blob, at, at + 1)
+    at = at + 2
+    local record = {}
+    for index = 1, high * 256 + low do
+      local class, hashes_n, aliases_n = byte(blob, at, at + 2)
+      at = at + 3
+      local hashes, of_kind, aliases = {}, {}, {}
+      for one = 1, hashes_n do
+        of_kind[one] = byte(blob, at)
+        hashes[one] = sub(blob, at + 1, at + 16)
+        at = at + 17
+      end
+      for one = 1, aliases_n do
+        aliases[one] = sub(blob, at, at + 15)
+        at = at + 16
+      end
+      record[index] = {class = class, hashes = hashes, kinds = of_kind, aliases = aliases}
+    end
+    records[#records + 1] = record
+  end
+  return records, byte(blob, 1) == 1
+end
+
+-- Every distinct hash of the records with its root, or false where it is in no group.
+local function read_roots(records)
+  local distinct, keys, roots = {}, {}, {}
+  for _, record in ipairs(records) do
+    for _, person in ipairs(record) do
+      for _, hash in ipairs(person.hashes) do
+        if roots[hash] == nil then
+          roots[hash] = false
+          distinct[#distinct + 1] = hash
+          keys[#keys + 1] = 'l:' .. hash
+        end
+      end
+    end
+  end
+  in_chunks(keys, function(first, last)
+    local found = call('MGET', unpack(keys, first, last))
+    for index = 1, last - first + 1 do
+      roots[distinct[first + index - 1]] = found[index]
+    end
+  end)
+  return roots
+end
+
+-- Every hash and root that may be counted, with the highest class it is charged at.
+local function candidates(records, roots)
+  local list, class_of = {}, {}
+  local function add(hash, class)
+    local known = class_of[hash]
+    if not known then
+      list[#list + 1] = hash
+      class_of[hash] = class
+    elseif class > known then
+      class_of[hash] = class
+    end
+  end
+  for _, record in ipairs(records) do
+    for _, person in ipairs(record) do
+      if person.class > 0 then
+        for _, hash in ipairs(person.hashes) do
+          add(hash, person.class)
+          if roots[hash] then add(roots[hash], person.class) end
+        end
+      end
+    end
+  end
+  return list, class_of
+end
+
+-- Who is counted in each limit already, and how many others are.
+local function read_counted(limits, list, class_of)
+  local lists = {}
+  for _, limit in ipairs(limits) do
+    local asked = lists[limit.class]
+    if not asked then
+      asked = {}
+      for _, hash in ipairs(list) do
+        if class_of[hash] >= limit.class then asked[#asked + 1] = hash end
+      end
+      lists[limit.class] = asked
+    end
+    if #asked > 0 then
+      local edge, seen = now - limit.window, limit.seen
+      limit.used = call('ZCOUNT', limit.key, '(' .. ms(edge), '+inf')
+      if limit.used > 0 then
+        in_chunks(asked, function(first, last)
+          local scores = call('ZMSCORE', limit.key, unpack(asked, first, last))
+          for index = 1, last - first + 1 do
+            local score = scores[index]
+            if score and tonumber(score) > edge then seen[asked[first + index - 1]] = true end
+          end
+        end)
+      end
+    end
+  end
+end
+
+local function charge(kinds_blob, limits_blob, records_blob)
+  local kinds = read_kinds(kinds_blob)
+  local limits = read_limits(limits_blob)
+  local records, commit = read_records(records_blob)
+  local roots = read_roots(records)
+  read_counted(limits, candidates(records, roots))
+  local slots, fresh, plan = {}, {}, {links = {}, moves = {}, touched = {}, aliases = {}}
+
+  local function slot(root, kind)
+    local name = root .. char(kind)
+    if slots[name] == nil then slots[name] = call('HGET', 'g:' .. root, kinds[kind]) end
+    return slots[name]
+  end
+
+  local function is_counted(hash, class)
+    for _, limit in ipairs(limits) do
+      if class >= limit.class and limit.seen[hash] then return true end
+    end
+    return false
+  end
+
+  -- The root of a person's group: one known already, else one counted already, else the anchor.
+  local function root_of(person)
+    for _, hash in ipairs(person.hashes) do
+      if roots[hash] then return roots[hash] end
+    end
+    for _, hash in ipairs(person.hashes) do
+      if is_counted(hash, person.class) then return hash end
+    end
+    return person.hashes[1]
+  end
+
+  local function link(root, kind, hash)
+    plan.links[#plan.links + 1] = {root, kinds[kind], hash}
+    roots[hash] = root
+    slots[root .. char(kind)] = hash
+    if hash == root then fresh[root] = true end
+  end
+
+  -- The persons that the identifiers of one person turn out to be: {root, hashes}; the anchor's first.
+  local function resolve(person)
+    local hashes = person.hashes
+    if #hashes == 1 or person.class == 0 then return {{roots[hashes[1]] or hashes[1], {hashes[1]}}} end
+    local root = root_of(person)
+    local group, apart, joining, root_kind = {root, {}}, {}, {}, nil
+    for index, hash in ipairs(hashes) do
+      local kind = person.kinds[index]
+      if roots[hash] then
+        if roots[hash] == root then
+          group[2][#group[2] + 1] = hash
+        else
+          apart[index] = {roots[hash], {hash}}
+        end
+      elseif hash == root then
+        group[2][#group[2] + 1] = hash
+        root_kind = kind
+        slots[root .. char(kind)] = hash
+      end
+    end
+    for index, hash in ipairs(hashes) do
+      local kind = person.kinds[index]
+      if not roots[hash] and hash ~= root then
+        local held = slot(root, kind)
+        if not held or held == hash then
+          group[2][#group[2] + 1] = hash
+          joining[#joining + 1] = index
+          slots[root .. char(kind)] = hash
+        else
+          apart[index] = {hash, {hash}}
+        end
+      end
+    end
+    if #joining > 0 and root_kind then link(root, root_kind, root) end
+    for _, index in ipairs(joining) do link(root, person.kinds[index], hashes[index]) end
+    local persons = {}
+    if not apart[1] then persons[1] = group end
+    for index = 1, #hashes do
+      if apart[index] then persons[#persons + 1] = apart[index] end
+    end
+    if apart[1] and #group[2] > 0 then persons[#persons + 1] = group end
+    return persons
+  end
+
+  -- Counts one person where it is not counted yet; returns in how many limits that was.
+  local function count(root, hashes, class)
+    local new = 0
+    for _, limit in ipairs(limits) do
+      if class >= limit.class then
+        local seen = limit.seen
+        if not seen[root] then
+          local known
+          for _, hash in ipairs(hashes) do
+            if seen[hash] then known = hash break end
+          end
+          if known then
+            plan.moves[#plan.moves + 1] = {limit, known, root}
+          else
+            limit.added[#limit.added + 1] = root
+            new = new + 1
+          end
+          seen[root] = true
+        end
+      end
+    end
+    if new > 0 and roots[hashes[1]] and not fresh[root] then
+      plan.touched[#plan.touched + 1] = {root, hashes}
+    end
+    return new
+  end
+
+  local function alias(person, root)
+    if #person.aliases == 0 then return end
+    if not roots[root] then link(root, person.kinds[1], root) end
+    plan.touched[#plan.touched + 1] = {root, {}}
+    for _, hash in ipairs(person.aliases) do
+      plan.aliases[#plan.aliases + 1] = {hash, root}
+      if roots[hash] == false then roots[hash] = root end
+    end
+  end
+
+  local function answer_of(record)
+    local first, more = {}, {}
+    for _, person in ipairs(record) do
+      for index, one in ipairs(resolve(person)) do
+        local new = 0
+        if person.class > 0 then new = count(one[1], one[2], person.class) end
+        local into = index == 1 and first or more
+        into[#into + 1] = one[1] .. char(math.min(new, 255))
+        if index == 1 then alias(person, one[1]) end
+      end
+    end
+    local all = #first + #more
+    return char(floor(all / 256), all % 256) .. table.concat(first) .. table.concat(more)
+  end
+
+  local function retry_of(limit, asked)
+    if asked > limit.most then return -1 end
+    local leaving = limit.used + limit.before + asked - limit.most - 1
+    local since = now
+    if leaving < limit.used then
+      local edge = '(' .. ms(now - limit.window)
+      since = tonumber(call('ZRANGEBYSCORE', limit.key, edge, '+inf', 'WITHSCORES', 'LIMIT', leaving, 1)[2])
+    end
+    return math.max(1, math.ceil((since + limit.window - now) / 1000))
+  end
+
+  local function violations_of()
+    local found = {}
+    for index, limit in ipairs(limits) do
+      local asked = #limit.added - limit.before
+      if asked > 0 and not limit.alarm and limit.used + #limit.added > limit.most then
+        found[#found + 1] = {index - 1, limit.used + limit.before, asked, retry_of(limit, asked)}
+      end
+    end
+    return found
+  end
+
+  local function write()
+    for _, limit in ipairs(limits) do
+      if #limit.added > 0 then
+        local values, score = {}, ms(now)
+        for _, root in ipairs(limit.added) do
+          values[#values + 1] = score
+          values[#values + 1] = root
+        end
+        call('ZREMRANGEBYSCORE', limit.key, '-inf', ms(now - limit.window))
+        in_chunks(values, function(first, last) call('ZADD', limit.key, unpack(values, first, last)) end)
+        call('PEXPIRE', limit.key, ms(limit.window + 60000))
+      end
+    end
+    for _, move in ipairs(plan.moves) do
+      local score = call('ZSCORE', move[1].key, move[2])
+      if score then
+        call('ZADD', move[1].key, score, move[3])
+        call('ZREM', move[1].key, move[2])
+      end
+    end
+    local group_ms, hash_ms = ms(link_ms + 86400000), ms(link_ms)
+    for _, one in ipairs(plan.links) do
+      call('HSET', 'g:' .. one[1], one[2], one[3])
+      call('PEXPIRE', 'g:' .. one[1], group_ms)
+      call('SET', 'l:' .. one[3], one[1], 'PX', hash_ms)
+    end
+    for _, one in ipairs(plan.touched) do
+      call('PEXPIRE', 'g:' .. one[1], group_ms)
+      call('PEXPIRE', 'l:' .. one[1], hash_ms)
+      for _, hash in ipairs(one[2]) do
+        if hash ~= one[1] then call('PEXPIRE', 'l:' .. hash, hash_ms) end
+      end
+    end
+    for _, one in ipairs(plan.aliases) do
+      call('SET', 'l:' .. one[1], one[2], 'NX', 'PX', hash_ms)
+    end
+  end
+
+  local granted, answers, violations = 0, {}, {}
+  for _, record in ipairs(records) do
+    local marks = {links = #plan.links, moves = #plan.moves, touched = #plan.touched, aliases = #plan.aliases}
+    for _, limit in ipairs(limits) do limit.before = #limit.added end
+    local answer = answer_of(record)
+    violations = violations_of()
+    if #violations > 0 then
+      for _, limit in ipairs(limits) do
+        for index = #limit.added, limit.before + 1, -1 do limit.added[index] = nil end
+      end
+      for name, mark in pairs(marks) do
+        for index = #plan[name], mark + 1, -1 do plan[name][index] = nil end
+      end
+      break
+    end
+    granted = granted + 1
+    answers[granted] = answer
+  end
+
+  local alarms, number = {}, 0
+  if commit and granted > 0 then
+    for index, limit in ipairs(limits) do
+      if limit.alarm and limit.used <= limit.most and limit.used + #limit.added > limit.most then
+        alarms[#alarms + 1] = index - 1
+      end
+    end
+    write()
+    sequence = call('INCR', KEYS[3])
+    number = sequence
+    if now > clock then
+      clock = now
+      call('SET', KEYS[2], ms(now))
+    end
+  end
+  return {granted, number, alarms, violations, table.concat(answers)}
+end
+
+local outcomes = {}
+for index = 5, #ARGV, 3 do
+  outcomes[#outcomes + 1] = charge(ARGV[index], ARGV[index + 1], ARGV[index + 2])
+end
+return outcomes

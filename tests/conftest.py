@@ -1,0 +1,66 @@
+"""A private store for the whole run, emptied between tests, and a clock that moves only when told to."""
+
+import shutil
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from gateway.stores.connection import Store
+from gateway.stores.embedded import EmbeddedStore
+
+
+class HeldClock:
+    """A clock that a test sets."""
+
+    def __init__(self, at: float = 1_800_000_000.0) -> None:
+        self.at = at
+
+    def now(self) -> float:
+        return self.at
+
+    def forward(self, seconds: float) -> None:
+        self.at += seconds
+
+
+@pytest.fixture
+def clock() -> HeldClock:
+    return HeldClock()
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[EmbeddedStore]:
+    directory = Path(tempfile.mkdtemp(prefix="gs"))
+    server = EmbeddedStore(directory)
+    server.start()
+    try:
+        server.wait_ready()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def _store_socket(redis_server: EmbeddedStore) -> Path:
+    return redis_server.socket_path
+
+
+@pytest.fixture
+def redis_socket(_store_socket: Path) -> Path:
+    """The socket of the run's store, emptied."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.connect(str(_store_socket))
+        connection.sendall(b"FLUSHALL\r\n")
+        assert connection.recv(64).startswith(b"+OK")
+    return _store_socket
+
+
+@pytest_asyncio.fixture
+async def store(redis_socket: Path) -> AsyncIterator[Store]:
+    connected = await Store.connect(f"unix://{redis_socket}")
+    yield connected
+    await connected.close()

@@ -1,0 +1,137 @@
+"""What a charge means, said a second time and slowly: the oracle of ``lua/charge.lua``."""
+
+import copy
+import math
+from dataclasses import dataclass, field
+
+from gateway.core.charging import Charge, Charged, Counted, Limit, PersonCharge, Violation
+from gateway.core.extraction import Class
+from gateway.core.policy import Then
+
+
+@dataclass
+class State:
+    entries: dict[str, dict[bytes, int]] = field(default_factory=dict)
+    root: dict[bytes, bytes] = field(default_factory=dict)
+    group: dict[bytes, dict[str, bytes]] = field(default_factory=dict)
+
+    def live(self, limit: Limit, now: int) -> dict[bytes, int]:
+        edge = now - limit.window_s * 1000
+        return {person: at for person, at in self.entries.get(limit.key, {}).items() if at > edge}
+
+
+@dataclass
+class Model:
+    state: State = field(default_factory=State)
+    clock: int = 0
+    sequence: int = 0
+
+    def charge(self, charge: Charge, now_ms: int) -> Charged:
+        now = max(self.clock, now_ms)
+        state, granted, persons, violations = self.state, 0, [], ()
+        for record in charge.records:
+            trial = copy.deepcopy(state)
+            counted = _record(trial, charge.limits, record, now)
+            violations = tuple(_violations(state, trial, charge.limits, now))
+            if violations:
+                break
+            state, granted = trial, granted + 1
+            persons.append(counted)
+        alarms, sequence = (), 0
+        if charge.commit and granted:
+            alarms = tuple(
+                limit
+                for limit in charge.limits
+                if limit.then is Then.ALARM
+                and len(self.state.live(limit, now)) <= limit.limit < len(state.live(limit, now))
+            )
+            self.state, self.clock, self.sequence = state, now, self.sequence + 1
+            sequence = self.sequence
+        return Charged(granted, tuple(persons), violations, alarms, sequence)
+
+
+def _violations(before: State, after: State, limits: tuple[Limit, ...], now: int) -> list[Violation]:
+    found = []
+    for limit in limits:
+        held, wanted = before.live(limit, now), after.live(limit, now)
+        asked = len(wanted) - len(held)
+        if limit.then is Then.ALARM or asked == 0 or len(wanted) <= limit.limit:
+            continue
+        retry_s = None
+        if asked <= limit.limit:
+            leaving = sorted(wanted.values())[len(wanted) - limit.limit - 1]
+            retry_s = max(1, math.ceil((leaving + limit.window_s * 1000 - now) / 1000))
+        found.append(Violation(limit, len(held), asked, retry_s))
+    return found
+
+
+def _record(state: State, limits: tuple[Limit, ...], record: tuple[PersonCharge, ...], now: int) -> tuple[Counted, ...]:
+    first, more = [], []
+    for person in record:
+        for index, (root, members) in enumerate(_resolve(state, limits, person, now)):
+            new = sum(_count(state, limit, root, members, person.klass, now) for limit in limits)
+            (more if index else first).append(Counted(root, new))
+            if not index and person.aliases:
+                if root not in state.root:
+                    _join(state, root, person.kinds[0], root)
+                for alias in person.aliases:
+                    state.root.setdefault(alias, root)
+    return (*first, *more)
+
+
+def _join(state: State, root: bytes, kind: str, value: bytes) -> None:
+    state.root[value] = root
+    state.group.setdefault(root, {})[kind] = value
+
+
+def _count(state: State, limit: Limit, root: bytes, members: list[bytes], klass: Class, now: int) -> int:
+    if klass is Class.PUBLIC or klass < limit.klass:
+        return 0
+    live, held = state.live(limit, now), state.entries.setdefault(limit.key, {})
+    if root in live:
+        return 0
+    for member in members:
+        if member in live:
+            held[root] = held.pop(member)
+            return 0
+    held[root] = now
+    return 1
+
+
+def _resolve(
+    state: State, limits: tuple[Limit, ...], person: PersonCharge, now: int
+) -> list[tuple[bytes, list[bytes]]]:
+    named = dict(zip(person.hashes, person.kinds, strict=True))
+    anchor = person.hashes[0]
+    if person.klass is Class.PUBLIC or len(named) == 1:
+        return [(state.root.get(anchor, anchor), [anchor])]
+    grouped = [state.root[value] for value in named if value in state.root]
+    counted = [
+        value
+        for value in named
+        if any(limit.klass <= person.klass and value in state.live(limit, now) for limit in limits)
+    ]
+    root = [*grouped, *counted, anchor][0]
+    if root in named and root not in state.root:
+        slots = {named[root]: root}
+    else:
+        slots = dict(state.group.get(root, {}))
+    members = [value for value in named if state.root.get(value) == root or (value == root and value not in state.root)]
+    joining, apart = [], []
+    for value, kind in named.items():
+        if value in members:
+            continue
+        if value in state.root:
+            apart.append((state.root[value], [value]))
+        elif slots.setdefault(kind, value) == value:
+            joining.append(value)
+        else:
+            apart.append((value, [value]))
+    if joining and root not in state.root:
+        _join(state, root, named[root], root)
+    for value in joining:
+        _join(state, root, named[value], value)
+    group = (root, [*members, *joining])
+    if anchor in group[1]:
+        return [group, *apart]
+    return [*apart, group]

@@ -1,0 +1,81 @@
+"""The charging script does what the model says, whatever is charged."""
+
+import itertools
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gateway.core.charging import Charge, Limit, PersonCharge
+from gateway.core.extraction import Class
+from gateway.core.policy import Scope, Then
+from gateway.stores.budgets import Budgets
+from gateway.stores.connection import Store
+from charging_model import Model
+
+KINDS = ("nir", "agency", "id")
+EXAMPLES = itertools.count(1)
+
+
+def hash_of(example: int, kind: int, value: int) -> bytes:
+    return example.to_bytes(4, "big") + bytes((kind, value)) + b"\0\n" * 5
+
+
+def alias_of(example: int, value: int) -> bytes:
+    return hash_of(example, 99, value)
+
+
+identifiers = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), min_size=1, max_size=3)
+persons = st.tuples(identifiers, st.sampled_from(list(Class)), st.lists(st.integers(0, 1), max_size=1))
+records = st.lists(persons, max_size=3)
+wanted_limits = st.lists(
+    st.tuples(
+        st.integers(0, 3),
+        st.sampled_from([Class.INTERNAL, Class.PERSONAL, Class.SENSITIVE]),
+        st.integers(0, 6),
+        st.sampled_from([10, 60]),
+        st.sampled_from([Then.REFUSE, Then.MASK, Then.ALARM]),
+    ),
+    max_size=4,
+    unique_by=lambda one: one[0],
+)
+charges = st.tuples(wanted_limits, st.lists(records, max_size=4), st.booleans() | st.just(True), st.integers(-5, 15))
+
+
+def limit_of(example: int, wanted: tuple[int, Class, int, int, Then]) -> Limit:
+    number, klass, most, window_s, then = wanted
+    return Limit(f"n{number}", f"{example}:{number}:{window_s}", Scope.USER, klass, most, window_s, then)
+
+
+def person_of(example: int, wanted: tuple[list[tuple[int, int]], Class, list[int]]) -> PersonCharge:
+    named, klass, aliases = wanted
+    hashes = tuple(hash_of(example, *one) if one[0] < 2 or one[1] < 3 else alias_of(example, 0) for one in named)
+    return PersonCharge(
+        hashes, tuple(KINDS[kind] for kind, _ in named), klass, tuple(alias_of(example, one) for one in aliases)
+    )
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(story=st.lists(charges, max_size=8))
+async def test_script_equals_model(redis_socket: Path, story: list[tuple[object, ...]]) -> None:
+    example = next(EXAMPLES)
+    store = await Store.connect(f"unix://{redis_socket}")
+    model = Model(sequence=int(await store.call("GET", "seq") or 0))
+    now_s = 1_800_000_000 + example * 1_000
+
+    class Clock:
+        def now(self) -> float:
+            return float(now_s)
+
+    budgets = Budgets(store, Clock())
+    try:
+        for wanted_limits, wanted_records, commit, seconds in story:
+            now_s += seconds
+            charge = Charge(
+                tuple(limit_of(example, one) for one in wanted_limits),
+                tuple(tuple(person_of(example, one) for one in record) for record in wanted_records),
+                commit,
+            )
+            assert await budgets.charge(charge) == model.charge(charge, now_s * 1000)
+    finally:
+        await store.close()
