@@ -1,6 +1,7 @@
 """One connection to the application behind: writing, holding back, and the one timer of its deadlines."""
 
 import asyncio
+import select
 from math import inf
 from typing import Protocol, cast
 
@@ -34,7 +35,7 @@ class Connection(asyncio.Protocol):
     """The transport's side: writes, holds back, and keeps one timer that moves only when it must."""
 
     __slots__ = (
-        "_drained", "_idle_until", "_loop", "_owner", "_timer", "_timer_at", "_transport",
+        "_drained", "_idle_until", "_loop", "_owner", "_poll", "_timer", "_timer_at", "_transport",
         "_writing_paused", "busy", "closed", "pin", "reading_paused", "reused", "sink",
     )  # fmt: skip
 
@@ -42,6 +43,7 @@ class Connection(asyncio.Protocol):
         self._loop = loop
         self._owner = owner
         self._transport: asyncio.Transport | None = None
+        self._poll = select.poll()
         self._drained: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = inf
@@ -54,6 +56,13 @@ class Connection(asyncio.Protocol):
         self.closed = False
 
     # For the exchange
+
+    def is_quiet(self) -> bool:
+        """Whether a resting connection may be used: nothing has arrived that the event loop has not yet told of.
+
+        Bytes that wait there would be taken for the answer to the next request; an end would lose that request.
+        """
+        return not self.closed and not self._poll.poll(0)
 
     def begin(self, sink: Sink) -> None:
         self.sink = sink
@@ -92,14 +101,16 @@ class Connection(asyncio.Protocol):
             await asyncio.shield(self._drained)
 
     def hold_back(self) -> None:
-        if not self.reading_paused and not self.closed and self._transport is not None:
+        transport = self._transport
+        if not self.reading_paused and transport is not None and not transport.is_closing():
             self.reading_paused = True
-            self._transport.pause_reading()
+            transport.pause_reading()
 
     def resume_reading(self) -> None:
-        if self.reading_paused and not self.closed and self._transport is not None:
+        transport = self._transport
+        if self.reading_paused and transport is not None and not transport.is_closing():
             self.reading_paused = False
-            self._transport.resume_reading()
+            transport.resume_reading()
 
     def abort(self) -> None:
         """Drop at once; what is not yet sent stays unsent."""
@@ -132,6 +143,7 @@ class Connection(asyncio.Protocol):
         stream = cast("asyncio.Transport", transport)
         stream.set_write_buffer_limits(high=BUFFER_HIGH_BYTES, low=BUFFER_LOW_BYTES)
         self._transport = stream
+        self._poll.register(stream.get_extra_info("socket").fileno(), select.POLLIN)
         if self.closed:
             stream.abort()
 

@@ -66,9 +66,8 @@ class Exchange:
         connection.begin(self)
         connection.write(head)
         self._progress_at = self._loop.time()
-        if body is None:
-            self._sent = True
-        else:
+        self._sent = body is None or length == 0
+        if body is not None:
             self._sender = self._loop.create_task(self._send(body, length))
         try:
             while True:
@@ -182,7 +181,8 @@ class Exchange:
     def fail(self, error: BaseException) -> None:
         """Drop the connection; the first error is the one told. A complete answer stays readable."""
         if self._error is None and not self._finished:
-            self._error = error
+            cancelled = isinstance(error, asyncio.CancelledError)  # told once, to whom it was meant for
+            self._error = UpstreamFault("upstream_truncated", "cancelled") if cancelled else error
         if self._sender is not None and self._sender is not asyncio.current_task(self._loop):
             self._sender.cancel()
         if not self._finished:
@@ -217,6 +217,7 @@ class Exchange:
                     raise ValueError("the body is longer than announced")
                 else:
                     self._connection.write(piece)
+                    self._sent = sent_bytes == length  # the answer may come before the iterator says that it is over
                 await self._connection.drained()
                 self._progress_at = self._loop.time()
             if length is None:

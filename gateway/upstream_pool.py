@@ -67,7 +67,12 @@ class Pool:
 
     def take(self) -> Connection | None:
         """An idle connection, if there is one."""
-        return self._idle.pop() if self._idle else None
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_quiet():
+                return connection
+            connection.abort()
+        return None
 
     async def acquire(self, pin: str | None, *, fresh: bool, connect_by: float) -> Connection:
         """A connection for one exchange, waiting until the loop's time `connect_by`.
@@ -132,28 +137,38 @@ class Pool:
     # Opening and waiting
 
     async def _open_or_wait(self, *, fresh: bool) -> Connection:
-        if not fresh and self._idle:
-            return self._idle.pop()
+        connection = None if fresh else self.take()
+        if connection is not None:
+            return connection
         if self._closed:
             raise UpstreamFault("upstream_unreachable", "shutting down")
         if self._open < self._origin.max_connections or self._evict():
             self._open += 1
             return await self._connect()
-        waiter: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
-        self._queue.append(waiter)
+        connection = await self._in_queue()
+        while connection is not None:
+            if not fresh and connection.is_quiet():
+                return connection
+            if connection.closed:  # it ended on the way here, and its place has been given on
+                return await self._open_or_wait(fresh=fresh)
+            # Its place is wanted, not itself: the first in the queue gets it.
+            waiter = asyncio.get_running_loop().create_future()
+            self._queue.appendleft(waiter)
+            connection.abort()
+            connection = await self._in_queue(waiter)
+        return await self._connect()
+
+    async def _in_queue(self, waiter: "asyncio.Future[Connection | None] | None" = None) -> Connection | None:
+        """Wait for a connection, or for the place of one (None)."""
+        if waiter is None:
+            waiter = asyncio.get_running_loop().create_future()
+            self._queue.append(waiter)
         try:
-            connection = await waiter
+            return await waiter
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
                 self._give_back(waiter.result())
             raise
-        if connection is not None and not connection.closed and not fresh:
-            return connection
-        if connection is not None:
-            # A fresh one is wanted, or this one ended on the way here: its place goes to the queue's next.
-            connection.abort()
-            return await self._open_or_wait(fresh=fresh)
-        return await self._connect()
 
     async def _connect(self) -> Connection:
         """Open a connection in a place already counted."""
@@ -211,8 +226,10 @@ class Pool:
             self._leave_pin(key, pin)
             raise
         if pin.connection is not None:
-            pin.connection.busy = True
-            return pin.connection
+            if pin.connection.is_quiet():
+                pin.connection.busy = True
+                return pin.connection
+            pin.connection.abort()
         try:
             connection = await self._open_or_wait(fresh=True)
         except BaseException:

@@ -1,6 +1,7 @@
 """Which connection an exchange gets, which are never used again, and what cancelling does."""
 
 import asyncio
+import os
 import socket
 
 import pytest
@@ -28,6 +29,17 @@ async def test_a_connection_is_used_again_after_a_body_of_ours():
     async with application(reads_bodies) as app, connector(app) as upstream:
         for _ in range(3):
             assert await whole(await send(upstream, request(b"POST", body=pieces(b"abc"), length=3))) == b"ok"
+        assert app.accepted == 1
+
+
+async def test_a_body_whose_iterator_goes_on_after_the_last_byte_is_drained_all_the_same():
+    async def body():
+        yield b"abc"
+        await asyncio.Event().wait()
+
+    async with application(reads_bodies) as app, connector(app) as upstream:
+        for _ in range(3):
+            assert await whole(await send(upstream, request(b"POST", body=body(), length=3))) == b"ok"
         assert app.accepted == 1
 
 
@@ -98,6 +110,68 @@ async def test_bytes_on_an_idle_connection_end_it():
         await app.closed[0].wait()
         assert await whole(await send(upstream)) == b"ok"
         assert app.accepted == 2
+
+
+@pytest.mark.parametrize("pinned", [None, "a"])
+async def test_bytes_that_the_event_loop_has_not_told_of_are_not_the_next_answer(pinned):
+    sockets = []
+
+    async def script(connection):
+        sockets.append(connection.writer.get_extra_info("socket").fileno())
+        await always_ok(connection)
+
+    async with application(script) as app, connector(app) as upstream:
+        await whole(await send(upstream, pinned=pinned))
+        os.write(sockets[0], b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+        assert await whole(await send(upstream, pinned=pinned)) == b"ok"
+        assert app.accepted == 2
+
+
+async def test_an_end_that_the_event_loop_has_not_told_of_loses_no_unsafe_request():
+    sockets = []
+
+    async def script(connection):
+        sockets.append(os.dup(connection.writer.get_extra_info("socket").fileno()))
+        await always_ok(connection)
+
+    async with application(script) as app, connector(app) as upstream:
+        await whole(await send(upstream))
+        with socket.socket(fileno=sockets[0]) as ending:
+            ending.shutdown(socket.SHUT_RDWR)
+        assert await whole(await send(upstream, request(b"POST"))) == b"ok"
+        os.close(sockets[1])
+
+
+async def test_the_place_of_a_returned_connection_goes_to_whoever_needs_a_fresh_one():
+    async with application(always_ok) as app, connector(app, max_connections=1) as upstream:
+        busy = await send(upstream)
+        first = asyncio.ensure_future(send(upstream, pinned="a"))
+        await asyncio.sleep(0)
+        second = asyncio.ensure_future(send(upstream))
+        await asyncio.sleep(0)
+        await whole(busy)
+        assert await whole(await first) == b"ok"
+        assert await whole(await second) == b"ok"
+        assert app.accepted == 3
+
+
+async def test_a_connection_that_ends_on_its_way_to_the_next_in_the_queue_leaves_its_place():
+    sockets = []
+
+    async def script(connection):
+        sockets.append(os.dup(connection.writer.get_extra_info("socket").fileno()))
+        await always_ok(connection)
+
+    async with application(script) as app, connector(app, max_connections=1) as upstream:
+        busy = await send(upstream)
+        waiting = asyncio.ensure_future(send(upstream))
+        await asyncio.sleep(0)
+        await whole(busy)
+        with socket.socket(fileno=sockets[0]) as ending:
+            ending.shutdown(socket.SHUT_RDWR)
+        assert await whole(await waiting) == b"ok"
+        assert app.accepted == 2
+        os.close(sockets[1])
 
 
 async def test_an_idle_connection_is_dropped_after_a_while(monkeypatch):
@@ -304,105 +378,3 @@ async def test_an_idle_pinned_connection_makes_room_when_no_other_is_left():
         assert await whole(await send(upstream)) == b"ok"
         await pinned_ok(upstream)
         assert log == [0, 1, 2]
-
-
-# Cancelling
-
-
-async def cancelled(task, when):
-    await when.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-
-
-async def test_cancelling_while_connecting_closes_the_connection():
-    reached = asyncio.Event()
-
-    async def no_handshake(connection):
-        await connection.reader.readexactly(1)
-        reached.set()
-        await connection.rest()
-
-    async with application(no_handshake) as app, connector(app, scheme="https", max_connections=1) as upstream:
-        for number in range(2):
-            reached.clear()
-            await cancelled(asyncio.ensure_future(send(upstream)), reached)
-            await app.closed[number].wait()
-
-
-async def test_cancelling_while_waiting_for_the_head_closes_the_connection():
-    reached = asyncio.Event()
-
-    async def script(connection):
-        await connection.head()
-        reached.set()
-        assert await connection.rest() == b""
-
-    async with application(script) as app, connector(app, max_connections=1) as upstream:
-        for number in range(2):
-            reached.clear()
-            await cancelled(asyncio.ensure_future(send(upstream)), reached)
-            await app.closed[number].wait()
-
-
-async def test_cancelling_while_sending_leaves_the_request_incomplete():
-    stuck, go_on, received = asyncio.Event(), asyncio.Event(), bytearray()
-
-    async def script(connection):
-        await connection.head()
-        await go_on.wait()
-        received.extend(await connection.rest())
-
-    async def body():
-        while True:
-            stuck.clear()
-            asyncio.get_running_loop().call_later(0.1, stuck.set)
-            yield b"x" * 65_536
-
-    async with application(script) as app, connector(app) as upstream:
-        task = asyncio.ensure_future(send(upstream, request(b"POST", body=body())))
-        await asyncio.sleep(0)
-        await cancelled(task, stuck)
-        go_on.set()
-        await asyncio.gather(*app.tasks)
-        assert not received.endswith(b"0\r\n\r\n")
-
-
-async def test_cancelling_while_the_body_waits_for_the_client_ends_both():
-    reached, ended = asyncio.Event(), asyncio.Event()
-
-    async def script(connection):
-        await connection.head()
-        assert await connection.rest() == b""
-
-    async def body():
-        reached.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            ended.set()
-        yield b""
-
-    async with application(script) as app, connector(app) as upstream:
-        await cancelled(asyncio.ensure_future(send(upstream, request(b"POST", body=body()))), reached)
-        assert ended.is_set()
-        await app.closed[0].wait()
-
-
-async def test_cancelling_while_reading_closes_the_connection():
-    async def script(connection):
-        await connection.head()
-        await connection.send(OK[:-1])
-        assert await connection.rest() == b""
-
-    async with application(script) as app, connector(app) as upstream:
-        answer = await send(upstream)
-        assert await answer.read() == b"o"
-        reading = asyncio.ensure_future(answer.read())
-        await asyncio.sleep(0)
-        reading.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await reading
-        await app.closed[0].wait()
-        await answer.close()

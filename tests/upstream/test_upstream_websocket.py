@@ -83,12 +83,13 @@ async def test_a_message_that_comes_with_the_handshake_or_in_fragments_is_whole(
         await handshake(connection, after=frame(Opcode.TEXT, b"early"))
         await connection.send(*[late[place : place + 1] for place in range(len(late))])
         assert await read_frame(connection) == (Opcode.PONG, b"p")
-        await connection.rest()
+        assert await read_frame(connection) == (Opcode.CLOSE, Close(1000, "").serialize())
 
     async with application(script) as app, connector(app) as upstream:
         socket = await opening(upstream)
         assert [await socket.receive(), await socket.receive()] == ["early", "late"]
-        await asyncio.wait({asyncio.ensure_future(socket.close()), *app.tasks}, return_when=asyncio.FIRST_COMPLETED)
+        await socket.close()
+        await asyncio.gather(*app.tasks)
 
 
 async def test_the_applications_close_is_answered_and_told():
