@@ -217,6 +217,9 @@ def _route(table: RouteTable, path: tuple[str, ...], rule: str, rules: Rules, pr
             problems.append(((*path, "person"), rule, words))
         else:
             persons.append((at, str(kind)))
+    minted = rules.named(table.mints) if table.mints else None
+    if table.mints and (minted is None or minted.unique is None):
+        problems.append(((*path, "mints"), rule, f"{table.mints!r} is no name of a [unique.KIND]; add it there"))
     return Route(
         name=table.name,
         methods=frozenset(method.upper().encode() for method in table.methods),

@@ -210,7 +210,7 @@ def refused(policy: Policy, violations: Sequence[Violation], answer: Plan, calle
     """
     hard = [one for one in violations if one.limit.then in (Then.REFUSE, Then.MASK)]
     if hard:
-        return _over(hard)
+        return over_budget(hard)
     lacking = answer.standing if isinstance(answer.standing, Refusal) else None
     if lacking is not None and lacking.reason is not Reason.PROOF_REQUIRED:
         return lacking
@@ -221,7 +221,8 @@ def refused(policy: Policy, violations: Sequence[Violation], answer: Plan, calle
     return _challenge(policy, klass, answer, caller)
 
 
-def _over(hard: Sequence[Violation]) -> Refusal:
+def over_budget(hard: Sequence[Violation]) -> Refusal:
+    """The refusal of budgets that are passed: the one that is open again last, or never for this answer."""
     worst = max(hard, key=lambda one: (one.retry_s is None, one.retry_s or 0))
     limit = worst.limit
     reason = Reason.TOO_MANY_PERSONS if worst.retry_s is None else Reason.BUDGET_EXHAUSTED

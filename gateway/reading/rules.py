@@ -68,12 +68,12 @@ class Rules:
                 self._exact.setdefault(normalised(name), named)
 
     def named(self, name: str) -> Named | None:
-        """What ``name`` (any spelling) means; identifiers before fields, exact names before globs."""
+        """What ``name`` (any spelling) means: identifiers before fields, exact names before globs, nothing if minted."""
         if name in self._cache:
             return self._cache[name]
         key = normalised(name)
-        found = self._exact.get(key)
-        if found is None:
+        found = None if key == self.mints else self._exact.get(key)
+        if found is None and key != self.mints:
             found = next((named for pattern, named in self._globs if pattern.match(key)), None)
         if len(self._cache) < 20_000:
             self._cache[name] = found

@@ -1,0 +1,218 @@
+"""From persons found to a charge, and from the answer of the store to the decision: the loop of every release.
+
+Rules of this file:
+
+1. Every charge asks who the caller is again (cached for less than a second): a revoked one gets nothing more.
+2. A look ahead without commit comes before a challenge: it is given only where a proof would open the answer.
+3. What an exhausted budget masks is planned again; the set of hidden categories only grows, so the loop ends.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from gateway.core import decide
+from gateway.core.assurance import Caller
+from gateway.core.charging import Charge, Charged, Counted, Limit, PersonCharge, limits_of
+from gateway.core.classify import Classified
+from gateway.core.extraction import Class, Identifier, PersonFound
+from gateway.core.policy import Policy
+from gateway.core.reasons import Reason, Refusal
+from gateway.passage import Passage
+from gateway.ports import Budgets, Callers, Clock, NoCaller
+from gateway.recording import PersonTaken
+
+Hash = Callable[[Identifier], bytes]
+
+NO_CALLER_REASONS = {
+    "expired": Reason.TOKEN_EXPIRED,
+    "revoked": Reason.TOKEN_REVOKED,
+    "frozen": Reason.FROZEN,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A charge that went through: how the answer leaves, and whose data it is counted as."""
+
+    plan: decide.Plan
+    taken: tuple[PersonTaken, ...]
+    unnamed: int
+    sequence: int
+    alarms: tuple[Limit, ...]
+    would_be: Refusal | None = None
+
+
+class Charger:
+    """Plans and charges the pieces of one answer."""
+
+    def __init__(self, passage: Passage, callers: Callers, budgets: Budgets, clock: Clock, person_hash: Hash) -> None:
+        application, classified = passage.application, passage.classified
+        if application is None or classified is None:
+            raise TypeError("a passage is charged only after it was classified")
+        self._passage = passage
+        self._callers = callers
+        self._budgets = budgets
+        self._clock = clock
+        self._hash = person_hash
+        self._unnamed = 0
+        self.observing = application.observing
+        self.policy: Policy = application.policy
+        self.classified: Classified = classified
+        self._ranks = {kind.kind: rank for rank, kind in enumerate(self.policy.unique)}
+
+    @property
+    def now(self) -> float:
+        """The store's time."""
+        return self._clock.now()
+
+    @property
+    def caller(self) -> Caller:
+        """Who asks, as last looked up."""
+        caller = self._passage.caller
+        if caller is None:
+            raise TypeError("a passage is charged only after its caller is known")
+        return caller
+
+    async def still_allowed(self) -> Refusal | None:
+        """Look the caller up again: revoked, frozen and ended ones get nothing more."""
+        credential = self._passage.credential
+        if self.caller.credential == "anonymous":
+            return None
+        look = self._callers.by_token if credential.kind == "token" else self._callers.by_session
+        found = await look(credential.value)
+        if isinstance(found, NoCaller):
+            return Refusal(NO_CALLER_REASONS.get(found.reason, Reason.TOKEN_UNKNOWN))
+        self._passage.caller = found
+        return None
+
+    async def document(
+        self, persons: Sequence[PersonFound], *, masks: bool, aliases: tuple[bytes, ...] = ()
+    ) -> Outcome | Refusal:
+        """Charge one whole answer: all of its persons or none."""
+        if not self.observing and (gone := await self.still_allowed()):
+            return gone
+        hidden: frozenset[str] = frozenset()
+        while True:
+            now = self.now
+            plan = decide.plan(self.policy, self.classified, self.caller, persons, now, also_hide=hidden, masks=masks)
+            too_many = decide.too_many(plan.count, plan.needs)
+            if too_many and not self.observing:
+                return too_many
+            charge = self.charge_of((plan,), now, aliases)
+            charged = await self._budgets.charge(charge) if charge.records[0] else NOTHING_CHARGED
+            more = decide.masking_for(self.policy, self.classified, charged.violations, persons)
+            if masks and more - plan.hide and not self.observing:
+                hidden = plan.hide | more
+                continue
+            refusal = decide.refused(self.policy, charged.violations, plan, self.caller)
+            if refusal and not self.observing:
+                return refusal
+            return self.outcome(plan, charged, 0, too_many or refusal)
+
+    def charge_of(self, plans: Sequence[decide.Plan], now: float, aliases: tuple[bytes, ...] = ()) -> Charge:
+        """One charge: a record for each plan. Without a standing nothing is committed."""
+        needy = max(plans, key=lambda one: one.needs)
+        standing = needy.standing
+        lacking = isinstance(standing, Refusal)
+        known = decide.Standing() if isinstance(standing, Refusal) else standing
+        limits = limits_of(
+            self.policy,
+            self.caller,
+            now,
+            proof=known.proof,
+            mandate=known.mandate,
+            observe=self.observing,
+        )
+        records = tuple(self._persons(plan, aliases) for plan in plans)
+        return Charge(limits, records, commit=self.observing or not lacking)
+
+    def _persons(self, plan: decide.Plan, aliases: tuple[bytes, ...]) -> tuple[PersonCharge, ...]:
+        charges: list[PersonCharge] = []
+        for one in plan.persons:
+            if not _entries(one, True):
+                continue
+            if one.person.identifiers:
+                ordered = sorted(one.person.identifiers, key=lambda identifier: self._ranks.get(identifier.kind, 99))
+                hashes = tuple(self._hash(identifier) for identifier in ordered)
+                kinds = tuple(identifier.kind for identifier in ordered)
+                charges.append(PersonCharge(hashes, kinds, one.klass, aliases))
+            else:
+                charges.extend(
+                    PersonCharge((self._nobody(),), ("unnamed",), one.klass) for _ in range(one.person.weight)
+                )
+        return tuple(charges)
+
+    def _nobody(self) -> bytes:
+        """A hash that nobody else has: whoever cannot be told apart is counted each time."""
+        self._unnamed += 1
+        return blake2b(f"{self._passage.request_id}:{self._unnamed}".encode(), digest_size=16).digest()
+
+    def outcome(self, plan: decide.Plan, charged: Charged, index: int, would_be: Refusal | None = None) -> Outcome:
+        """What a granted record took, person by person, as the store resolved them (in the order asked, then more)."""
+        counted = list(charged.persons[index]) if index < len(charged.persons) else []
+        taken: list[PersonTaken] = []
+        unnamed = position = 0
+        for one in plan.persons:
+            entries = _entries(one, charged is not NOTHING_CHARGED)
+            mine = counted[position : position + entries]
+            position += entries
+            if not one.person.identifiers:
+                unnamed += len(mine)
+            elif mine or one.masked:
+                canonical = mine[0] if mine else Counted(self._hash(self._anchor(one.person.identifiers)), 0)
+                taken.append(PersonTaken(canonical.person, one.klass, one.clear, one.masked, canonical.new > 0))
+        taken.extend(PersonTaken(extra.person, plan.needs, (), (), extra.new > 0) for extra in counted[position:])
+        return Outcome(plan, tuple(taken), unnamed, charged.sequence, charged.alarms, would_be)
+
+    def _anchor(self, identifiers: Sequence[Identifier]) -> Identifier:
+        return min(identifiers, key=lambda identifier: self._ranks.get(identifier.kind, len(self._ranks)))
+
+    async def charge(self, charge: Charge) -> Charged:
+        """Charge records of a stream."""
+        return await self._budgets.charge(charge)
+
+    def outcome_of(self, plans: Sequence[decide.Plan], charged: Charged | None) -> Outcome:
+        """What a batch of granted records took, together; ``charged`` is ``None`` where nobody was."""
+        known = charged or NOTHING_CHARGED
+        parts = [self.outcome(plan, known, index) for index, plan in enumerate(plans)]
+        needy = max(plans, key=lambda one: one.needs)
+        taken = tuple(one for part in parts for one in part.taken)
+        return Outcome(needy, taken, sum(part.unnamed for part in parts), known.sequence, known.alarms)
+
+    def hash_of(self, identifier: Identifier) -> bytes:
+        """The keyed hash under which an identifier is known."""
+        return self._hash(identifier)
+
+    def standing_for(self, klass: Class) -> Refusal | None:
+        """Why the caller may not reach ``klass`` now, if so."""
+        standing = decide.standing(self.policy, self.caller, klass, self.now)
+        return standing if isinstance(standing, Refusal) else None
+
+    def wholly_masked(self, persons: Sequence[PersonFound], hide: frozenset[str]) -> Outcome:
+        """The outcome of an answer of which nothing leaves in clear: nobody is charged."""
+        plan = decide.plan(self.policy, self.classified, self.caller, persons, self.now, also_hide=hide)
+        return self.outcome(plan, NOTHING_CHARGED, 0)
+
+    async def miss(self) -> Refusal | None:
+        """Charge a lookup that found nobody to the budgets of misses."""
+        named = self._passage.persons
+        who = self._hash(named[0]) if named else self._nobody()
+        limits = limits_of(self.policy, self.caller, self.now, observe=self.observing, misses=True)
+        if not limits:
+            return None
+        charge = Charge(limits, ((PersonCharge((who,), ("miss",), Class.RESTRICTED),),))
+        charged = await self._budgets.charge(charge)
+        if not charged.violations or self.observing:
+            return None
+        return decide.over_budget(charged.violations)
+
+
+NOTHING_CHARGED = Charged(1, ((),), (), (), 0)
+
+
+def _entries(one: decide.Costed, charged: bool) -> int:
+    """How many entries of a charge a person of an answer makes: what is public or wholly masked makes none."""
+    if not charged or one.klass == Class.PUBLIC:
+        return 0
+    return 1 if one.person.identifiers else one.person.weight

@@ -1,0 +1,117 @@
+"""The body of a request: read once, buffered where something must be looked at before forwarding, else streamed."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from urllib.parse import parse_qsl
+
+import orjson
+
+from gateway.core.canonical import Headers, first
+from gateway.core.classify import UNCLEAR
+from gateway.passage import Receive
+
+MASK_ENDING = b"xMASKx"
+_STRUCTURED = (b"json", b"xml", b"x-www-form-urlencoded", b"multipart/form-data", b"csv")
+
+
+class BodyStalled(Exception):
+    """The client stopped sending its body."""
+
+
+class ClientGone(Exception):
+    """The client closed its connection."""
+
+
+class MaskReturned(Exception):
+    """A masked value came back in a body too long to be kept: the forwarding is broken off."""
+
+
+class RequestBody:
+    """A request's body. ``length``: what Content-Length announced; ``None``: chunked (or HTTP/2 without a length)."""
+
+    def __init__(self, receive: Receive, headers: Headers, method: bytes, idle_s: float) -> None:
+        announced = first(headers, b"content-length")
+        chunked = first(headers, b"transfer-encoding") is not None
+        self.length = int(announced) if announced is not None else None
+        self.present = bool(self.length) or chunked or (announced is None and method not in (b"GET", b"HEAD"))
+        self.content_type = (first(headers, b"content-type") or b"").lower()
+        self._receive = receive
+        self._idle_s = idle_s
+        self._kept: list[bytes] = []
+        self._kept_bytes = 0
+        self._ended = not self.present
+
+    @property
+    def ended(self) -> bool:
+        """Whether the client has sent all of it."""
+        return self._ended
+
+    @property
+    def structured(self) -> bool:
+        """Whether the body has fields: it is looked at before it is forwarded."""
+        return any(word in self.content_type for word in _STRUCTURED)
+
+    async def buffer(self, limit_bytes: int) -> bytes | None:
+        """The whole body when it is not longer than ``limit_bytes``; else ``None``, and what was read stays kept.
+
+        :raises BodyStalled, ClientGone:
+        """
+        while not self._ended and self._kept_bytes <= limit_bytes:
+            await self._more()
+        if self._kept_bytes > limit_bytes:
+            return None
+        self.present = bool(self._kept_bytes) or bool(self.length)
+        return b"".join(self._kept)
+
+    async def _more(self) -> None:
+        try:
+            async with asyncio.timeout(self._idle_s):
+                message = await self._receive()
+        except TimeoutError as fault:
+            raise BodyStalled from fault
+        if message["type"] != "http.request":
+            raise ClientGone
+        piece = message.get("body", b"")
+        if piece:
+            self._kept.append(piece)
+            self._kept_bytes += len(piece)
+        self._ended = not message.get("more_body", False)
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """The body piece by piece, what was kept first.
+
+        :raises MaskReturned: when a masked value comes by; BodyStalled, ClientGone.
+        """
+        tail = b""
+        while True:
+            kept, self._kept = self._kept, []
+            for piece in kept:
+                if self.structured and MASK_ENDING in tail + piece:
+                    raise MaskReturned
+                tail = piece[-len(MASK_ENDING) + 1 :]
+                yield piece
+            if self._ended:
+                return
+            await self._more()
+
+
+def parsed(content_type: bytes, body: bytes) -> tuple[object, list[tuple[str, str]]]:
+    """A body's JSON value (``UNCLEAR`` when it names something twice or is broken) and its form fields."""
+    if b"json" in content_type or (not content_type and body[:1] in (b"{", b"[")):
+        return _json(body), []
+    if b"x-www-form-urlencoded" in content_type:
+        return None, parse_qsl(body.decode("latin-1"), keep_blank_values=True)
+    return None, []
+
+
+def _json(body: bytes) -> object:
+    def unique(pairs: list[tuple[str, object]]) -> object:
+        keys = [key.casefold() for key, _ in pairs]
+        return UNCLEAR if len(set(keys)) != len(keys) else dict(pairs)
+
+    try:
+        orjson.loads(body)
+        return json.loads(body, object_pairs_hook=unique)
+    except (ValueError, RecursionError):
+        return UNCLEAR

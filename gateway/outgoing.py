@@ -1,0 +1,134 @@
+"""Headers in both directions: what travels on to the application, and what of its answer reaches the client."""
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from gateway.application import Application
+from gateway.core.assurance import Caller
+from gateway.core.canonical import METHOD_OVERRIDES, Headers, end_to_end, folded
+from gateway.passage import Passage, forwards_authorization, without_own_cookies
+
+FORGED = frozenset(
+    {
+        b"x-gateway-user",
+        b"x-gateway-partner",
+        b"x-gateway-assertion",
+        b"x-request-id",
+        b"gateway-authorization",
+        b"content-length",
+        b"expect",
+        b"forwarded",
+        b"x-real-ip",
+        b"x-forwarded-for",
+        b"x-forwarded-host",
+        b"x-forwarded-proto",
+        b"x-forwarded-user",
+        b"x-forwarded-prefix",
+        b"x-original-url",
+        b"x-rewrite-url",
+    }
+)
+"""Fields that say who asks or rewrite what is asked: a client's copies never travel on."""
+
+PARTIAL = frozenset({b"range", b"if-range", b"if-match", b"accept-encoding"})
+"""On inspected routes: an answer is read whole and uncoded, or not at all."""
+
+VALIDATORS = frozenset({b"etag", b"last-modified", b"cache-control", b"expires", b"pragma", b"age", b"vary"})
+VARY = b"Cookie, Authorization, Gateway-Authorization"
+NEVER_BACK = frozenset({b"content-length", b"x-request-id", b"x-gateway-reference", b"alt-svc"})
+
+
+def to_application(passage: Passage, application: Application, inspected: bool, assertion: str | None) -> Headers:
+    """The request's headers as the application gets them, in the client's order, then ours."""
+    identity = {folded(name.encode()) for name in application.table.identity_headers}
+    drop = FORGED | METHOD_OVERRIDES | identity | {b"cookie", b"host"}
+    if inspected:
+        drop |= PARTIAL
+    if not forwards_authorization(passage) and not application.observing:
+        drop |= {b"authorization"}
+    host = application.table.host
+    kept = [(b"host", host.encode() if host else passage.asked.host.encode())]
+    kept += end_to_end(passage.headers, drop)
+    cookies = b"; ".join(value for name, value in passage.headers if folded(name) == b"cookie")
+    remaining = without_own_cookies(cookies) if cookies else None
+    if remaining:
+        kept.append((b"cookie", remaining))
+    if inspected:
+        kept.append((b"accept-encoding", b"identity"))
+    if passage.caller is not None:
+        kept += identity_headers(passage.caller, application.table.identity_headers, assertion)
+    kept.append((b"x-request-id", passage.request_id.encode()))
+    return kept
+
+
+def identity_headers(caller: Caller, named: Mapping[str, str], assertion: str | None) -> Headers:
+    """Who asks, for the application: the contract's three headers and those that the configuration names."""
+    values = {"user": caller.user, "name": caller.name, "partner": caller.partner, "login": caller.sub}
+    headers = [(b"x-gateway-user", caller.user.encode()), (b"x-gateway-partner", caller.partner.encode())]
+    if assertion:
+        headers.append((b"x-gateway-assertion", assertion.encode()))
+    for name, source in named.items():
+        if source != "drop":
+            headers.append((name.lower().encode(), _field_value(values[source])))
+    return headers
+
+
+def _field_value(text: str) -> bytes:
+    """A name as a header's bytes: latin-1 as the legacy expects, nothing that could end the field."""
+    return "".join(char for char in text if char.isprintable()).encode("latin-1", "replace")
+
+
+def to_client(
+    passage: Passage, application: Application, headers: Headers, *, classified: bool, length: int | None
+) -> list[tuple[bytes, bytes]]:
+    """The application's headers as the client gets them.
+
+    ``classified``: the answer carries findings or a mask, and may rest in no cache; ``length``: the body's length
+    where the gateway has it whole or the connector enforces it.
+    """
+    drop = set(NEVER_BACK)
+    if classified:
+        drop |= VALIDATORS | {b"content-encoding", b"accept-ranges"}
+    kept: list[tuple[bytes, bytes]] = []
+    for name, value in end_to_end(headers, drop):
+        key = folded(name)
+        if key == b"set-cookie":
+            mapped = _cookie_back(value, passage, application)
+            if mapped is None:
+                continue
+            kept.append((name, mapped))
+        elif key in (b"location", b"content-location") and application.table.host:
+            kept.append((name, _location_back(value, passage, application)))
+        else:
+            kept.append((name, value))
+    if classified:
+        kept += [(b"cache-control", b"no-store"), (b"vary", VARY)]
+    if length is not None:
+        kept.append((b"content-length", str(length).encode()))
+    kept += [(b"x-request-id", passage.request_id.encode()), (b"x-gateway-reference", passage.reference.encode())]
+    return kept
+
+
+def _cookie_back(value: bytes, passage: Passage, application: Application) -> bytes | None:
+    """A ``Set-Cookie`` of the application: never with our name; ``Domain`` mapped where the host is replaced."""
+    name = value.partition(b"=")[0].strip()
+    if name.lower().startswith(b"__host-gateway") or name == b"gateway_lang":
+        return None
+    own = application.table.host
+    if not own:
+        return value
+    parts = value.split(b";")
+    for index, part in enumerate(parts):
+        key, _, domain = part.strip().partition(b"=")
+        if key.lower() == b"domain" and domain.strip().lstrip(b".").lower() == own.rsplit(":", 1)[0].encode():
+            parts[index] = b" Domain=" + passage.asked.host.rsplit(":", 1)[0].encode()
+    return b";".join(parts)
+
+
+def _location_back(value: bytes, passage: Passage, application: Application) -> bytes:
+    url = urlsplit(value)
+    if url.netloc.lower() != (application.table.host or "").lower().encode():
+        return value
+    scheme = b"https" if application.site.pages_url.startswith("https:") else b"http"
+    start = value.index(url.netloc) + len(url.netloc)
+    return scheme + b"://" + passage.asked.host.encode() + value[start:]

@@ -1,0 +1,181 @@
+"""One request on its way through: what is known of it so far, and the credentials it came with."""
+
+import secrets
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Any
+
+from gateway.application import Application
+from gateway.core.assurance import Caller
+from gateway.core.canonical import Headers, Target, first, folded, joined
+from gateway.core.classify import Classified
+from gateway.core.extraction import Identifier
+from gateway.core.reasons import Reason, Refusal
+from gateway.edge.answers import Asked, language, navigating
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+SESSION_COOKIE = b"__Host-gateway"
+OWN_COOKIES = (b"__Host-gateway", b"gateway_lang")
+TOKEN_PREFIX = b"gwt_"
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+"""Crockford's base 32: no I, L, O, U, so that a reference can be read out on the telephone."""
+
+
+def reference_of(request_id: str) -> str:
+    """The short form of a request id, such as ``K7Q-4M2``: its first 30 bits."""
+    number = int(request_id[:8], 16) >> 2
+    letters = "".join(_ALPHABET[number >> shift & 31] for shift in range(25, -1, -5))
+    return f"{letters[:3]}-{letters[3:]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What a request shows to say who asks: ``kind`` is ``session``, ``token`` or ``none``."""
+
+    kind: str
+    value: str = ""
+
+
+NOBODY = Credential("none")
+
+
+@dataclass(slots=True)
+class Passage:
+    """One request; fields are filled in the order of the path. ``started``: the first byte of the answer has left."""
+
+    scope: Scope
+    receive: Receive
+    send: Send
+    request_id: str
+    reference: str
+    method: bytes
+    headers: Headers
+    asked: Asked
+    client: str
+    credential: Credential = NOBODY
+    application: Application | None = None
+    target: Target | None = None
+    caller: Caller | None = None
+    classified: Classified | None = None
+    persons: tuple[Identifier, ...] | None = None
+    unclear: bool = False
+    executed: bool = False
+    status: int = 0
+    started: bool = False
+    bytes_out: int = 0
+    body_ended: Callable[[], bool] = lambda: True
+    notes: dict[str, object] = field(default_factory=dict)
+
+
+def begin(scope: Scope, receive: Receive, send: Send, trusted: "tuple[IPv4Network | IPv6Network, ...]") -> Passage:
+    """A new passage for an ASGI scope, with an id of its own."""
+    headers: Headers = scope["headers"]
+    request_id = secrets.token_hex(16)
+    method = scope.get("method", "GET").encode("latin-1")
+    query: bytes = scope.get("query_string", b"")
+    raw_path: bytes = scope.get("raw_path") or scope["path"].encode("latin-1", "replace")
+    origin = first(headers, b"origin")
+    host = first(headers, b"host") or b""
+    accept_language = first(headers, b"accept-language")
+    cookies = joined(headers, b"cookie", b"; ")
+    asked = Asked(
+        navigating=navigating(headers, method),
+        language=language(
+            accept_language.decode("latin-1") if accept_language else None, _cookie(cookies, b"gateway_lang")
+        ),
+        method=method,
+        target=raw_path + (b"?" + query if query else b""),
+        reference=reference_of(request_id),
+        request_id=request_id,
+        origin=origin.decode("latin-1") if origin else None,
+        host=host.decode("latin-1").lower(),
+    )
+    return Passage(
+        scope, receive, send, request_id, asked.reference, method, headers, asked, client_of(scope, headers, trusted)
+    )
+
+
+def client_of(scope: Scope, headers: Headers, trusted: "tuple[IPv4Network | IPv6Network, ...]") -> str:
+    """The client's address: the peer, or what trusted proxies say, read from the nearest hop outwards."""
+    peer = str((scope.get("client") or ("", 0))[0])
+    hops = [part.strip() for part in (joined(headers, b"x-forwarded-for") or b"").decode("latin-1").split(",")]
+    while hops and hops[-1] and _is_in(peer, trusted) and _is_address(hops[-1]):
+        peer = hops.pop()
+    return peer
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_in(address: str, networks: "tuple[IPv4Network | IPv6Network, ...]") -> bool:
+    return _is_address(address) and any(ip_address(address) in network for network in networks)
+
+
+def _cookie(cookies: bytes | None, name: bytes) -> str | None:
+    values = [value for key, value in _pairs(cookies or b"") if key == name]
+    return values[0].decode("latin-1") if values else None
+
+
+def _pairs(cookies: bytes) -> list[tuple[bytes, bytes]]:
+    pairs = []
+    for part in cookies.split(b";"):
+        name, _, value = part.strip().partition(b"=")
+        pairs.append((name.strip(), value.strip()))
+    return pairs
+
+
+def credential_of(headers: Headers) -> Credential | Refusal:
+    """The one credential of a request; two together are ambiguous, and so is our cookie given twice.
+
+    A foreign ``Authorization`` beside a credential of ours belongs to the application.
+    """
+    found: list[Credential] = []
+    ours = [value for name, value in _pairs(joined(headers, b"cookie", b"; ") or b"") if name == SESSION_COOKIE]
+    if len(ours) > 1:
+        return Refusal(Reason.AMBIGUOUS_CREDENTIALS, detail="the session cookie stands twice")
+    if ours and ours[0]:
+        found.append(Credential("session", ours[0].decode("latin-1")))
+    own = first(headers, b"gateway-authorization")
+    if own is not None:
+        found.append(Credential("token", _bearer(own) or ""))
+    authorization = first(headers, b"authorization")
+    bearer = _bearer(authorization) if authorization else None
+    if bearer is not None and (bearer.startswith(TOKEN_PREFIX.decode()) or not found):
+        found.append(Credential("token", bearer))
+    if len(found) > 1:
+        return Refusal(Reason.AMBIGUOUS_CREDENTIALS, detail="two credentials in one request")
+    return found[0] if found else NOBODY
+
+
+def _bearer(value: bytes) -> str | None:
+    scheme, _, token = value.strip().partition(b" ")
+    return token.strip().decode("latin-1") if scheme.lower() == b"bearer" else None
+
+
+def without_own_cookies(value: bytes) -> bytes | None:
+    """A ``Cookie`` header's value without ours; unchanged bytes where none is ours; ``None`` when nothing is left."""
+    parts = value.split(b";")
+    kept = [part for part in parts if not _is_own(part.strip().partition(b"=")[0].strip())]
+    if len(kept) == len(parts):
+        return value
+    return b";".join(kept).strip() or None
+
+
+def _is_own(name: bytes) -> bool:
+    return name.startswith(b"__Host-gateway") or name in OWN_COOKIES
+
+
+def forwards_authorization(passage: Passage) -> bool:
+    """Whether ``Authorization`` belongs to the application: it is not what named the caller."""
+    if passage.credential.kind == "session":
+        return True
+    return any(folded(name) == b"gateway-authorization" for name, _ in passage.headers)

@@ -1,0 +1,383 @@
+"""THE path of a request, first byte to last, read top to bottom.
+
+::
+
+    gate -> caller -> classify -> whom it is about -> decide -> forward -> [ read -> decide -> charge -> record -> release ]*
+
+Rules of this file:
+
+1. There is no middleware for who, what or how much: the order is a security property.
+2. Every "no" is a ``Refusal`` returned early; every fault is an exception translated here, once, into a refusal.
+3. Whatever is raised, nothing of the application's answer leaves after it.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+from typing import Any, Protocol
+
+from gateway.application import Application
+from gateway.charges import NO_CALLER_REASONS, Charger
+from gateway.core import decide
+from gateway.core.assurance import Caller
+from gateway.core.canonical import canonicalise, check_headers, folded, host_of
+from gateway.core.charging import limits_of
+from gateway.core.classify import Classified, Unclear, request_persons
+from gateway.core.extraction import Class, Identifier
+from gateway.core.reasons import Reason, Refusal
+from gateway.edge import answers
+from gateway.edge.answers import RETURN_FLOW, RETURN_FLOW_TTL_S, Rendered, Site
+from gateway.incoming import BodyStalled, ClientGone, MaskReturned, RequestBody, parsed
+from gateway.ledger import LedgerUnavailable
+from gateway.outgoing import to_application
+from gateway.passage import NOBODY, Passage, Receive, Scope, Send, begin, credential_of
+from gateway.ports import Budgets, Callers, Clock, NoCaller, Records, StoreUnavailable
+from gateway.reading.identifiers import identify
+from gateway.reading.masks import masked_fields
+from gateway.recording import refused
+from gateway.release import ClientStalled, Means, Meter, Release, Room
+from gateway.upstream import Request, UpstreamFault
+
+OWN_PATHS = b"/.gateway/"
+log = logging.getLogger(__name__)
+
+
+class Pages(Protocol):
+    """What answers under ``/.gateway/``."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+
+class Assertions(Protocol):
+    """Signs who asks, for the application."""
+
+    def sign(self, caller: Caller, application: str, now: float) -> str: ...
+
+
+class Flows(Protocol):
+    """Keeps the target that a person goes back to."""
+
+    async def keep(self, kind: str, value: Mapping[str, object], ttl_s: float) -> str: ...
+
+
+class Hasher(Protocol):
+    """The keyed hash of an identifier, and the id of its key."""
+
+    @property
+    def hash_kid(self) -> str: ...
+
+    def person_hash(self, identifier: Identifier) -> bytes: ...
+
+
+class Metrics(Meter, Protocol):
+    """Counts decisions."""
+
+    def refused(self, application: str, refusal: Refusal) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long a client may take: between two pieces of its body, and to take a piece of the answer (seconds)."""
+
+    body_idle_s: float = 10.0
+    write_idle_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Everything outside the path that it calls."""
+
+    callers: Callers
+    budgets: Budgets
+    records: Records
+    clock: Clock
+    flows: Flows
+    hasher: Hasher
+    assertions: Assertions
+    metrics: Metrics
+    pages: Pages
+    room: Room
+
+
+@dataclass(slots=True)
+class Served:
+    """What is served: applications by host, and where the pages are. Replaced whole when the policy changes."""
+
+    by_host: Mapping[str, Application]
+    site: Site
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    timeouts: Timeouts = Timeouts()
+    request_bytes: int = 1024 * 1024
+    document_bytes: int = 8 * 1024 * 1024
+
+
+class Pipeline:
+    """The path. One per worker; ``served`` may be replaced between two requests."""
+
+    def __init__(self, doors: Doors, served: Served) -> None:
+        self.doors = doors
+        self.served = served
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one HTTP request."""
+        passage = begin(scope, receive, send, self.served.trusted_proxies)
+        try:
+            refusal = await self._pass(passage)
+        except (ClientGone, ClientStalled):
+            return
+        except Exception as fault:  # whatever is raised ends in a refusal: rule 3
+            refusal = translated(fault)
+            if refusal.reason is Reason.INTERNAL_FAULT:
+                log.exception("request %s: a fault of ours", passage.reference, exc_info=fault)
+        if refusal is not None:
+            await self._refuse(passage, refusal)
+
+    async def _pass(self, passage: Passage) -> Refusal | None:
+        served = self.served
+        gated = self._gate(passage, served)
+        if isinstance(gated, Refusal):
+            return gated
+        if passage.asked.target.startswith(OWN_PATHS):
+            passage.scope.setdefault("state", {})["gateway"] = passage.asked
+            passage.scope["client"] = (passage.client, 0)
+            await self.doors.pages(passage.scope, passage.receive, passage.send)
+            return None
+        application = passage.application
+        if application is None:
+            return Refusal(Reason.UNKNOWN_HOST)
+        if await self._preflight(passage, application):
+            return None
+        who = await self._identify(passage, application)
+        if isinstance(who, Refusal):
+            return who
+        classified = application.routes.classify(passage.method, gated)
+        if isinstance(classified, Refusal):
+            if not application.observing or classified.reason is Reason.DENIED_BY_RULE:
+                return classified
+            classified = Classified(None, Class.PUBLIC, True, {})
+        passage.classified = classified
+        body = RequestBody(passage.receive, passage.headers, passage.method, served.timeouts.body_idle_s)
+        passage.body_ended = lambda: body.ended
+        refusal = await self._read_request(passage, application, classified, body, served)
+        if refusal is not None:
+            return refusal
+        standing = await self._decide(passage, application, classified)
+        if isinstance(standing, Refusal):
+            return standing
+        permit = decide.permit(passage.method, gated.raw, standing)
+        return await self._forward(passage, application, classified, permit, body)
+
+    def _gate(self, passage: Passage, served: Served) -> "Any":
+        """The strict gate: headers, host, credentials, target. Gives the canonical target."""
+        refusal = check_headers(passage.headers)
+        if refusal:
+            return refusal
+        host = host_of(passage.headers)
+        if isinstance(host, Refusal):
+            return host
+        application = served.by_host.get(host)
+        if application is None and not served.site.pages_url.endswith(f"//{host}"):
+            return Refusal(Reason.UNKNOWN_HOST, detail="no application has this host")
+        passage.application = application
+        credential = credential_of(passage.headers)
+        if isinstance(credential, Refusal):
+            return credential
+        passage.credential = credential
+        allow = frozenset[str](application.table.target_allow) if application else frozenset()
+        raw_path: bytes = passage.scope.get("raw_path") or passage.scope["path"].encode("latin-1", "replace")
+        target = canonicalise(raw_path, passage.scope.get("query_string", b""), allow)
+        if not isinstance(target, Refusal):
+            passage.target = target
+        return target
+
+    async def _preflight(self, passage: Passage, application: Application) -> bool:
+        """Answer a CORS preflight (Fetch standard) from the configuration; it is never forwarded."""
+        asked = [value for name, value in passage.headers if folded(name) == b"access-control-request-method"]
+        if passage.method != b"OPTIONS" or not asked:
+            return False
+        headers = answers.always(passage.asked, application.site)
+        if passage.asked.origin in application.site.cors_origins:
+            wanted = [value for name, value in passage.headers if folded(name) == b"access-control-request-headers"]
+            headers += [(b"access-control-allow-methods", asked[0]), (b"access-control-max-age", b"600")]
+            headers += [(b"access-control-allow-headers", value) for value in wanted[:1]]
+        await self._answer(passage, Rendered(204, headers, b""))
+        return True
+
+    async def _identify(self, passage: Passage, application: Application) -> Caller | Refusal:
+        """Who asks. While observing anybody may be anonymous."""
+        credential = passage.credential
+        found: Caller | NoCaller = NoCaller("none")
+        if credential is not NOBODY:
+            look = self.doors.callers.by_token if credential.kind == "token" else self.doors.callers.by_session
+            found = await look(credential.value)
+        if isinstance(found, NoCaller):
+            if application.observing and found.reason != "frozen":
+                passage.caller = ANONYMOUS
+                return ANONYMOUS
+            if credential.kind == "token":
+                return Refusal(NO_CALLER_REASONS.get(found.reason, Reason.TOKEN_UNKNOWN))
+            return Refusal(Reason.FROZEN if found.reason == "frozen" else Reason.NO_CALLER)
+        passage.caller = found
+        return found
+
+    async def _read_request(
+        self, passage: Passage, application: Application, classified: Classified, body: RequestBody, served: Served
+    ) -> Refusal | None:
+        """Look at what must be known of the request's body before it is forwarded: whom it names, masked values."""
+        route = classified.route
+        target = passage.target
+        limit = route.max_body_bytes if route and route.max_body_bytes is not None else None
+        if limit is not None and (body.length or 0) > limit:
+            return Refusal(Reason.BODY_TOO_LARGE, limit=None)
+        names_in_body = bool(route and any(where.startswith(("body:", "query:")) for where, _ in route.persons))
+        kept: bytes | None = b""
+        if body.present and (body.structured or names_in_body):
+            kept = await body.buffer(served.request_bytes)
+            if kept is None and names_in_body:
+                return Refusal(Reason.BODY_TOO_LARGE)
+        query = target.query if target else b""
+        if not application.observing and masked_fields(body.content_type.decode("latin-1"), kept or b"", query):
+            return Refusal(Reason.MASKED_VALUE_RETURNED)
+        value, form = parsed(body.content_type, kept) if kept else (None, [])
+        persons = request_persons(classified, query, passage.headers, value, form, application_identify(application))
+        if isinstance(persons, Unclear):
+            passage.unclear = True
+        else:
+            passage.persons = persons
+        return None
+
+    async def _decide(
+        self, passage: Passage, application: Application, classified: Classified
+    ) -> decide.Standing | Refusal:
+        """Before forwarding: the class's proof, and for what is executed a budget that is not used up."""
+        caller = passage.caller
+        if caller is None:
+            return Refusal(Reason.NO_CALLER)
+        now = self.doors.clock.now()
+        standing = decide.standing(application.policy, caller, classified.klass, now)
+        if application.observing:
+            return decide.Standing()
+        if isinstance(standing, Refusal) or not classified.reads:
+            known = decide.Standing() if isinstance(standing, Refusal) else standing
+            limits = limits_of(application.policy, caller, now, proof=known.proof, mandate=known.mandate)
+            usages = await self.doors.budgets.usage(limits)
+            if used_up := decide.exhausted(usages, classified.klass):
+                return used_up
+        return standing
+
+    async def _forward(
+        self,
+        passage: Passage,
+        application: Application,
+        classified: Classified,
+        permit: decide.Permit,
+        body: RequestBody,
+    ) -> Refusal | None:
+        """Forward, then release the answer. Closing the answer frees its connection or drops it."""
+        route = classified.route
+        inspected = (route is None or route.inspect) and not application.observing
+        caller = passage.caller
+        assertion = None
+        if caller is not None and caller is not ANONYMOUS:
+            assertion = self.doors.assertions.sign(caller, application.name, self.doors.clock.now())
+        headers = to_application(passage, application, inspected, assertion)
+        request = Request(
+            passage.method,
+            permit.target,
+            headers,
+            body.stream() if body.present else None,
+            body.length if body.present or body.length == 0 else None,
+        )
+        pinned = passage.caller.credential_id if application.table.pin_connections and passage.caller else None
+        answer = await application.upstream.forward(permit, request, application.deadlines_for(route), pinned=pinned)
+        passage.executed = not classified.reads
+        charger = Charger(
+            passage, self.doors.callers, self.doors.budgets, self.doors.clock, self.doors.hasher.person_hash
+        )
+        means = Means(
+            self.doors.records,
+            charger,
+            self.doors.room,
+            self.doors.metrics,
+            self.doors.hasher.hash_kid,
+            self.served.document_bytes,
+            self.served.timeouts.write_idle_s,
+        )
+        release = Release(passage, application, answer, means)
+        try:
+            return await release.run()
+        finally:
+            release.end()
+            await answer.close()
+
+    async def _refuse(self, passage: Passage, refusal: Refusal) -> None:
+        """Record a refusal and answer it; a transfer that has begun is broken off instead."""
+        application = passage.application
+        site = application.site if application else self.served.site
+        name = application.name if application else "-"
+        self.doors.metrics.refused(name, refusal)
+        refusal = await self._record_refusal(passage, refusal, name)
+        if passage.started:
+            return
+        asked = passage.asked
+        flow = None
+        if answers.keeps_target(refusal, asked):
+            try:
+                flow = await self.doors.flows.keep(RETURN_FLOW, answers.kept_target(asked), RETURN_FLOW_TTL_S)
+            except StoreUnavailable as fault:
+                refusal = translated(fault)
+        status = passage.status if passage.executed else None
+        rendered = answers.render(refusal, request=asked, site=site, sign_in_flow=flow, application_status=status)
+        await self._answer(passage, rendered)
+
+    async def _record_refusal(self, passage: Passage, refusal: Refusal, name: str) -> Refusal:
+        """One record for a known caller, a count for an unknown one; without a record the answer is a plain 503."""
+        now = self.doors.clock.now()
+        if passage.caller is None or refusal.reason is Reason.LEDGER_UNAVAILABLE:
+            self.doors.records.count(("refusal", name, str(refusal.reason)), now=now)
+            return refusal
+        try:
+            await self.doors.records.append(refused(passage, refusal), now=now, reserve=True)
+        except LedgerUnavailable as fault:
+            return translated(fault)
+        return refusal
+
+    async def _answer(self, passage: Passage, rendered: Rendered) -> None:
+        passage.started = True
+        await passage.send({"type": "http.response.start", "status": rendered.status, "headers": rendered.headers})
+        await passage.send({"type": "http.response.body", "body": rendered.body, "more_body": False})
+
+
+ANONYMOUS = Caller("anonymous", "anonymous", "", "", "", "person", "anonymous", "anonymous")
+
+
+def application_identify(application: Application) -> "Any":
+    """How a value of the request becomes an identifier of a declared kind."""
+    kinds = {kind.kind: kind for kind in application.policy.unique}
+
+    def one(kind: str, value: str) -> Identifier | None:
+        return identify(kinds[kind], value)
+
+    return one
+
+
+def translated(fault: BaseException) -> Refusal:
+    """A fault as a refusal: the one place where exceptions become answers."""
+    match fault:
+        case StoreUnavailable():
+            return Refusal(Reason.STORE_UNAVAILABLE, detail=str(fault), retry_s=2)
+        case LedgerUnavailable():
+            return Refusal(Reason.LEDGER_UNAVAILABLE, detail=str(fault), retry_s=5)
+        case UpstreamFault() if fault.is_timeout:
+            return Refusal(Reason.UPSTREAM_TIMEOUT, detail=str(fault))
+        case UpstreamFault() if fault.reason == "upstream_unreachable":
+            return Refusal(Reason.UPSTREAM_UNREACHABLE, detail=str(fault))
+        case UpstreamFault():
+            return Refusal(Reason.UPSTREAM_MALFORMED, detail=str(fault))
+        case BodyStalled():
+            return Refusal(Reason.BODY_STALLED)
+        case MaskReturned():
+            return Refusal(Reason.MASKED_VALUE_RETURNED)
+        case _:
+            return Refusal(Reason.INTERNAL_FAULT, detail=type(fault).__name__)

@@ -1,0 +1,123 @@
+"""What the ledger keeps of a passage: never a number, a path or a code, always who, whose, how much and why."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway.core.assurance import Caller, Proof
+from gateway.core.extraction import Class
+from gateway.core.reasons import Reason, Refusal
+from gateway.passage import Passage
+
+
+@dataclass(frozen=True, slots=True)
+class PersonTaken:
+    """One person of a released piece: canonical hash (``None``: not identifiable), class, categories, newly charged."""
+
+    hash: bytes | None
+    klass: Class
+    clear: tuple[str, ...]
+    masked: tuple[str, ...]
+    new: bool
+
+
+def caller_fields(caller: Caller | None, client: str) -> dict[str, object]:
+    """The ledger's ``caller``."""
+    if caller is None:
+        return {"client": client}
+    return {
+        "user": caller.user,
+        "partner": caller.partner,
+        "credential": caller.credential_id,
+        "credential_kind": caller.credential,
+        "client": client,
+    }
+
+
+def proof_fields(proof: Proof | None, now: float) -> dict[str, object] | None:
+    """The ledger's ``proof``: kind, age, factor and id."""
+    if proof is None:
+        return None
+    return {
+        "kind": proof.kind,
+        "age_s": max(0, int(now - proof.verified_at)),
+        "id": proof.id,
+        "credential": proof.factor_id,
+    }
+
+
+def common(passage: Passage, kind: str) -> dict[str, object]:
+    """The fields that every record of a passage has."""
+    classified = passage.classified
+    application = passage.application
+    return {
+        "kind": kind,
+        "app": application.name if application else None,
+        "ref": passage.reference,
+        "request_id": passage.request_id,
+        "caller": caller_fields(passage.caller, passage.client),
+        "method": passage.method.decode("latin-1"),
+        "route": classified.rule if classified else None,
+        "request_class": classified.klass.word if classified else None,
+        "mode": application.mode if application else "enforce",
+        "policy": application.policy.digest if application else None,
+    }
+
+
+def released(
+    passage: Passage,
+    persons: Sequence[PersonTaken],
+    *,
+    unnamed: int,
+    size_bytes: int,
+    proof: Proof | None,
+    verdict: str,
+    reason: str | None,
+    hash_kid: str,
+    sequence: int,
+    now: float,
+) -> dict[str, object]:
+    """The record of one released piece: whose data, which categories, under which proof."""
+    record = common(passage, "answer")
+    record |= {
+        "status": passage.status,
+        "persons": [_person(one) for one in persons if one.hash is not None],
+        "unnamed": unnamed,
+        "bytes": size_bytes,
+        "proof": proof_fields(proof, now),
+        "verdict": verdict,
+        "reason": reason,
+        "hash_kid": hash_kid,
+        "charge_seq": sequence,
+    }
+    if passage.executed:
+        record["executed"] = True
+    return record
+
+
+def _person(one: PersonTaken) -> dict[str, object]:
+    assert one.hash is not None  # noqa: S101  (the caller has filtered)
+    return {
+        "h": one.hash.hex(),
+        "c": one.klass.word,
+        "clear": list(one.clear),
+        "masked": list(one.masked),
+        "n": int(one.new),
+    }
+
+
+def refused(passage: Passage, refusal: Refusal) -> dict[str, object]:
+    """The record of a challenge or refusal."""
+    kind = "challenge" if refusal.reason is Reason.PROOF_REQUIRED else "refusal"
+    record = common(passage, kind)
+    figures = {"asked": refusal.asked, "limit": refusal.limit, "window_s": refusal.window_s, "retry_s": refusal.retry_s}
+    record |= {
+        "verdict": kind,
+        "reason": str(refusal.reason),
+        "rule": refusal.budget or refusal.rule,
+        "class": refusal.klass.word if refusal.klass is not None else None,
+        "detail": refusal.detail,
+    }
+    record |= {name: value for name, value in figures.items() if value is not None}
+    if passage.executed:
+        record |= {"executed": True, "status": passage.status}
+    return record

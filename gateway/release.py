@@ -1,0 +1,418 @@
+"""An application's answer on its way to the client: read, decided, charged, recorded, released, in this order.
+
+Rules of this file:
+
+1. No byte of a classified piece leaves before its persons are charged and its record is on disk.
+2. What cannot be read takes the class ``unreadable``; what is too large to be read whole is not released.
+3. The answer of an executed request is never challenged: it is masked, or its content withheld and its status kept.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from gateway.application import Application
+from gateway.charges import Charger, Outcome
+from gateway.core.canonical import Headers, folded
+from gateway.core.extraction import Class, Found, Identifier, PersonFound, Record, attribute, by_size
+from gateway.core.reasons import Reason, Refusal
+from gateway.incoming import ClientGone
+from gateway.outgoing import to_client
+from gateway.passage import Passage
+from gateway.ports import Records
+from gateway.reading.body import Family, Inflater, Media, open_headers
+from gateway.reading.identifiers import find_nirs, identify
+from gateway.reading.media import is_inert
+from gateway.reading.ports import Reading, Unreadable
+from gateway.reading.read import read_document
+from gateway.recording import common, refused, released
+from gateway.upstream import Answer
+
+INERT_HEAD_BYTES = 1024
+_BODYLESS = frozenset({204, 304})
+
+
+class ClientStalled(Exception):
+    """The client stopped reading: the transfer is broken off."""
+
+
+class Room:
+    """How many bytes of answers one worker holds for reading at once."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._free = limit_bytes
+
+    def take(self, size_bytes: int) -> bool:
+        """Reserve; false when there is no room."""
+        if size_bytes > self._free:
+            return False
+        self._free -= size_bytes
+        return True
+
+    def give_back(self, size_bytes: int) -> None:
+        """Free what was reserved."""
+        self._free += size_bytes
+
+
+class Meter(Protocol):
+    """Counts what is released and refused."""
+
+    def released(self, application: str, verdict: str, klass: Class, persons: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a release works with."""
+
+    records: Records
+    charger: Charger
+    room: Room
+    meter: Meter
+    hash_kid: str
+    document_bytes: int
+    write_idle_s: float
+
+
+@dataclass(slots=True)
+class Release:
+    """One answer being released."""
+
+    passage: Passage
+    application: Application
+    answer: Answer
+    means: Means
+    _gone: asyncio.Future[MutableMapping[str, Any]] | None = None
+
+    async def run(self) -> Refusal | None:
+        """Release the answer, or say why not. A refusal after the first byte means: break the transfer off."""
+        passage, answer = self.passage, self.answer
+        passage.status = answer.status
+        route = self.means.charger.classified.route
+        if route is not None and not route.inspect:
+            return await self._unread(answer.headers)
+        media = open_headers(answer.headers, answer.status)
+        if answer.status == 206 and not self.application.observing:
+            return Refusal(Reason.UPSTREAM_MALFORMED, detail="a partial answer to a request without a range")
+        if not answer.has_body or answer.status in _BODYLESS:
+            return await self._document(_Empty(), media, b"")
+        if isinstance(media, Unreadable):
+            return await self.unreadable(media.reason, b"")
+        return await self._by_family(media)
+
+    async def _by_family(self, media: Media) -> Refusal | None:
+        from gateway.release_stream import StreamRelease
+
+        if media.family is Family.INERT and self.passage.method in (b"GET", b"HEAD"):
+            head = await self.head(INERT_HEAD_BYTES)
+            if is_inert(media.media_type, head) and not self._somebody:
+                return await self._inert(media, head)
+            return await self.unreadable("no media that proves itself inert", head)
+        if media.family in (Family.OTHER, Family.INERT, Family.UNTYPED):
+            return await self.unreadable(f"{media.media_type or 'untyped'} is not read", b"")
+        if media.family.is_stream:
+            return await StreamRelease(self, media).run(b"")
+        if media.family is Family.TEXT:
+            return await StreamRelease(self, media).run_if_records()
+        return await self.whole(media, b"")
+
+    @property
+    def _somebody(self) -> bool:
+        """Whether the request itself says whose data this is, or its route that it is not public."""
+        charger = self.means.charger
+        return bool(self.passage.persons) or charger.classified.klass >= Class.INTERNAL
+
+    async def head(self, size_bytes: int) -> bytes:
+        head = b""
+        while len(head) < size_bytes and (piece := await self.answer.read()):
+            head += piece
+        return head
+
+    async def whole(self, media: Media, head: bytes) -> Refusal | None:
+        """Read a document to its end and release it whole."""
+        limit, room = self.means.document_bytes, self.means.room
+        reserved = 0
+        try:
+            inflater = Inflater(media.coding, limit)
+            pieces: list[bytes] = []
+            raw: list[bytes] = []
+            piece = head or await self.answer.read()
+            while piece:
+                if not room.take(len(piece)):
+                    return Refusal(Reason.BUSY, detail="no room to read another answer", retry_s=1)
+                reserved += len(piece)
+                raw.append(piece)
+                if reserved > limit:
+                    return await self._too_large(b"".join(raw))
+                plain = inflater.feed(piece)
+                if isinstance(plain, Unreadable):
+                    return await self.unreadable(plain.reason, b"".join(raw))
+                pieces.append(plain)
+                piece = await self.answer.read()
+            if ended := inflater.end():
+                return await self.unreadable(ended.reason, b"".join(raw))
+            body = b"".join(pieces)
+            reading = read_document(media, body, self.application.rules_for(self.means.charger.classified.route))
+            if isinstance(reading, Unreadable):
+                return await self.unreadable(reading.reason, body, coded=False)
+            return await self._document(reading, media, body)
+        finally:
+            room.give_back(reserved)
+
+    async def _too_large(self, read: bytes) -> Refusal | None:
+        if self.application.observing:
+            return await self._pass_on(self.answer.headers, read, classified=False, length=self.answer.content_length)
+        return Refusal(Reason.TOO_LARGE_TO_READ, limit=None, detail="an answer beyond the size that is read whole")
+
+    async def _document(self, reading: Reading, media: Media | Unreadable, body: bytes) -> Refusal | None:
+        """Decide, charge, record and release one whole answer."""
+        charger = self.means.charger
+        records = [*reading.records, *self._in_headers()]
+        lookup = charger.classified.route is not None and charger.classified.route.lookup
+        if lookup and self._is_miss(records, reading.minted):
+            if refusal := await charger.miss():
+                return refusal
+            persons: tuple[PersonFound, ...] = ()
+        else:
+            persons = self._attributed(records, body)
+        if not persons:
+            return await self._unclassified(body, coded=isinstance(media, Media) and media.coding != "identity")
+        outcome = await charger.document(persons, masks=True, aliases=self._aliases(reading, persons))
+        if isinstance(outcome, Refusal):
+            if not self.passage.executed:
+                return outcome
+            return await self._executed(outcome, reading, persons)
+        masked = not charger.observing and any(one.masked for one in outcome.plan.persons)
+        out = reading.masked(outcome.plan.hide) if masked else body
+        return await self._release(outcome, out, "mask" if masked else "release")
+
+    def _attributed(self, records: Sequence[Record], body: bytes) -> tuple[PersonFound, ...]:
+        floor = self.means.charger.classified.klass
+        if not body and not any(record.persons or record.found for record in records):
+            return ()
+        if self.passage.unclear and not any(record.persons for record in records):
+            floor = max(floor, self.means.charger.policy.unreadable)
+        return attribute(records, self.passage.persons, floor)
+
+    def _is_miss(self, records: Sequence[Record], minted: Sequence[str]) -> bool:
+        return not minted and not any(record.persons for record in records)
+
+    def _aliases(self, reading: Reading, persons: Sequence[PersonFound]) -> tuple[bytes, ...]:
+        """Hashes of a minted token, where the answer names exactly one person (rule 5 of the design)."""
+        route = self.means.charger.classified.route
+        if route is None or route.mints is None or len(persons) != 1 or len(set(reading.minted)) != 1:
+            return ()
+        named = self.application.rules.named(route.mints)
+        token = identify(named.unique, reading.minted[0]) if named and named.unique else None
+        return (self.means.charger.hash_of(token),) if token else ()
+
+    def _in_headers(self) -> list[Record]:
+        """Numbers in the answer's own header fields (a Location, a file name): charged, never masked."""
+        kinds = [kind for kind in self.means.charger.policy.unique if kind.pattern == "nir"]
+        found: list[Record] = []
+        for name, value in self.answer.headers:
+            if len(value) < 13 or folded(name) in (b"date", b"etag", b"content-type"):
+                continue
+            for span in find_nirs(value.decode("latin-1")) if kinds else ():
+                kind = kinds[0]
+                identifier = Identifier(kind.kind, span.nir13)
+                found.append(Record(((identifier,),), (Found(kind.kind, kind.klass, False),)))
+        return found
+
+    async def _executed(self, refusal: Refusal, reading: Reading, persons: Sequence[PersonFound]) -> Refusal | None:
+        """An executed request's answer that may not leave: wholly masked where all of it can be, else withheld."""
+        charger = self.means.charger
+        whole = all(found.maskable for one in persons for found in one.found)
+        named = all(one.identifiers and one.floor is Class.PUBLIC for one in persons)
+        if not (whole and named) or isinstance(reading, _Empty):
+            return Refusal(Reason.CONTENT_WITHHELD, klass=refusal.klass, detail=str(refusal.reason))
+        hide = frozenset(found.category for one in persons for found in one.found)
+        outcome = charger.wholly_masked(persons, hide)
+        return await self._release(outcome, reading.masked(hide), "mask", str(refusal.reason))
+
+    async def unreadable(self, reason: str, read: bytes, *, coded: bool = True) -> Refusal | None:
+        """Content that is not provably plain: the request's person, or by size, at the class ``unreadable``."""
+        self.passage.notes["unreadable"] = reason
+        charger, answer = self.means.charger, self.answer
+        if charger.observing:
+            return await self._pass_on(answer.headers, read, classified=False, length=answer.content_length)
+        floor = max(charger.policy.unreadable, charger.classified.klass)
+        headers = [one for record in self._in_headers() for one in attribute([record], None, floor)]
+        if self.passage.persons:
+            persons = [PersonFound((identifier,), (), floor) for identifier in self.passage.persons]
+            known: int | None = answer.content_length if coded else len(read)
+        else:
+            known = answer.content_length if answer.content_length is not None and coded else None
+            if known is None:
+                rest = await self._rest(read) if coded else read
+                if rest is None:
+                    return Refusal(Reason.TOO_LARGE_TO_READ, klass=floor, detail=reason)
+                read, known = rest, len(rest)
+            persons = [PersonFound((), (), floor, by_size(known))]
+        outcome = await charger.document([*persons, *headers], masks=False)
+        if isinstance(outcome, Refusal):
+            withheld = Refusal(Reason.CONTENT_WITHHELD, klass=outcome.klass, detail=str(outcome.reason))
+            return withheld if self.passage.executed else outcome
+        await self.record(outcome, known or 0, "release", reason)
+        whole = len(read) if not coded else known
+        return await self._pass_on(answer.headers, read, classified=True, length=whole, decoded=not coded)
+
+    async def _rest(self, read: bytes) -> bytes | None:
+        pieces, size = [read], len(read)
+        while piece := await self.answer.read():
+            size += len(piece)
+            if size > self.means.document_bytes:
+                return None
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    async def _inert(self, media: Media, head: bytes) -> Refusal | None:
+        charger = self.means.charger
+        klass = charger.policy.media.get(media.media_type.split("/", 1)[0], charger.policy.unreadable)
+        if media.media_type.startswith("application/"):
+            klass = charger.policy.media.get("font", charger.policy.unreadable)
+        refusal = charger.standing_for(klass)
+        if refusal and not charger.observing:
+            return refusal
+        return await self._pass_on(self.answer.headers, head, classified=False, length=self.answer.content_length)
+
+    async def _unread(self, headers: Headers) -> Refusal | None:
+        """A route with ``inspect = false``: passed through as it comes."""
+        self._count()
+        return await self._pass_on(headers, b"", classified=False, length=self.answer.content_length)
+
+    async def _unclassified(self, body: bytes, *, coded: bool) -> Refusal | None:
+        """Nothing of anybody in it: released with its own headers, counted by the minute."""
+        self._count()
+        length = self.answer.content_length if not self.answer.has_body else len(body)
+        headers = [one for one in self.answer.headers if not (coded and folded(one[0]) == b"content-encoding")]
+        await self._start(headers, classified=False, length=length)
+        await self.send(body, more=False)
+        return None
+
+    def _count(self) -> None:
+        charger = self.means.charger
+        key = (
+            "answer",
+            self.application.name,
+            charger.classified.rule,
+            str(self.answer.status),
+            charger.caller.partner,
+        )
+        self.means.records.count(key, now=charger.now)
+        self.means.meter.released(self.application.name, "release", Class.PUBLIC, 0)
+
+    async def _release(self, outcome: Outcome, body: bytes, verdict: str, reason: str | None = None) -> Refusal | None:
+        await self.record(outcome, len(body), verdict, reason)
+        await self._start(self.answer.headers, classified=True, length=len(body) if self.answer.has_body else None)
+        await self.send(body, more=False)
+        return None
+
+    async def record(self, outcome: Outcome, size_bytes: int, verdict: str, reason: str | None = None) -> None:
+        """Put the record of one released piece, and of every alarm it raised, on disk."""
+        charger = self.means.charger
+        now = charger.now
+        standing = outcome.plan.standing
+        would_be = outcome.would_be
+        record = released(
+            self.passage,
+            outcome.taken,
+            unnamed=outcome.unnamed,
+            size_bytes=size_bytes,
+            proof=None if isinstance(standing, Refusal) else standing.proof,
+            verdict=verdict,
+            reason=str(would_be.reason) if would_be else reason,
+            hash_kid=self.means.hash_kid,
+            sequence=outcome.sequence,
+            now=now,
+        )
+        if would_be:
+            record["would_be"] = refused(self.passage, would_be)["kind"]
+        for alarm in outcome.alarms:
+            words: Mapping[str, object] = {"rule": alarm.name, "limit": alarm.limit, "window_s": alarm.window_s}
+            await self.means.records.append({**common(self.passage, "alarm"), **words}, now=now, reserve=True)
+        await self.means.records.append(record, now=now)
+        self.means.meter.released(
+            self.application.name, verdict, outcome.plan.needs, len(outcome.taken) + outcome.unnamed
+        )
+
+    async def _pass_on(
+        self, headers: Headers, head: bytes, *, classified: bool, length: int | None, decoded: bool = False
+    ) -> Refusal | None:
+        """Stream the rest of an answer that is decided as a whole."""
+        if decoded:
+            headers = [one for one in headers if folded(one[0]) != b"content-encoding"]
+        coding = [one for one in headers if folded(one[0]) == b"content-encoding"]
+        await self._start(headers, classified=classified, length=length, extra=coding if classified else ())
+        async for piece in self._pieces(head, whole=decoded):
+            if not self.application.observing and (gone := await self.means.charger.still_allowed()):
+                return gone
+            await self.send(piece, more=True)
+        await self.send(b"", more=False)
+        return None
+
+    async def _pieces(self, head: bytes, *, whole: bool) -> AsyncIterator[bytes]:
+        if head:
+            yield head
+        while not whole and (piece := await self.next_piece()):
+            yield piece
+
+    async def _start(
+        self, headers: Headers, *, classified: bool, length: int | None, extra: Sequence[tuple[bytes, bytes]] = ()
+    ) -> None:
+        if self.passage.method == b"HEAD" and self.means.charger.classified.klass > Class.PUBLIC:
+            length = None
+        fields = to_client(self.passage, self.application, headers, classified=classified, length=length)
+        self.passage.started = True
+        await self._push({"type": "http.response.start", "status": self.answer.status, "headers": [*fields, *extra]})
+
+    async def send(self, body: bytes, *, more: bool) -> None:
+        self.passage.bytes_out += len(body)
+        await self._push({"type": "http.response.body", "body": body, "more_body": more})
+
+    async def start_stream(self) -> None:
+        """Begin a record stream: nothing of it is kept by any cache."""
+        await self._start(self.answer.headers, classified=True, length=None)
+
+    async def next_piece(self) -> bytes:
+        """The application's next bytes; ``ClientGone`` as soon as the client has closed its connection.
+
+        :raises UpstreamFault: what the connector met.
+        """
+        if not self.passage.body_ended():
+            return await self.answer.read()
+        reading = asyncio.ensure_future(self.answer.read())
+        if self._gone is None:
+            self._gone = asyncio.ensure_future(self.passage.receive())
+        waiting: set[asyncio.Future[Any]] = {reading, self._gone}
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not reading.done():
+                reading.cancel()
+        if not reading.done():
+            raise ClientGone
+        return reading.result()
+
+    def end(self) -> None:
+        """Stop watching for the client's leaving."""
+        if self._gone is not None:
+            self._gone.cancel()
+
+    async def _push(self, message: dict[str, object]) -> None:
+        try:
+            async with asyncio.timeout(self.means.write_idle_s):
+                await self.passage.send(message)
+        except TimeoutError as fault:
+            raise ClientStalled from fault
+
+
+class _Empty:
+    """An answer without a body."""
+
+    records: tuple[Record, ...] = ()
+    minted: tuple[str, ...] = ()
+
+    def masked(self, hide: frozenset[str]) -> bytes:
+        """Nothing, masked."""
+        return b""

@@ -1,0 +1,215 @@
+"""A record stream on its way to the client: the longest prefix of whole records that fits, then a notice and a cut.
+
+Rules of this file:
+
+1. Records are charged and released in order, at most ``BATCH_RECORDS`` at a time; nothing is held for longer.
+2. A stream that stops ends incomplete, after a last whole record and a notice in the stream's own format.
+3. Nothing left yet: the answer is an ordinary refusal.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from gateway.charges import Charger
+from gateway.core import decide
+from gateway.core.charging import Charged
+from gateway.core.extraction import Class, Found, PersonFound, attribute
+from gateway.core.reasons import Reason, Refusal
+from gateway.edge.answers import notice_detail
+from gateway.ports import StoreUnavailable
+from gateway.reading.body import Inflater, Media
+from gateway.reading.ports import Reading, RecordStream, Unreadable
+from gateway.reading.read import stream_for
+from gateway.release import Release
+from gateway.upstream import UpstreamFault
+
+BATCH_RECORDS = 200
+SNIFF_BYTES = 4096
+OLD_HTTP = frozenset({"1", "1.0", "0.9"})
+"""Granian says ``1`` for HTTP/1.0, whose cut transfers look whole behind a proxy."""
+
+Shape = tuple[tuple[tuple[Found, ...], Class], ...]
+
+
+@dataclass(slots=True)
+class StreamRelease:
+    """One record stream being released."""
+
+    release: Release
+    media: Media
+    _stream: RecordStream | None = None
+    _inflater: Inflater | None = None
+    _held: list[Reading] = field(default_factory=list)
+
+    @property
+    def _charger(self) -> Charger:
+        return self.release.means.charger
+
+    async def run_if_records(self) -> Refusal | None:
+        """Text: a record stream when it looks like CSV (or is too long to be read whole), else a document."""
+        head = await self.release.head(SNIFF_BYTES)
+        answer, limit = self.release.answer, self.release.means.document_bytes
+        if self._reader(head) is None and (answer.content_length or 0) <= limit:
+            return await self.release.whole(self.media, head)
+        return await self.run(head)
+
+    def _reader(self, head: bytes) -> RecordStream | None:
+        if self._stream is None:
+            rules = self.release.application.rules_for(self._charger.classified.route)
+            self._stream = stream_for(self.media, head, rules)
+        return self._stream
+
+    async def run(self, head: bytes) -> Refusal | None:
+        """Release the stream, or say why it does not begin."""
+        release = self.release
+        if str(release.passage.scope.get("http_version")) in OLD_HTTP and not self._charger.observing:
+            return Refusal(Reason.HTTP_VERSION_TOO_OLD)
+        head = head or await release.head(1)
+        stream = self._reader(head)
+        if stream is None:
+            return await release.unreadable("no record stream after all", head)
+        self._inflater = Inflater(self.media.coding, None)
+        piece, whole = head, False
+        while not whole:
+            whole = not piece
+            try:
+                readings = self._readings(stream, piece)
+                stopped = readings if isinstance(readings, Refusal) else await self._pass(readings)
+                piece = b"" if whole or stopped else await release.next_piece()
+            except (StoreUnavailable, UpstreamFault) as fault:
+                if not release.passage.started:
+                    raise
+                stopped = _fault(fault)
+            if stopped:
+                return await self._stop(stream, stopped)
+        if not release.passage.started:
+            await release.start_stream()
+        await release.send(b"", more=False)
+        return None
+
+    def _readings(self, stream: RecordStream, piece: bytes) -> list[Reading] | Refusal:
+        inflater = self._inflater
+        plain: bytes | Unreadable | None = (inflater.feed(piece) if piece else inflater.end()) if inflater else b""
+        if isinstance(plain, Unreadable):
+            return Refusal(Reason.TOO_LARGE_TO_READ, detail=plain.reason)
+        found = stream.feed(plain) if piece and plain else [] if piece else stream.end()
+        if isinstance(found, Unreadable):
+            return Refusal(Reason.TOO_LARGE_TO_READ, detail=found.reason)
+        return found
+
+    async def _pass(self, readings: Sequence[Reading]) -> Refusal | None:
+        for start in range(0, len(readings), BATCH_RECORDS):
+            if stopped := await self._batch(readings[start : start + BATCH_RECORDS]):
+                return stopped
+        return None
+
+    async def _batch(self, readings: Sequence[Reading]) -> Refusal | None:
+        """Charge and release one batch; where a budget masks, the rest of the batch goes round again, masked."""
+        hidden: frozenset[str] = frozenset()
+        persons = [self._persons(reading) for reading in readings]
+        while readings:
+            if not self._charger.observing and (gone := await self._charger.still_allowed()):
+                return gone
+            plans, lacking = self._plans(persons, hidden)
+            granted, more, refusal = await self._charge(plans, readings, persons)
+            readings, persons = readings[granted:], persons[granted:]
+            if refusal is None and granted == len(plans):
+                if lacking is None:
+                    return None
+                refusal = decide.refused(self._charger.policy, (), lacking, self._charger.caller)
+                if refusal is None:
+                    continue
+            if more - hidden:
+                hidden |= more
+                continue
+            return refusal
+        return None
+
+    def _persons(self, reading: Reading) -> tuple[PersonFound, ...]:
+        records = reading.records
+        if not any(record.persons or record.found or record.text_bytes for record in records):
+            return ()
+        return attribute(records, self.release.passage.persons, self._charger.classified.klass)
+
+    def _plans(
+        self, persons: Sequence[tuple[PersonFound, ...]], hidden: frozenset[str]
+    ) -> tuple[list[decide.Plan], decide.Plan | None]:
+        """A plan for each record up to the first that lacks its proof, and that record's plan.
+
+        Records of one shape (the same fields) are planned once.
+        """
+        charger, now = self._charger, self._charger.now
+        shapes: dict[Shape, decide.Plan] = {}
+        plans: list[decide.Plan] = []
+        for found in persons:
+            shape = tuple((one.found, one.floor) for one in found)
+            known = shapes.get(shape)
+            if known is None:
+                known = decide.plan(charger.policy, charger.classified, charger.caller, found, now, also_hide=hidden)
+                shapes[shape] = known
+            costed = tuple(
+                decide.Costed(person, one.klass, one.clear, one.masked)
+                for person, one in zip(found, known.persons, strict=True)
+            )
+            plan = decide.Plan(known.hide, costed, known.needs, known.standing)
+            if isinstance(plan.standing, Refusal) and not charger.observing:
+                return plans, plan
+            plans.append(plan)
+        return plans, None
+
+    async def _charge(
+        self, plans: Sequence[decide.Plan], readings: Sequence[Reading], persons: Sequence[tuple[PersonFound, ...]]
+    ) -> tuple[int, frozenset[str], Refusal | None]:
+        """Charge these records and release those granted: how many, what to hide now, and why no more."""
+        if not plans:
+            return 0, frozenset(), None
+        charger = self._charger
+        over = next((i for i, plan in enumerate(plans) if decide.too_many(plan.count, plan.needs)), len(plans))
+        if over == 0:
+            return 0, frozenset(), decide.too_many(plans[0].count, plans[0].needs)
+        plans = plans[:over]
+        charge = charger.charge_of(plans, charger.now)
+        if not any(charge.records):
+            await self._let_go(plans, readings, None)
+            return len(plans), frozenset(), None
+        charged = await charger.charge(charge)
+        if charged.granted:
+            await self._let_go(plans[: charged.granted], readings, charged)
+        if charged.granted == len(plans):
+            return charged.granted, frozenset(), None
+        stopped = plans[charged.granted]
+        more = decide.masking_for(charger.policy, charger.classified, charged.violations, persons[charged.granted])
+        refusal = decide.refused(charger.policy, charged.violations, stopped, charger.caller)
+        return charged.granted, more - stopped.hide, refusal
+
+    async def _let_go(self, plans: Sequence[decide.Plan], readings: Sequence[Reading], charged: Charged | None) -> None:
+        """Record and release records that are charged."""
+        release, charger = self.release, self._charger
+        pieces = []
+        for plan, reading in zip(plans, readings, strict=False):
+            hide = frozenset() if charger.observing or not any(one.masked for one in plan.persons) else plan.hide
+            pieces.append(reading.masked(hide))
+        body = b"".join(pieces)
+        outcome = charger.outcome_of(plans, charged)
+        if outcome.taken or outcome.unnamed:
+            masked = any(one.masked for plan in plans for one in plan.persons)
+            await release.record(outcome, len(body), "mask" if masked and not charger.observing else "release")
+        if not release.passage.started:
+            await release.start_stream()
+        await release.send(body, more=True)
+
+    async def _stop(self, stream: RecordStream, refusal: Refusal) -> Refusal:
+        """Say so in the stream's own format; the caller breaks the transfer off."""
+        release = self.release
+        if release.passage.started:
+            passage = release.passage
+            detail = notice_detail(refusal, reference=passage.reference, language=passage.asked.language)
+            await release.send(stream.notice(str(refusal.reason), passage.reference, detail), more=True)
+        return refusal
+
+
+def _fault(fault: StoreUnavailable | UpstreamFault) -> Refusal:
+    if isinstance(fault, StoreUnavailable):
+        return Refusal(Reason.STORE_UNAVAILABLE, detail=str(fault))
+    reason = Reason.UPSTREAM_TIMEOUT if fault.is_timeout else Reason.UPSTREAM_MALFORMED
+    return Refusal(reason, detail=fault.reason)
