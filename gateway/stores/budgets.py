@@ -20,10 +20,10 @@ from gateway.stores import keys
 from gateway.stores.charging_format import charged, packed_limits, packed_records
 from gateway.stores.connection import Script, Store
 
-PERSONS_PER_CALL = 350
-"""About 5 ms of the store's time."""
+IDENTIFIERS_PER_CALL = 350
+"""About 5 ms of the store's time, with ten limits."""
 
-STREAM_PERSONS_PER_CALL = 300
+STREAM_IDENTIFIERS_PER_CALL = 300
 
 LARGEST_RECORD = 1_000
 """Persons of one record, which is charged whole or not at all."""
@@ -96,7 +96,7 @@ class Budgets:
     async def _send(self, charge: Charge) -> Charged:
         kinds, records = packed_records(charge)
         outcome: asyncio.Future[Charged] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(charge.limits, sum(map(len, charge.records)), kinds, records, outcome))
+        self._waiting.append(_Waiting(charge.limits, _size(charge.records), kinds, records, outcome))
         if self._sender is None:
             self._sender = asyncio.create_task(self._send_waiting(), name="charges")
         return await outcome
@@ -124,11 +124,11 @@ class Budgets:
 
     def _next_call(self) -> list[_Waiting]:
         taken: list[_Waiting] = []
-        persons = 0
+        size = 0
         while self._waiting:
-            if taken and persons + self._waiting[0].size > PERSONS_PER_CALL:
+            if taken and size + self._waiting[0].size > IDENTIFIERS_PER_CALL:
                 break
-            persons += self._waiting[0].size
+            size += self._waiting[0].size
             taken.append(self._waiting.popleft())
         return taken
 
@@ -152,16 +152,21 @@ class Budgets:
                 await self._sender
 
 
+def _size(records: Records) -> int:
+    return sum(len(person.hashes) for record in records for person in record)
+
+
 def _split(records: Records) -> Iterator[Records]:
-    """The calls that a charge is made in: whole records, each call of at most 300 persons where records allow it."""
+    """The calls that a charge is made in: whole records, each call of at most 300 identifiers where records allow it."""
     part: list[tuple[PersonCharge, ...]] = []
-    persons = 0
+    size = 0
     if any(len(record) > LARGEST_RECORD for record in records):
         raise ValueError(f"a record of more than {LARGEST_RECORD} persons")
     for record in records:
-        if part and persons + len(record) > STREAM_PERSONS_PER_CALL:
+        more = _size((record,))
+        if part and size + more > STREAM_IDENTIFIERS_PER_CALL:
             yield tuple(part)
-            part, persons = [], 0
+            part, size = [], 0
         part.append(record)
-        persons += len(record)
+        size += more
     yield tuple(part)

@@ -112,10 +112,8 @@ def _resolve(
         if any(limit.klass <= person.klass and value in state.live(limit, now) for limit in limits)
     ]
     root = [*grouped, *counted, anchor][0]
-    if root in named and root not in state.root:
-        slots = {named[root]: root}
-    else:
-        slots = dict(state.group.get(root, {}))
+    begins = root in named and root not in state.root
+    slots = {named[root]: root} if begins else dict(state.group.get(root, {}))
     members = [value for value in named if state.root.get(value) == root or (value == root and value not in state.root)]
     joining, apart = [], []
     for value, kind in named.items():

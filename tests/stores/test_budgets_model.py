@@ -3,6 +3,7 @@
 import itertools
 from pathlib import Path
 
+from charging_model import Model
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -11,7 +12,6 @@ from gateway.core.extraction import Class
 from gateway.core.policy import Scope, Then
 from gateway.stores.budgets import Budgets
 from gateway.stores.connection import Store
-from charging_model import Model
 
 KINDS = ("nir", "agency", "id")
 EXAMPLES = itertools.count(1)
