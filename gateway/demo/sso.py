@@ -29,23 +29,14 @@ from starlette.routing import Route
 
 from gateway.demo.parentdeath import die_with_parent
 from gateway.demo.serving import fault, serve
-from gateway.demo.sso_requests import (
-    Code,
-    Fields,
-    Refusal,
-    Session,
-    basic_credentials,
-    fields,
-    login_needed,
-    request_error,
-)
+from gateway.demo.sso_requests import Code, Fields, Refusal, Session, basic_pair, fields, login_needed, request_error
 
 _CODE_S, _TOKEN_S, _SESSION_S = 60, 300, 8 * 3600
 _WRONG_PASSWORDS, _LOCK_S = 10, 900
 _ACR: Final = "eidas1"
 _SCOPES: Final = ("openid", "profile", "email")
 _TEMPLATES: Final = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
-_HEADERS: Final = {"cache-control": "no-store", "referrer-policy": "no-referrer", "x-frame-options": "DENY",
+_HEADERS: Final = {"cache-control": "no-store", "referrer-policy": "same-origin", "x-frame-options": "DENY",
                    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"}  # fmt: skip
 
 
@@ -215,7 +206,7 @@ class Provider:
         if authorization is not None:
             if "client_secret" in form:
                 return Refusal("invalid_request")
-            pair = basic_credentials(authorization)
+            pair = basic_pair(authorization)
             if client_id not in ("", pair[0]):
                 return Refusal("invalid_request")
             client_id, secret = pair

@@ -69,7 +69,7 @@ def login_needed(asked: Fields, session: Session, now: float) -> bool:
     return "max_age" in asked and now - session.auth_time >= int(asked["max_age"])
 
 
-def basic_credentials(authorization: str) -> tuple[str, str]:
+def basic_pair(authorization: str) -> tuple[str, str]:
     """Client id and secret of HTTP Basic, each form-encoded inside (RFC 6749 §2.3.1); empty where unreadable."""
     kind, _, encoded = authorization.partition(" ")
     try:
