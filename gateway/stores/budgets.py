@@ -157,7 +157,7 @@ def _size(records: Records) -> int:
 
 
 def _split(records: Records) -> Iterator[Records]:
-    """The calls that a charge is made in: whole records, each call of at most 300 identifiers where records allow it."""
+    """The calls that a charge is made in: whole records, at most 300 identifiers each where records allow it."""
     part: list[tuple[PersonCharge, ...]] = []
     size = 0
     if any(len(record) > LARGEST_RECORD for record in records):

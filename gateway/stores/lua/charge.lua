@@ -109,27 +109,26 @@ local function read_roots(records)
   return roots
 end
 
--- Every hash and root that may be counted, with the highest class it is charged at.
+-- Every hash and root that may be counted, with the highest class it may be charged at: where a record links, a hash
+-- may come to stand for any other of this charge.
 local function candidates(records, roots)
-  local list, class_of = {}, {}
+  local list, class_of, highest, linking = {}, {}, 0, false
   local function add(hash, class)
-    local known = class_of[hash]
-    if not known then
-      list[#list + 1] = hash
-      class_of[hash] = class
-    elseif class > known then
-      class_of[hash] = class
-    end
+    if not class_of[hash] then list[#list + 1] = hash end
+    class_of[hash] = math.max(class, class_of[hash] or 0)
   end
   for _, record in ipairs(records) do
     for _, person in ipairs(record) do
-      if person.class > 0 then
-        for _, hash in ipairs(person.hashes) do
-          add(hash, person.class)
-          if roots[hash] then add(roots[hash], person.class) end
-        end
+      linking = linking or #person.hashes > 1 or #person.aliases > 0
+      highest = math.max(highest, person.class)
+      for _, hash in ipairs(person.hashes) do
+        add(hash, person.class)
+        if roots[hash] then add(roots[hash], person.class) end
       end
     end
+  end
+  if linking then
+    for _, hash in ipairs(list) do class_of[hash] = highest end
   end
   return list, class_of
 end
@@ -142,7 +141,7 @@ local function read_counted(limits, list, class_of)
     if not asked then
       asked = {}
       for _, hash in ipairs(list) do
-        if class_of[hash] >= limit.class then asked[#asked + 1] = hash end
+        if class_of[hash] >= limit.class and class_of[hash] > 0 then asked[#asked + 1] = hash end
       end
       lists[limit.class] = asked
     end
