@@ -127,7 +127,7 @@ def find_nirs(text: str, *, named: bool = False) -> list[Span]:
     """
     if len(text) < 13:
         return []
-    spans = set(_spans(text, named)) if has_close_digits(text) else set()
+    spans = set(_spans(text, named)) if _has_close_digits(text) else set()
     decoded: _Decoded | None = None
     for _ in range(_DECODINGS):
         source = decoded.text if decoded else text
@@ -136,20 +136,22 @@ def find_nirs(text: str, *, named: bool = False) -> list[Span]:
         decoded = _Decoded(source, decoded)
         if not decoded.changed:
             break
-        if has_close_digits(decoded.text):
+        if _has_close_digits(decoded.text):
             spans.update(decoded.in_source(span) for span in _spans(decoded.text, named))
     return sorted(spans)
 
 
-def has_close_digits(text: str) -> bool:
-    """Whether ``text`` may hold a number long enough, encoded ones aside: the quick look before ``find_nirs``."""
-    digits = _CLOSE_ASCII_DIGITS if _has_only_ascii_digits(text) else _CLOSE_DIGITS
+def may_hold_nir(text: str) -> bool:
+    """The quick look before ``find_nirs``: false where ``text`` holds none."""
+    return _has_close_digits(text) or "%" in text or "&" in text or "\\" in text
+
+
+def _has_close_digits(text: str) -> bool:
+    digits = _CLOSE_ASCII_DIGITS if text.isascii() or _has_only_ascii_digits(text) else _CLOSE_DIGITS
     return digits.search(text) is not None
 
 
 def _has_only_ascii_digits(text: str) -> bool:
-    if text.isascii():
-        return True
     try:
         text.encode("latin-1")
     except UnicodeEncodeError:

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from gateway.core.extraction import Identifier
 from gateway.reading.findings import Draft, Loose, size_of
-from gateway.reading.identifiers import find_nirs, nir13
+from gateway.reading.identifiers import find_nirs, may_hold_nir, nir13
 from gateway.reading.json_tree import Node, Number, Object, parse
 from gateway.reading.ports import Unreadable
 from gateway.reading.rules import Named, Rules, normalised
@@ -83,29 +83,46 @@ class Walk:
         self.drafts.append(Draft(parent))
         return len(self.drafts) - 1
 
-    def _object(self, members: Object, inherited: Named | None, record: int, path: tuple[str, ...], depth: int) -> None:
-        columns: Sequence[Named | None] | None = None
-        told: Named | None = None
-        for name, value in members:
-            if isinstance(value, list) and value and type(value[0]) is list and columns is None:
-                columns = self._columns_beside(members)
-            elif name in _VALUE_KEYS:
-                told = self._told_beside(members)
-        mints = self.rules.mints
-        named_of = self.rules.named
+    def _object(
+        self, members: Object, inherited: Named | None, record: int, path: tuple[str, ...], depth: int
+    ) -> None:
+        named_of, mints, shortest = self.rules.named, self.rules.mints, self._shortest
+        draft = self.drafts[record]
         for index, (name, value) in enumerate(members):
-            named = named_of(name) or (told if told and name in _VALUE_KEYS else inherited)
+            named = named_of(name) or inherited
+            if name in _VALUE_KEYS:
+                named = named_of(name) or self._told_beside(members) or inherited
             if mints is not None and isinstance(value, str) and value and normalised(name) == mints:
                 self.minted.append(str(value))
-            if len(name) >= 13 and self._numbers:
+            if len(name) >= 13 and not name.isalpha():
                 self._keyed(name, value, members, index, named, record, path, depth)
+            elif type(value) is str:
+                if named is None and len(value) < shortest and value.isascii() and "/" not in value:
+                    draft.text_bytes += len(value)
+                elif value:
+                    self._text(value, members, index, named, record, path, depth)
+            elif type(value) is list and value and type(value[0]) is list:
+                self._grid(value, members, index, named, record, (*path, name), depth)
             elif isinstance(value, list):
-                if columns and value and type(value[0]) is list:
-                    self._rows(value, columns, named, record, depth)
-                else:
-                    self._node(value, members, index, named, record, (*path, name), depth)
+                self._node(value, members, index, named, record, (*path, name), depth)
             else:
                 self._node(value, members, index, named, record, path, depth)
+
+    def _grid(
+        self,
+        value: list[Any],
+        members: Object,
+        index: int,
+        named: Named | None,
+        record: int,
+        path: tuple[str, ...],
+        depth: int,
+    ) -> None:
+        columns = self._columns_beside(members)
+        if columns:
+            self._rows(value, columns, named, record, depth)
+        else:
+            self._node(value, members, index, named, record, path, depth)
 
     def _keyed(
         self,
@@ -205,32 +222,32 @@ class Walk:
         depth: int,
     ) -> None:
         draft = self.drafts[record]
-        draft.text_bytes += size_of(value)
+        draft.text_bytes += len(value) if value.isascii() else size_of(value)
         if isinstance(value, Number):
             self._number(value, container, index, named, draft, path)
             return
-        inside = self._inside(value)
         fits = False
         if named is not None and not value.isspace():
             fits = draft.named(named, value, path)
             self.sites.append(Site(container, index, value, named.category))
-        if "/" in value:
+        if "/" in value and self.rules.links:
             draft.links(value, self.rules, path)
+        if fits or len(value) < self._shortest:
+            return
+        inside = self._inside(value) if value[0] in '{["' or value[0].isspace() else None
         if inside is not None:
             since = len(self.sites)
             self._node(inside[0], inside, 0, named, record, path, depth + 1)
             self.sites.append(Site(container, index, value, nested=inside, since=since))
-        elif not fits and len(value) >= self._shortest:
-            # What a named field holds besides its own kind counts too: a number in a note, or in a contact.
-            loose = draft.text(value, self.rules)
-            if loose:
-                self.sites.append(Site(container, index, value, loose=loose))
+            return
+        # What a named field holds besides its own kind counts too: a number in a note, or in a contact.
+        loose = draft.text(value, self.rules) if self._shortest < 13 or may_hold_nir(value) else ()
+        if loose:
+            self.sites.append(Site(container, index, value, loose=loose))
 
     @staticmethod
     def _inside(value: str) -> "list[Node] | None":
         """The tree of a string that is itself JSON: an object, an array or a string."""
-        if len(value) < 13 or not (value[0] in '{["' or value[0].isspace()):
-            return None
         tree = parse(value)
         if isinstance(tree, Unreadable) or isinstance(tree[0], Number) or not isinstance(tree[0], list | str):
             return None

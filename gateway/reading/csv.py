@@ -1,0 +1,287 @@
+"""Reading CSV (RFC 4180, and what is sold as it) as a record stream: a row is a record, the header names its cells.
+
+1. The header is the first row (of the first 50) in which a declared name stands; its separator is the stream's.
+2. A row of another length than the header's may be shifted: there every cell that has the shape of a NIR is one.
+3. Only masked cells are written anew; a stream that ends inside quotes is unreadable.
+"""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from gateway.core.extraction import Identifier, Located, Record
+from gateway.reading.characters import MAX_RECORD_BYTES, Characters, without_mark
+from gateway.reading.findings import Draft, Loose, masked_text, size_of
+from gateway.reading.identifiers import may_hold_nir, nir13
+from gateway.reading.json import JsonReading, read_json
+from gateway.reading.masks import mask
+from gateway.reading.ports import Reading, Unreadable
+from gateway.reading.rules import Named, Rules, normalised
+
+SEPARATORS: Final = ",;\t|"
+_HEADER_WITHIN_ROWS: Final = 50
+_BIG_REST: Final = 64 * 1024
+_PLAIN_RECORD: Final = re.compile(r"[^\"\r\n]*(?:\r\n|\r|\n)")
+_QUOTED: Final = r'"[^"]*+(?:""[^"]*+)*+"'
+
+
+class _NotCsv(Exception):
+    pass
+
+
+@lru_cache(maxsize=32)
+def _record_pattern(separators: str) -> re.Pattern[str]:
+    signs = re.escape(separators)
+    cell = rf'(?:{_QUOTED}[^{signs}\r\n]*+|[^{signs}"\r\n][^{signs}\r\n]*+|)'
+    return re.compile(rf"{cell}(?:[{signs}]{cell})*+(?:\r\n|\r|\n)")
+
+
+@lru_cache(maxsize=32)
+def _cell_pattern(separator: str) -> re.Pattern[str]:
+    sign = re.escape(separator)
+    return re.compile(rf'(?:\A|{sign})({_QUOTED}[^{sign}\r\n]*+|[^{sign}"\r\n][^{sign}\r\n]*+|)')
+
+
+def _cells(body: str, separator: str) -> list[str]:
+    return _cell_pattern(separator).findall(body) if '"' in body else body.split(separator)
+
+
+def _plain(cell: str) -> str:
+    """The value of a cell as it stands in the row."""
+    if not cell.startswith('"'):
+        return cell
+    end = cell.rindex('"')
+    return cell[1:end].replace('""', '"') + cell[end + 1 :]
+
+
+def _quoted(value: str, like: str) -> str:
+    return '"' + value.replace('"', '""') + '"' if like.startswith('"') else value
+
+
+class _Site(NamedTuple):
+    place: int
+    value: str
+    category: str | None
+    loose: tuple[Loose, ...] = ()
+    inside: JsonReading | None = None
+
+
+class Row:
+    """One row, read; see ``gateway.reading.ports.Reading``. A header or a blank line has no records."""
+
+    __slots__ = ("_edges", "_raw", "_sites", "_stream", "cells", "minted", "records")
+
+    def __init__(self, stream: "CsvStream", raw: bytes, cells: list[str], edges: tuple[str, str]) -> None:
+        self._stream = stream
+        self._raw = raw
+        self.cells = cells
+        self._edges = edges
+        self._sites: Sequence[_Site] = ()
+        self.records: Sequence[Record] = ()
+        self.minted: tuple[str, ...] = ()
+
+    def masked(self, hide: frozenset[str]) -> bytes:
+        """The row with its hidden cells written anew; the very bytes where nothing is hidden."""
+        changes = {} if not hide else {site.place: value for site in self._sites if (value := _changed(site, hide))}
+        if not changes:
+            return self._raw
+        cells = [_quoted(changes[place], cell) if place in changes else cell for place, cell in enumerate(self.cells)]
+        mark, end = self._edges
+        return (mark + self._stream.separator.join(cells) + end).encode(self._stream.encoding)
+
+    def take(self, draft: Draft, sites: Sequence[_Site], minted: tuple[str, ...]) -> "Row":
+        """Keep what was found: the row's own record, then those of JSON in its cells."""
+        self._sites = sites
+        self.minted = minted
+        records = [draft.record()]
+        for site in sites:
+            if site.inside is not None:
+                first = len(records)
+                for one in site.inside.records:
+                    parent = 0 if one.parent is None else one.parent + first
+                    records.append(Record(one.persons, one.found, parent, 0))
+        self.records = tuple(records)
+        return self
+
+
+def _changed(site: _Site, hide: frozenset[str]) -> str | None:
+    if site.category in hide:
+        return mask(site.value)
+    if site.inside is not None:
+        inside = site.inside.masked_text(hide)
+        return inside if inside != site.value else None
+    if any(number.kind.kind in hide for number in site.loose):
+        return masked_text(site.value, site.loose, hide)
+    return None
+
+
+class CsvStream:
+    """One CSV stream; see ``gateway.reading.ports.RecordStream``. ``separator``: known beforehand (TSV)."""
+
+    def __init__(self, encoding: str, rules: Rules, separator: str | None = None) -> None:
+        self.encoding = encoding
+        self.separator = separator or ","
+        self._separators = separator or SEPARATORS
+        self._rules = rules
+        self._characters = Characters(encoding)
+        self._rest = ""
+        self._looked_at = 0
+        self._rows = 0
+        self._header: tuple[Named | None, ...] | None = None
+        self._minting: int | None = None
+        self._line_end = "\r\n"
+        self._ended_in_line = True
+        self._numbers = next((kind for kind in rules.unique if kind.pattern == "nir"), None)
+        self._shortest = 3 if any(kind.in_text and kind.pattern != "nir" for kind in rules.unique) else 13
+
+    def feed(self, data: bytes) -> list[Reading] | Unreadable:
+        """The rows that are whole now."""
+        return self._read(data, False)
+
+    def end(self) -> list[Reading] | Unreadable:
+        """The last row, where no line end follows it."""
+        return self._read(b"", True)
+
+    def notice(self, reason: str, reference: str, detail: str) -> bytes:
+        """A last row whose first cell begins ``gateway:``."""
+        cells = (f"gateway: {reason}", reference, detail)
+        row = self.separator.join('"' + cell.replace('"', '""').replace("\n", " ") + '"' for cell in cells[1:])
+        start = "" if self._ended_in_line else self._line_end
+        return f"{start}{cells[0]}{self.separator}{row}{self._line_end}".encode(self.encoding, "replace")
+
+    def _read(self, data: bytes, final: bool) -> list[Reading] | Unreadable:
+        try:
+            self._rest += self._characters.take(data, final)
+            return self._rows_now(final)
+        except UnicodeDecodeError:
+            return Unreadable("bytes that its charset does not have")
+        except _NotCsv as refusal:
+            return Unreadable(str(refusal))
+
+    def _rows_now(self, final: bool) -> list[Reading]:
+        text = self._rest
+        if not final and len(text) > _BIG_REST and len(text) < self._looked_at * 9 // 8:
+            return []  # a long row is not looked at again for each small piece of it
+        readings: list[Reading] = []
+        # A carriage return at the end may be half a line end.
+        limit = len(text) - 1 if text.endswith("\r") and not final else len(text)
+        position = 0
+        while match := self._next(text, position, limit):
+            readings.append(self._row(match.group()))
+            position = match.end()
+        self._rest = text[position:]
+        self._looked_at = len(self._rest)
+        if final and self._rest:
+            if self._next(self._rest + "\n", 0, len(self._rest) + 1) is None:
+                raise _NotCsv("CSV ends inside quotes")
+            readings.append(self._row(self._rest))
+            self._rest = ""
+        if len(self._rest) > MAX_RECORD_BYTES:
+            raise _NotCsv("a CSV row is too long")
+        return readings
+
+    def _next(self, text: str, position: int, limit: int) -> re.Match[str] | None:
+        plain = _PLAIN_RECORD.match(text, position, limit)
+        separators = self._separators if self._header is None else self.separator
+        return plain or _record_pattern(separators).match(text, position, limit)
+
+    def _row(self, taken: str) -> Row:
+        raw = self._characters.raw(taken)
+        text = self._characters.meaning(taken)
+        self._rows += 1
+        end = "\r\n" if text.endswith("\r\n") else text[-1] if text[-1] in "\r\n" else ""
+        body = text[: len(text) - len(end)]
+        mark = ""
+        self._ended_in_line = bool(end)
+        if self._rows == 1:
+            self._line_end = end or self._line_end
+            mark, body = text[: len(text) - len(without_mark(text))], without_mark(body)
+        if not body.strip():
+            return Row(self, raw, [], (mark, end))
+        if self._header is None and self._rows <= _HEADER_WITHIN_ROWS and self._is_header(body):
+            row = Row(self, raw, _cells(body, self.separator), (mark, end))
+            return self._data(row, ()) if may_hold_nir(body) else row
+        return self._data(Row(self, raw, _cells(body, self.separator), (mark, end)), self._header)
+
+    def _is_header(self, body: str) -> bool:
+        """Whether a row names cells; it settles the separator, or (the first row) proposes one."""
+        if body[:4].lower() == "sep=" and len(body) == 5:
+            self.separator = self._separators = body[4]
+            return False
+        best: tuple[int, int, str, list[str]] = (0, 0, self.separator, [])
+        for separator in self._separators:
+            names = [_plain(cell).strip() for cell in _cells(body, separator)]
+            known = sum(1 for name in names if len(name) <= 64 and self._rules.named(name))
+            if (known, len(names)) > best[:2]:
+                best = (known, len(names), separator, names)
+        known, _, separator, names = best
+        if known or self._rows == 1:
+            self.separator = separator
+        if not known:
+            return False
+        self._header = tuple(self._rules.named(name) if len(name) <= 64 else None for name in names)
+        if self._rules.mints is not None:
+            self._minting = next((at for at, name in enumerate(names) if normalised(name) == self._rules.mints), None)
+        return True
+
+    def _data(self, row: Row, header: tuple[Named | None, ...] | None) -> Row:
+        draft = Draft()
+        sites: list[_Site] = []
+        minted: tuple[str, ...] = ()
+        width = len(header) if header else 0
+        shifted = header is not None and len(row.cells) != width
+        for place, cell in enumerate(row.cells):
+            value = _plain(cell) if cell.startswith('"') else cell
+            draft.text_bytes += len(value) if value.isascii() else size_of(value)
+            named = header[place] if header and place < width else None
+            if place == self._minting and value:
+                minted = (value,)
+            if named is None and len(value) < self._shortest and "/" not in value:
+                continue
+            if value and not value.isspace():
+                self._cell(place, value, named, shifted, draft, sites)
+        return row.take(draft, sites, minted)
+
+    def _cell(
+        self, place: int, value: str, named: Named | None, shifted: bool, draft: Draft, sites: list[_Site]
+    ) -> None:
+        fits = False
+        if named is not None:
+            fits = draft.named(named, value)
+            sites.append(_Site(place, value, named.category))
+        if "/" in value and self._rules.links:
+            draft.links(value, self._rules)
+        if fits or len(value) < self._shortest:
+            return
+        kind = self._numbers
+        thirteen = nir13(value) if shifted and kind else None
+        if thirteen is not None and kind:
+            draft.declared.append(Located(Identifier(kind.kind, thirteen)))
+            draft.find(kind.kind, kind.klass)
+            sites.append(_Site(place, value, kind.kind))
+            return
+        inside = read_json(value, "utf-8", self._rules) if value[0] in "{[" else None
+        if isinstance(inside, JsonReading):
+            sites.append(_Site(place, value, None, inside=inside))
+            return
+        loose = draft.text(value, self._rules) if self._shortest < 13 or may_hold_nir(value) else ()
+        if loose:
+            sites.append(_Site(place, value, None, loose))
+
+
+def looks_like_csv(first_bytes: bytes, rules: Rules) -> bool:
+    """Whether ``text/plain`` content is CSV: a first line of two cells or more, with a declared name or lines alike."""
+    text = first_bytes.decode("utf-8", "replace") if b"\0" not in first_bytes else ""
+    lines = [line for line in without_mark(text).splitlines()[:6] if line.strip()]
+    if len(lines) > 2 and not first_bytes.endswith((b"\n", b"\r")):
+        lines.pop()
+    for separator in SEPARATORS if lines else ():
+        cells = [_plain(cell).strip() for cell in _cells(lines[0], separator)]
+        if len(cells) < 2:
+            continue
+        if any(rules.named(cell) for cell in cells if len(cell) <= 64):
+            return True
+        if len(lines) > 2 and all(len(_cells(line, separator)) == len(cells) for line in lines[1:]):
+            return True
+    return False
