@@ -2,7 +2,7 @@
 
 ::
 
-    gate -> caller -> classify -> whom it is about -> decide -> forward -> [ read -> decide -> charge -> record -> release ]*
+    gate -> caller -> classify -> whom it is about -> decide -> forward -> [ read -> decide -> charge -> record ]*
 
 Rules of this file:
 

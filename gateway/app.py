@@ -1,0 +1,237 @@
+"""Joins everything: the only file that sees both sides of every door. One ``App`` per worker process.
+
+A worker starts to listen at once and answers 503 until store and ledger are there: a lifespan that fails would end it,
+and one that waits would hide why.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+from ipaddress import ip_network
+from pathlib import Path
+
+from gateway import application
+from gateway.admin import write_state
+from gateway.assertion import AssertionSigner
+from gateway.config import Settings, load
+from gateway.core.reasons import Reason, Refusal
+from gateway.edge.answers import Site, render
+from gateway.edge.doors import Doors as PageDoors
+from gateway.edge.doors import Partner
+from gateway.edge.site import build as build_pages
+from gateway.keyring import KeyRing
+from gateway.ledger import Ledger, LedgerUnavailable
+from gateway.ledger_reading import last_charge_seq
+from gateway.metrics import OBSERVING, READY, PrometheusMetrics
+from gateway.passage import Receive, Scope, Send, begin
+from gateway.pipeline import Doors, Pipeline, Served, Timeouts
+from gateway.ports import StoreUnavailable
+from gateway.reaper import Reaper
+from gateway.release import Room
+from gateway.serve import CONFIG_VARIABLE, RUN_VARIABLE
+from gateway.stores.budgets import Budgets
+from gateway.stores.callers import StoredCallers
+from gateway.stores.connection import Store
+from gateway.stores.factors import Factors
+from gateway.stores.flows import Flows
+from gateway.stores.sessions import Sessions
+from gateway.stores.tokens import Tokens
+from gateway.upstream import Upstream
+from gateway.websocket import serve_websocket
+
+MOST_SKEW_S = 2.0
+"""Rule 13 of the design: a process further from the store's time is not ready."""
+
+log = logging.getLogger(__name__)
+
+
+def create() -> "App":
+    """The worker's ASGI application, for the configuration that the parent process has checked."""
+    return App(load(Path(os.environ[CONFIG_VARIABLE])))
+
+
+class App:
+    """One worker: opens its doors, keeps them open, serves."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._keyring = KeyRing.load(settings.path(settings.gateway.keys))
+        listen = settings.gateway.listen
+        self._reaper = Reaper(listen.port, silent_s=listen.silent_timeout, kept_alive_s=listen.kept_alive_timeout)
+        self._site = Site(settings.pages_url, settings.gateway.help_desk, disclose=settings.policy.disclose)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._store: Store | None = None
+        self._ledger: Ledger | None = None
+        self._why = "starting"
+        self._upstreams: list[Upstream] = []
+        self.pipeline: Pipeline | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        peer = scope.get("client")
+        self._reaper.enter(peer)
+        try:
+            if self.pipeline is None:
+                await self._not_ready(scope, receive, send)
+            elif scope["type"] == "http":
+                await self.pipeline(scope, receive, send)
+            elif scope["type"] == "websocket":
+                await serve_websocket(self.pipeline, scope, receive, send)
+        finally:
+            self._reaper.leave(peer)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        self._tasks = [asyncio.create_task(work) for work in (self._open(), self._watch(), self._reaper.run())]
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _not_ready(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1013, "reason": "not ready"})
+            return
+        passage = begin(scope, receive, send, ())
+        refusal = Refusal(Reason.STORE_UNAVAILABLE, retry_s=2)
+        answer = render(refusal, request=passage.asked, site=self._site)
+        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+        await send({"type": "http.response.body", "body": answer.body})
+
+    async def _open(self) -> None:
+        """Open store and ledger, trying each second until both are there."""
+        while self.pipeline is None:
+            try:
+                self.pipeline = await self._join()
+                self._why = ""
+            except (StoreUnavailable, LedgerUnavailable) as fault:
+                self._why = str(fault)
+                log.warning("not ready: %s", fault)
+                await self._close()
+                await asyncio.sleep(1)
+
+    async def _join(self) -> Pipeline:
+        settings, keyring = self._settings, self._keyring
+        gateway = settings.gateway
+        directory = settings.path(gateway.ledger.directory)
+        store = self._store = await Store.connect(gateway.store.url)
+        ledger = self._ledger = await Ledger.open(
+            directory,
+            gateway.node,
+            keyring.ledger_key(),
+            keyring.ledger_kid,
+            now=store.clock.now(),
+            reserve_bytes=gateway.ledger.reserve_bytes,
+        )
+        await store.ensure_epoch(directory, await asyncio.to_thread(last_charge_seq, directory))
+        callers, budgets, flows = StoredCallers(store, keyring), Budgets(store), Flows(store)
+        digest = await ledger.keep_policy(settings.policy.text)
+        await ledger.append({"kind": "policy", "policy": digest, "reason": "start"}, now=store.clock.now())
+        pages = PageDoors(
+            clock=store.clock,
+            callers=callers,
+            tokens=Tokens(store, keyring),
+            sessions=Sessions(store, keyring),
+            flows=flows,
+            factors=Factors(store, keyring),
+            budgets=budgets,
+            records=ledger,
+            keyring=keyring,
+            policy=lambda: settings.policy,
+            partners=partners_of(settings),
+            pages_url=settings.pages_url,
+            help_desk=gateway.help_desk,
+        )
+        doors = Doors(
+            callers=callers,
+            budgets=budgets,
+            records=ledger,
+            clock=store.clock,
+            flows=flows,
+            hasher=keyring,
+            assertions=AssertionSigner(keyring.assertion_key, settings.pages_url),
+            metrics=PrometheusMetrics(),
+            pages=build_pages(pages),
+            room=Room(gateway.reading.worker_bytes),
+        )
+        return Pipeline(doors, self._served())
+
+    def _served(self) -> Served:
+        settings = self._settings
+        gateway = settings.gateway
+        by_host = {}
+        for name, table in gateway.applications.items():
+            upstream = Upstream(application.origin_of(settings, table))
+            self._upstreams.append(upstream)
+            built = application.build(settings, settings.policy, name, upstream)
+            by_host.update(dict.fromkeys(table.hosts, built))
+            OBSERVING.labels(name).set(built.observing)
+            if built.observing:
+                log.warning("application %s: OBSERVE: nothing is asked, masked or refused", name)
+        return Served(
+            by_host=by_host,
+            site=self._site,
+            trusted_proxies=tuple(ip_network(one) for one in gateway.trusted_proxies),
+            timeouts=Timeouts(gateway.listen.body_idle_timeout, gateway.listen.write_idle_timeout),
+            request_bytes=gateway.reading.request_bytes,
+            document_bytes=gateway.reading.document_bytes,
+        )
+
+    async def _watch(self) -> None:
+        """Each second: is the ledger writable, the clock right; tell the admin listener. Each minute: write the counts."""
+        beats = 0
+        folder = Path(os.environ[RUN_VARIABLE])
+        while True:
+            why = await self._unready()
+            READY.set(0 if why else 1)
+            with contextlib.suppress(OSError):  # the folder is gone when the parent is
+                write_state(folder, ready=not why, why=why)
+            beats += 1
+            if beats % 60 == 0 and self._ledger and self._store:
+                with contextlib.suppress(LedgerUnavailable):  # counts stay and are written next time
+                    await self._ledger.flush_counts(now=self._store.clock.now())
+            await asyncio.sleep(1)
+
+    async def _unready(self) -> str:
+        store, ledger = self._store, self._ledger
+        if self.pipeline is None or store is None or ledger is None:
+            return self._why or "starting"
+        if not await ledger.probe(now=store.clock.now()):
+            return "the ledger cannot be written"
+        if store.clock.sampled_ago_s > 3:
+            return "the store does not answer"
+        if abs(store.clock.skew_s) > MOST_SKEW_S:
+            return f"this machine's clock is {store.clock.skew_s:.1f} s from the store's"
+        return ""
+
+    async def _close(self) -> None:
+        if self._ledger is not None:
+            if self._store is not None:
+                with contextlib.suppress(LedgerUnavailable):  # the disk is full: what was counted is lost with it
+                    await self._ledger.flush_counts(now=self._store.clock.now())
+            await self._ledger.aclose()
+        for upstream in self._upstreams:
+            await upstream.aclose()
+        if self._store is not None:
+            await self._store.close()
+        self._ledger, self._store, self._upstreams = None, None, []
+
+
+def partners_of(settings: Settings) -> dict[str, Partner]:
+    """The partners of the configuration, with their secrets read from their files."""
+    partners = {}
+    for name, table in settings.partners.items():
+        secret = table.client_secret
+        if table.client_secret_file:
+            secret = settings.path(table.client_secret_file).read_text().strip()
+        partners[name] = Partner(
+            name, table.name, table.issuer, table.client_id, secret, tuple(table.algorithms), table.scope
+        )
+    return partners
