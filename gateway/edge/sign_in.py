@@ -74,7 +74,7 @@ class SignIn:
     async def _open(self, context: Context, sso: PartnerSso, signed_in: SignedIn) -> Response:
         claims = signed_in.claims
         user = context.doors.keyring.user_id(claims.issuer, claims.sub)
-        record = _record(context, sso) | {"user": user, "verdict": "accepted"}
+        record = _record(context, sso) | {"caller": {"user": user, "partner": sso.partner.id}, "verdict": "accepted"}
         if not await recorded(context, record, reserve=False):
             return await context.refuse(Refusal(Reason.LEDGER_UNAVAILABLE))
         before = cookies.read(context.headers, cookies.SESSION)
@@ -135,7 +135,7 @@ def _query(context: Context) -> dict[str, str] | None:
 def _record(context: Context, sso: PartnerSso) -> dict[str, object]:
     return {
         "kind": "sign_in",
-        "reference": context.asked.reference,
+        "ref": context.asked.reference,
         "request_id": context.asked.request_id,
-        "partner": sso.partner.id,
+        "caller": {"partner": sso.partner.id},
     }

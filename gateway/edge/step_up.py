@@ -124,16 +124,16 @@ async def _verify(context: Context, caller: Caller, code: str) -> Accepted | Ref
     if "totp" not in await context.doors.factors.kinds(caller.user):
         return Refusal(Reason.NO_FACTOR)
     answer = await context.doors.factors.verify_totp(caller.user, code)
-    refusal: Refusal | None = None
     record = record_of(context, caller)
+    outcome: Accepted | Refusal
     if isinstance(answer, CodeRejected):
-        refusal = Refusal(_REJECTED.get(answer.reason, Reason.CODE_REJECTED), retry_s=answer.retry_s)
-        record |= {"verdict": "refused", "reason": str(refusal.reason), "proof": {"kind": "totp"}}
+        outcome = Refusal(_REJECTED.get(answer.reason, Reason.CODE_REJECTED), retry_s=answer.retry_s)
+        record |= {"verdict": "refused", "reason": str(outcome.reason), "proof": {"kind": "totp"}}
     else:
+        outcome = answer
         record |= {"verdict": "accepted", "proof": {"kind": answer.kind, "factor": answer.factor_id}}
-    if not await recorded(context, record, reserve=refusal is not None):
-        return Refusal(Reason.LEDGER_UNAVAILABLE)
-    return answer if refusal is None and not isinstance(answer, CodeRejected) else refusal or Refusal(Reason.BUSY)
+    on_disk = await recorded(context, record, reserve=isinstance(answer, CodeRejected))
+    return outcome if on_disk else Refusal(Reason.LEDGER_UNAVAILABLE)
 
 
 async def recorded(context: Context, record: Mapping[str, object], *, reserve: bool) -> bool:
@@ -149,12 +149,14 @@ def record_of(context: Context, caller: Caller) -> dict[str, object]:
     """The fields that every record of ours about a known caller has."""
     return {
         "kind": "factor",
-        "reference": context.asked.reference,
+        "ref": context.asked.reference,
         "request_id": context.asked.request_id,
-        "user": caller.user,
-        "partner": caller.partner,
-        "credential": caller.credential,
-        "credential_id": caller.credential_id,
+        "caller": {
+            "user": caller.user,
+            "partner": caller.partner,
+            "credential": caller.credential_id,
+            "kind": caller.credential,
+        },
     }
 
 
