@@ -1,0 +1,40 @@
+"""``gateway``: the command line."""
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from gateway.commands import explain, setup
+from gateway.commands.terminal import CommandFailed
+
+app = typer.Typer(
+    name="gateway",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="""Stand before an application: know who asks, what came back, and how many persons they have taken.
+
+    [bold]To see it work:[/bold]   gateway demo
+
+    [bold]For your own:[/bold]     gateway init config · edit its three files · gateway check · gateway serve
+    """,
+)
+setup.register(app)
+explain.register(app)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command; an expected fault is one line on the standard error."""
+    try:
+        app(list(arguments) if arguments is not None else None)
+    except CommandFailed as fault:
+        sys.stderr.write(f"gateway: {fault}\n")
+        sys.exit(fault.status)
+    except BrokenPipeError:
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""What every command shares: its options, its two ways of answering (for people, for machines), its one way to fail."""
+
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+NO, CANNOT = 1, 2
+"""Exit statuses: the answer is no; it could not be done."""
+
+ConfigOption = Annotated[
+    Path,
+    typer.Option("--config", envvar="GATEWAY_CONFIG", help="The folder of the three files.", show_default=True),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Answer with one JSON value, for scripts.")]
+DEFAULT_CONFIG = Path("config")
+
+_UNITS_S = {"m": 60, "h": 3600, "d": 86_400}
+
+
+class CommandFailed(Exception):
+    """An expected fault: one line on the standard error, and an exit status."""
+
+    def __init__(self, message: str, status: int = CANNOT) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def fail(message: str, status: int = CANNOT) -> NoReturn:
+    """End the command with one line on the standard error."""
+    raise CommandFailed(message, status)
+
+
+def console() -> Console:
+    """Where people read. Made at each use: tests and pipes replace the standard output."""
+    return Console(highlight=False, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """One line for people, with rich's markup."""
+    console().print(text)
+
+
+def emit(value: object) -> None:
+    """One JSON value on the standard output."""
+    sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode() + "\n")
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table for people."""
+    grid = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+    for column in columns:
+        grid.add_column(column)
+    for row in rows:
+        grid.add_row(*("" if cell is None else str(cell) for cell in row))
+    console().print(grid)
+
+
+def facts(pairs: Iterable[tuple[str, object]]) -> None:
+    """Names and values, one a line; empty values are left out."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in pairs:
+        if value not in (None, "", [], ()):
+            grid.add_row(name, str(value))
+    console().print(grid)
+
+
+def at(seconds: float | None) -> str:
+    """A time for people, in UTC."""
+    if seconds is None:
+        return ""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def span(seconds: float | None) -> str:
+    """A duration for people: its largest whole unit."""
+    if seconds is None:
+        return ""
+    for size, word in ((86_400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            number = round(seconds / size, 1)
+            return f"{number:g} {word}{'' if number == 1 else 's'}"
+    return f"{seconds:g} seconds"
+
+
+def duration_s(text: str) -> int:
+    """``2h``, ``30m`` or ``7d`` in seconds."""
+    match = re.fullmatch(r"(\d{1,6})\s*([mhd])", text.strip())
+    if not match:
+        fail(f"{text!r} is no duration: write it like 30m, 2h or 7d")
+    return int(match[1]) * _UNITS_S[match[2]]
+
+
+def moment(text: str, *, now: float) -> float:
+    """A time in Unix seconds: a date, a date with time (UTC unless it says otherwise), or a duration before ``now``."""
+    match = re.fullmatch(r"(\d{1,6})\s*([mhd])", text.strip())
+    if match:
+        return now - int(match[1]) * _UNITS_S[match[2]]
+    try:
+        when = datetime.fromisoformat(text.strip())
+    except ValueError:
+        fail(f"{text!r} is no time: write 2026-03-31, 2026-03-31T18:00 or, for the time before now, 30m, 2h, 7d")
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+
+
+def end_of(text: str) -> float:
+    """Until the end of a day, in Unix seconds (UTC); a date with a time is that time."""
+    try:
+        when = datetime.fromisoformat(text.strip())
+    except ValueError:
+        fail(f"{text!r} is no date: write it like 2026-03-31")
+    when = when if when.tzinfo else when.replace(tzinfo=UTC)
+    return (when + timedelta(days=1) if len(text.strip()) == 10 else when).timestamp()
+
+
+def as_text(value: Any) -> str:
+    """A list of words in one cell."""
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple | set | frozenset) else str(value)
