@@ -311,9 +311,10 @@ class TestTime:
         async def tried(given: dict[str, str]) -> int:
             return (await visitor.post(Attempt().path, data=given)).status_code
 
-        for _ in range(9):
-            assert await tried(right(password="x")) == 401
-        assert await tried(right()) == 303
+        for _ in range(2):
+            for _ in range(9):
+                assert await tried(right(password="x")) == 401
+            assert await tried(right()) == 303
         for _ in range(10):
             assert await tried(right(password="x")) == 401
         assert await tried(right()) == 401
