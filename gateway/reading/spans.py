@@ -1,0 +1,297 @@
+"""Documents read by position: what is found where, and the same text with those places masked.
+
+Markup is never written anew. A value is a list of segments ``(start, end)`` of the text; masking replaces the first
+by the mask and empties the others. Where segments overlap, their union is hidden.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from gateway.core.extraction import Found, Identifier, Located, Record, persons_of
+from gateway.core.policy import UniqueKind
+from gateway.reading.identifiers import find_nirs, identifiers_in
+from gateway.reading.masks import mask
+from gateway.reading.ports import Reading
+from gateway.reading.rules import Named, Rules, normalised
+
+Segment = tuple[int, int]
+
+NO_GLUE, BLANK, CELL, WALL = range(4)
+"""What stands between two pieces of text: nothing visible, a blank, a cell's border, the border of a block."""
+
+_SHORT = 3
+
+
+def nir_kind(rules: Rules) -> UniqueKind | None:
+    """The policy's kind of identifier that is the NIR, if it declares one."""
+    return next((kind for kind in rules.unique if kind.pattern == "nir"), None)
+
+
+def has_content(value: str) -> bool:
+    """Whether a value says anything: a dash for an empty field does not."""
+    return any(map(str.isalnum, value))
+
+
+@dataclass(slots=True)
+class _Draft:
+    parent: int | None
+    declared: list[Located] = field(default_factory=list)
+    loose: list[Identifier] = field(default_factory=list)
+    found: dict[Found, None] = field(default_factory=dict)
+    persons: tuple[tuple[Identifier, ...], ...] = ()
+    text_bytes: int = 0
+    merged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    start: int
+    end: int
+    category: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpanReading:
+    """A document whose text is kept; see ``Reading``. ``inner``: documents of other formats inside, by segment."""
+
+    text: str
+    encoding: str
+    records: Sequence[Record]
+    minted: tuple[str, ...] = ()
+    edits: tuple[_Edit, ...] = field(default=(), repr=False)
+    inner: tuple[tuple[Segment, Reading], ...] = field(default=(), repr=False)
+
+    def masked(self, hide: frozenset[str]) -> bytes:
+        """See ``Reading.masked``."""
+        edits = [edit for edit in self.edits if edit.category in hide]
+        for (start, end), reading in self.inner:
+            if any(one.category in hide for record in reading.records for one in record.found):
+                # Inside a script a string must not spell the script's end: JSON has "<" in strings only.
+                inner = reading.masked(hide).decode(self.encoding).replace("<", "\\u003c")
+                edits.append(_Edit(start, end, "", inner))
+        pieces: list[str] = []
+        position = 0
+        for edit in sorted(edits, key=lambda edit: (edit.start, -edit.end)):
+            if edit.start >= position:
+                pieces += (self.text[position : edit.start], edit.text)
+            position = max(position, edit.end)
+        pieces.append(self.text[position:])
+        return "".join(pieces).encode(self.encoding)
+
+
+class Findings:
+    """Collects what a document carries, record by record; record 0 is its root."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self.nir = nir_kind(rules)
+        self._drafts = [_Draft(None)]
+        self._edits: list[_Edit] = []
+        self._minted: dict[str, None] = {}
+        self._inner: list[tuple[Segment, Reading]] = []
+        self._inner_numbers: list[frozenset[str]] = []
+        self._known: dict[str, list[Segment]] = {}
+
+    def record(self, parent: int) -> int:
+        """A new record inside ``parent``."""
+        self._drafts.append(_Draft(parent))
+        return len(self._drafts) - 1
+
+    def merge(self, record: int) -> None:
+        """``record`` turns out to be a part of its parent, not one of many."""
+        self._drafts[record].merged = True
+
+    def count_text(self, record: int, text: str) -> None:
+        """Add visible text to a record's size."""
+        stripped = text.strip()
+        self._drafts[record].text_bytes += len(stripped) if stripped.isascii() else len(stripped.encode())
+
+    def mint(self, name: str, value: str) -> None:
+        """Keep ``value`` when ``name`` is the field whose tokens the route mints."""
+        if self.rules.mints is not None and value.strip() and normalised(name) == self.rules.mints:
+            self._minted[value.strip()] = None
+
+    def value(
+        self,
+        record: int,
+        named: Named,
+        parts: Sequence[str],
+        segments: Sequence[Segment],
+        path: tuple[str, ...] = (),
+        *,
+        in_attribute: bool = False,
+        in_text: bool = False,
+    ) -> None:
+        """A declared field's value, in one or more parts. Without segments it cannot be masked.
+
+        ``in_text``: the name stands in free text, where identifiers are counted and never linked.
+        """
+        whole = "".join(parts).strip()
+        if not has_content(whole):
+            return
+        draft = self._drafts[record]
+        draft.found[Found(named.category, named.klass, bool(segments))] = None
+        if named.unique is not None:
+            identifiers = identifiers_in(named.unique, whole)
+            if not identifiers and len(parts) > 1:
+                identifiers = identifiers_in(named.unique, " ".join(parts))
+            if in_text:
+                draft.loose.extend(identifiers)
+            else:
+                draft.declared.extend(Located(identifier, path) for identifier in identifiers)
+        self.hide(named.category, whole, segments, in_attribute=in_attribute)
+
+    def hide(self, category: str, value: str, segments: Sequence[Segment], *, in_attribute: bool = False) -> None:
+        """Have these segments replaced by the mask of ``value`` when ``category`` is hidden."""
+        text = mask(value)
+        if in_attribute:
+            text = text.replace(" ", "x")
+        for start, end in segments:
+            self._edits.append(_Edit(start, end, category, text))
+            text = ""
+
+    def declare(self, record: int, category: Found, identifier: Identifier | None) -> None:
+        """An identifier that stands in a link, or a field of its query."""
+        self._drafts[record].found[category] = None
+        if identifier is not None:
+            self._drafts[record].declared.append(Located(identifier))
+
+    def number(self, record: int, nir13: str, value: str, segments: Sequence[Segment], at: Segment) -> None:
+        """A NIR found by its value. ``at``: where it stands; without segments it cannot be masked."""
+        if self.nir is None:
+            return
+        self._known.setdefault(nir13, []).append(at)
+        draft = self._drafts[record]
+        draft.loose.append(Identifier(self.nir.kind, nir13))
+        draft.found[Found(self.nir.kind, self.nir.klass, bool(segments))] = None
+        self.hide(self.nir.kind, value, segments, in_attribute=True)
+
+    def is_known(self, nir13: str, at: Segment | None = None) -> bool:
+        """Whether this NIR was found by its value, there if ``at`` says where."""
+        if at is None:
+            return nir13 in self._known
+        places = self._known.get(nir13, [])
+        index = bisect_right(places, (at[1], at[1]))
+        return any(start < at[1] and at[0] < end for start, end in places[max(0, index - 3) : index])
+
+    def is_included(self, nir13: str, position: int) -> bool:
+        """Whether a document inside this one, at ``position``, has counted this NIR, and masks it itself."""
+        index = bisect_right(self._inner, position, key=lambda one: one[0][0]) - 1
+        if index < 0 or position >= self._inner[index][0][1]:
+            return False
+        return nir13 in self._inner_numbers[index]
+
+    def include(self, record: int, reading: Reading, segment: Segment | None) -> None:
+        """Take over the records of a document inside this one; without a segment it cannot be masked."""
+        offset = len(self._drafts)
+        people: list[tuple[Identifier, ...]] = []
+        for inner in reading.records:
+            draft = _Draft(record if inner.parent is None else offset + inner.parent)
+            draft.text_bytes = inner.text_bytes
+            draft.found.update(
+                (replace(one, maskable=one.maskable and segment is not None), None) for one in inner.found
+            )
+            draft.persons = inner.persons
+            people.extend(inner.persons)
+            self._drafts.append(draft)
+        self._minted.update(dict.fromkeys(reading.minted))
+        if segment is not None:
+            self._inner.append((segment, reading))
+        for one in (one for person in people for one in person):
+            self._known.setdefault(one.value, [])
+        if segment is not None:
+            self._inner_numbers.append(frozenset(one.value for person in people for one in person))
+
+    def reading(self, text: str, encoding: str) -> SpanReading:
+        """Everything that was found, as a reading of ``text``."""
+        for draft in reversed(self._drafts[1:]):
+            if draft.merged and draft.parent is not None:
+                parent = self._drafts[draft.parent]
+                parent.declared.extend(draft.declared)
+                parent.loose.extend(draft.loose)
+                parent.found.update(draft.found)
+                parent.text_bytes += draft.text_bytes
+        numbers: dict[int, int] = {}
+        records: list[Record] = []
+        for index, draft in enumerate(self._drafts):
+            parent_number = None if draft.parent is None else numbers[draft.parent]
+            if draft.merged and parent_number is not None:
+                numbers[index] = parent_number
+                continue
+            numbers[index] = len(records)
+            persons = draft.persons + persons_of(draft.declared, draft.loose)
+            records.append(Record(persons, tuple(draft.found), parent_number, draft.text_bytes))
+        return SpanReading(text, encoding, records, tuple(self._minted), tuple(self._edits), tuple(self._inner))
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A NIR in text without markup: its spelling, its pieces in the source (none: not maskable), where it stands."""
+
+    nir13: str
+    spelling: str
+    segments: list[Segment]
+    at: Segment
+    record: int
+
+
+class Flat:
+    """A document's text without its markup: numbers that tags cut into pieces are whole here."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._starts: list[int] = []
+        self._sources: list[tuple[Segment, int, int, bool]] = []
+        """Of each piece: its segment, its record, its length, whether it may be masked."""
+        self._length = 0
+        self._glue = WALL
+        self._last = ""
+
+    def glue(self, kind: int) -> None:
+        """Something stands between the last piece and the next; the strongest of several counts."""
+        self._glue = max(self._glue, kind)
+
+    def add(self, text: str, segment: Segment, record: int, maskable: bool = True) -> None:
+        """A piece of text, entities decoded, and where it stands."""
+        if not text.strip():
+            self.glue(BLANK)
+            return
+        if self._glue:
+            short = len(text.strip()) <= _SHORT and len(self._last.strip()) <= _SHORT
+            # A number may fill one cell a digit; a row of figures is no number.
+            between = " " if self._glue == BLANK or (self._glue == CELL and short) else "<"
+            self._pieces.append(between)
+            self._length += 1
+        self._glue = NO_GLUE
+        self._last = text
+        self._pieces.append(text)
+        self._starts.append(self._length)
+        self._sources.append((segment, record, len(text), maskable))
+        self._length += len(text)
+
+    def numbers(self) -> Iterator[Cut]:
+        """Every NIR here."""
+        text = "".join(self._pieces)
+        for start, end, nir13 in find_nirs(text):
+            first = max(0, bisect_right(self._starts, start) - 1)
+            last = max(first, bisect_right(self._starts, end - 1) - 1)
+            segments = [self._within(index, start, end) for index in range(first, last + 1)]
+            maskable = all(self._sources[index][3] for index in range(first, last + 1))
+            at = (segments[0][0], segments[-1][1])
+            yield Cut(nir13, text[start:end], segments if maskable else [], at, self._sources[first][1])
+
+    def _within(self, index: int, start: int, end: int) -> Segment:
+        (source_start, source_end), _, length, _ = self._sources[index]
+        if source_end - source_start != length:
+            return source_start, source_end
+        begin = self._starts[index]
+        return source_start + max(0, start - begin), source_start + min(length, end - begin)
+
+
+def add_cut_numbers(findings: Findings, flat: Flat) -> None:
+    """Count the numbers that only the text without markup shows."""
+    for cut in flat.numbers():
+        if not findings.is_known(cut.nir13, cut.at):
+            findings.number(cut.record, cut.nir13, cut.spelling, cut.segments, cut.at)
