@@ -13,12 +13,13 @@ import hmac
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlencode
+from urllib.parse import quote_plus, urlencode
 
 import httpx2
 import orjson
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.httpx_client import AsyncOAuth2Client
+from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from joserfc.jwk import KeySet
 
 from gateway.edge.doors import Flows, Partner
@@ -40,6 +41,7 @@ class Metadata:
     jwks_uri: str
     end_session_endpoint: str | None
     names_itself: bool
+    takes_secret_in_form: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +64,14 @@ def metadata_of(document: bytes, issuer: str) -> Metadata:
     if not all(is_safe(content.get(name)) for name in names):
         raise NotFetched("the metadata name no usable addresses")
     ends_at = content.get("end_session_endpoint")
+    methods = content.get("token_endpoint_auth_methods_supported")
     return Metadata(
         authorization_endpoint=content["authorization_endpoint"],
         token_endpoint=content["token_endpoint"],
         jwks_uri=content["jwks_uri"],
         end_session_endpoint=ends_at if is_safe(ends_at) else None,
         names_itself=content.get("authorization_response_iss_parameter_supported") is True,
+        takes_secret_in_form=isinstance(methods, list) and "client_secret_post" in methods,
     )
 
 
@@ -91,13 +95,18 @@ class PartnerSso:
     async def _fetch_keys(self) -> KeySet:
         return key_set_of(await fetch(self._jwks_uri))
 
-    def _client(self) -> AsyncOAuth2Client:
+    def _client(self, metadata: Metadata) -> AsyncOAuth2Client:
+        client_id, secret, method = self.partner.client_id, self.partner.client_secret, "none"
+        if secret is not None and metadata.takes_secret_in_form:
+            method = "client_secret_post"
+        elif secret is not None:
+            # RFC 6749, 2.3.1 wants both form-encoded before they are joined; Authlib does not do it
+            client_id, secret, method = quote_plus(client_id), quote_plus(secret), "client_secret_basic"
         return AsyncOAuth2Client(
-            client_id=self.partner.client_id,
-            client_secret=self.partner.client_secret,
-            scope=self.partner.scope,
+            client_id=client_id,
+            client_secret=secret,
+            token_endpoint_auth_method=method,
             redirect_uri=self._redirect_uri,
-            code_challenge_method="S256",
             **client_options(),
         )
 
@@ -113,11 +122,17 @@ class PartnerSso:
             "return": return_flow,
         }
         state = await self._flows.keep(OIDC_FLOW, kept, FLOW_TTL_S)
-        async with self._client() as client:
-            url, _ = client.create_authorization_url(
-                metadata.authorization_endpoint, state=state, code_verifier=verifier, nonce=nonce
-            )
-        return str(url)
+        query = {
+            "response_type": "code",
+            "client_id": self.partner.client_id,
+            "redirect_uri": self._redirect_uri,
+            "scope": self.partner.scope,
+            "state": state,
+            "nonce": nonce,
+            "code_challenge": create_s256_code_challenge(verifier),
+            "code_challenge_method": "S256",
+        }
+        return with_query(metadata.authorization_endpoint, query)
 
     async def complete(self, query: Sequence[tuple[str, str]], browser: str | None, now: float) -> SignedIn | str:
         """Who signed in, else why nobody did (for the operator). :raises NotFetched: partner out of reach."""
@@ -149,7 +164,7 @@ class PartnerSso:
 
     async def _id_token(self, metadata: Metadata, code: str, verifier: str) -> str | None:
         try:
-            async with asyncio.timeout(CALL_TIMEOUT_S), self._client() as client:
+            async with asyncio.timeout(CALL_TIMEOUT_S), self._client(metadata) as client:
                 answer: Mapping[str, object] = await client.fetch_token(
                     metadata.token_endpoint, grant_type="authorization_code", code=code, code_verifier=verifier
                 )
@@ -179,9 +194,13 @@ class PartnerSso:
             return None
         if metadata.end_session_endpoint is None:
             return None
-        query = urlencode({"client_id": self.partner.client_id, "post_logout_redirect_uri": back_to})
-        joined = "&" if "?" in metadata.end_session_endpoint else "?"
-        return f"{metadata.end_session_endpoint}{joined}{query}"
+        query = {"client_id": self.partner.client_id, "post_logout_redirect_uri": back_to}
+        return with_query(metadata.end_session_endpoint, query)
+
+
+def with_query(address: str, query: Mapping[str, str]) -> str:
+    """An address with more parameters, those it has kept."""
+    return f"{address}{'&' if '?' in address else '?'}{urlencode(query)}"
 
 
 def _hashed(browser: str) -> str:

@@ -1,0 +1,258 @@
+"""Signing in at a real provider: whole, once, in the browser that began, at the partner that was asked."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import httpx2
+import pytest
+import pytest_asyncio
+
+from gateway.edge import sso
+from gateway.edge.doors import Partner
+from gateway.edge.jwks import NotFetched
+from gateway.edge.partner_http import is_safe
+from gateway.edge.site import build
+from gateway.edge.sso import Metadata, metadata_of
+
+from .conftest import ORIGIN, House, RunningProvider, doors_of
+
+NAVIGATE = {"sec-fetch-mode": "navigate"}
+
+
+class Browser:
+    """A browser with cookies for us, and a partner's login page behind it."""
+
+    def __init__(self, pages: httpx2.AsyncClient, provider: RunningProvider) -> None:
+        self.pages = pages
+        self.provider = provider
+        self.cookies: dict[str, str] = {}
+
+    async def get(self, path: str) -> httpx2.Response:
+        return self._keep(await self.pages.get(path, headers=self._headers()))
+
+    async def post(self, path: str, **headers: str) -> httpx2.Response:
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self._keep(await self.pages.post(path, headers=self._headers() | names))
+
+    def _headers(self) -> dict[str, str]:
+        return NAVIGATE | {"cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
+
+    def _keep(self, answer: httpx2.Response) -> httpx2.Response:
+        for line in answer.headers.get_list("set-cookie"):
+            name, _, value = line.split(";")[0].partition("=")
+            self.cookies[name] = value
+        return answer
+
+    async def at_the_partner(self, address: str) -> str:
+        """Types login and password; the path that the partner sends the browser back to."""
+        async with httpx2.AsyncClient(trust_env=False) as outside:
+            form = {"login": self.provider.login, "password": self.provider.password}
+            answer = await outside.post(address, data=form)
+        back = urlsplit(answer.headers["location"])
+        assert f"{back.scheme}://{back.netloc}" == ORIGIN
+        return f"{back.path}?{back.query}"
+
+
+@pytest_asyncio.fixture
+async def browser(house: House, partner: Partner, provider: RunningProvider) -> AsyncIterator[Browser]:
+    transport = httpx2.ASGITransport(app=build(doors_of(house, {"agency": partner})))
+    async with httpx2.AsyncClient(transport=transport, base_url=ORIGIN) as client:
+        yield Browser(client, provider)
+
+
+async def begun(browser: Browser, path: str = "/.gateway/sign-in") -> str:
+    answer = await browser.get(path)
+    assert answer.status_code == 303
+    return str(answer.headers["location"])
+
+
+def changed(path: str, **parameters: str | None) -> str:
+    parts = urlsplit(path)
+    query = {name: values[0] for name, values in parse_qs(parts.query).items()} | parameters
+    return f"{parts.path}?{urlencode({name: value for name, value in query.items() if value is not None})}"
+
+
+async def test_person_signs_in_and_goes_on_to_what_they_wanted(browser: Browser, house: House) -> None:
+    flow = await house.keep("return", {"target": "/dossiers/7", "host": "localhost:8080"}, 60)
+    back = await browser.at_the_partner(await begun(browser, f"/.gateway/sign-in?flow={flow}"))
+    answer = await browser.get(back)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/dossiers/7")
+    caller = house.by_cookie[browser.cookies["__Host-gateway"]]
+    assert (caller.issuer, caller.sub, caller.partner) == (browser.provider.issuer, "sub-alice", "agency")
+    assert caller.name == "Alice Martin"
+    (record,) = house.ledger
+    assert (record["kind"], record["verdict"]) == ("sign_in", "accepted")
+
+
+async def test_secret_also_goes_in_the_header_where_the_partner_takes_it_there(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_form(document: bytes, issuer: str) -> Metadata:
+        return replace(metadata_of(document, issuer), takes_secret_in_form=False)
+
+    monkeypatch.setattr(sso, "metadata_of", without_form)
+    back = await browser.at_the_partner(await begun(browser))
+    assert (await browser.get(back)).status_code == 303
+
+
+async def test_request_to_the_partner_is_bound_and_proves_possession(browser: Browser, house: House) -> None:
+    query = parse_qs(urlsplit(await begun(browser)).query)
+    ((_, kept),) = house.kept.items()
+    assert query["code_challenge_method"] == ["S256"] and query["response_type"] == ["code"]
+    assert query["redirect_uri"] == [f"{ORIGIN}/.gateway/callback/agency"]
+    assert min(len(query["state"][0]), len(query["nonce"][0])) >= 32
+    assert query["nonce"] == [kept["nonce"]] and str(kept["verifier"]) not in str(query)
+    assert browser.cookies["__Host-gateway-flow"] not in str(kept)
+
+
+async def test_callback_works_once(browser: Browser, house: House) -> None:
+    back = await browser.at_the_partner(await begun(browser))
+    assert (await browser.get(back)).status_code == 303
+    browser.cookies.pop("__Host-gateway")
+    again = await browser.get(back)
+    assert again.status_code == 403 and "__Host-gateway" not in browser.cookies
+    assert house.ledger[-1]["reason"] == "sign_in_failed"
+
+
+async def test_another_browser_cannot_use_the_callback(browser: Browser, house: House) -> None:
+    back = await browser.at_the_partner(await begun(browser))
+    browser.cookies["__Host-gateway-flow"] = "A" * 43
+    assert (await browser.get(back)).status_code == 403
+    assert house.by_cookie == {}
+
+
+async def test_old_session_dies_at_sign_in(browser: Browser, house: House) -> None:
+    address = await begun(browser)
+    planted = browser.cookies["__Host-gateway"] = house.sign_in()
+    await browser.get(await browser.at_the_partner(address))
+    assert planted not in house.by_cookie
+    assert browser.cookies["__Host-gateway"] != planted and len(house.by_cookie) == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"iss": "https://evil.example"},
+        {"iss": None},
+        {"state": "A" * 43},
+        {"state": None},
+        {"code": None},
+        {"code": "A" * 43},
+        {"error": "access_denied"},
+    ],
+    ids=str,
+)
+async def test_answer_that_is_not_the_partner_s_signs_nobody_in(
+    browser: Browser, house: House, changes: dict[str, str | None]
+) -> None:
+    back = await browser.at_the_partner(await begun(browser))
+    answer = await browser.get(changed(back, **changes))
+    assert answer.status_code == 403 and "__Host-gateway" not in browser.cookies
+    assert "evil" not in answer.text and house.by_cookie == {}
+
+
+async def test_parameter_twice_is_malformed(browser: Browser, house: House) -> None:
+    back = await browser.at_the_partner(await begun(browser))
+    assert (await browser.get(f"{back}&state=x")).status_code == 400
+    assert house.by_cookie == {}
+
+
+async def test_answer_for_one_partner_does_not_count_at_another(
+    house: House, partner: Partner, provider: RunningProvider
+) -> None:
+    partners = {"agency": partner, "other": replace(partner, id="other")}
+    transport = httpx2.ASGITransport(app=build(doors_of(house, partners)))
+    async with httpx2.AsyncClient(transport=transport, base_url=ORIGIN) as client:
+        browser = Browser(client, provider)
+        back = await browser.at_the_partner(await begun(browser, "/.gateway/sign-in?partner=agency"))
+        assert (await browser.get(back.replace("/agency", "/other"))).status_code == 403
+    assert house.by_cookie == {}
+
+
+async def test_algorithm_that_is_not_the_partner_s_signs_nobody_in(
+    house: House, partner: Partner, provider: RunningProvider
+) -> None:
+    strict = replace(partner, algorithms=("RS256",))
+    transport = httpx2.ASGITransport(app=build(doors_of(house, {"agency": strict})))
+    async with httpx2.AsyncClient(transport=transport, base_url=ORIGIN) as client:
+        browser = Browser(client, provider)
+        answer = await browser.get(await browser.at_the_partner(await begun(browser)))
+    assert answer.status_code == 403 and house.ledger[-1]["detail"] == "the algorithm is not the partner's"
+
+
+async def test_nobody_is_signed_in_without_a_record(browser: Browser, house: House) -> None:
+    back = await browser.at_the_partner(await begun(browser))
+    house.ledger_full = True
+    assert (await browser.get(back)).status_code == 503
+    assert house.by_cookie == {}
+
+
+async def test_who_is_signed_in_goes_straight_on(browser: Browser, house: House) -> None:
+    browser.cookies["__Host-gateway"] = house.sign_in()
+    flow = await house.keep("return", {"target": "/dossiers/7", "host": "localhost:8080"}, 60)
+    assert await begun(browser, f"/.gateway/sign-in?flow={flow}") == "/dossiers/7"
+
+
+async def test_sign_out_ends_the_session_here_and_leads_to_the_partner(browser: Browser, house: House) -> None:
+    cookie = browser.cookies["__Host-gateway"] = house.sign_in()
+    answer = await browser.post("/.gateway/sign-out", sec_fetch_site="same-origin")
+    assert answer.status_code == 200 and cookie not in house.by_cookie
+    assert browser.cookies["__Host-gateway"] == ""
+    address = answer.headers["refresh"].removeprefix("0; url=")
+    assert address.startswith(f"{browser.provider.issuer}/end_session?")
+    assert parse_qs(urlsplit(address).query)["post_logout_redirect_uri"] == [f"{ORIGIN}/.gateway/signed-out"]
+
+
+async def test_another_site_cannot_sign_a_person_out(browser: Browser, house: House) -> None:
+    cookie = browser.cookies["__Host-gateway"] = house.sign_in()
+    answer = await browser.post("/.gateway/sign-out", sec_fetch_site="cross-site")
+    assert answer.status_code == 403 and cookie in house.by_cookie
+
+
+async def test_partner_out_of_reach_is_said(house: House) -> None:
+    away = Partner("agency", "Agence Nord", "http://127.0.0.1:1", "gateway", "s")
+    transport = httpx2.ASGITransport(app=build(doors_of(house, {"agency": away})))
+    async with httpx2.AsyncClient(transport=transport, base_url=ORIGIN) as client:
+        answer = await client.get("/.gateway/sign-in", headers=NAVIGATE)
+    assert answer.status_code == 403 and "Signing in did not work" in answer.text
+
+
+DOCUMENT = (
+    b'{"issuer":"https://a.example","authorization_endpoint":"https://a.example/a",'
+    b'"token_endpoint":"https://a.example/t","jwks_uri":"https://a.example/k"}'
+)
+
+
+def test_metadata_are_exactly_this_issuer_s() -> None:
+    assert metadata_of(DOCUMENT, "https://a.example").token_endpoint == "https://a.example/t"
+    for issuer in ("https://a.example/", "https://b.example"):
+        with pytest.raises(NotFetched):
+            metadata_of(DOCUMENT, issuer)
+
+
+@pytest.mark.parametrize(
+    "document", [b"", b"[]", b"{}", DOCUMENT.replace(b"https://a.example/t", b"http://a.example/t")]
+)
+def test_metadata_with_unsafe_addresses_are_refused(document: bytes) -> None:
+    with pytest.raises(NotFetched):
+        metadata_of(document, "https://a.example")
+
+
+@pytest.mark.parametrize(
+    ("url", "safe"),
+    [
+        ("https://a.example", True),
+        ("http://localhost:1", True),
+        ("http://127.0.0.1", True),
+        ("http://a.example", False),
+        ("http://localhost.evil.example", False),
+        ("http://localhost@evil.example", False),
+        ("ftp://localhost", False),
+        ("https://", False),
+        ("https://[", False),
+        (None, False),
+    ],
+)
+def test_addresses_are_https_or_this_machine(url: object, safe: bool) -> None:
+    assert is_safe(url) is safe
