@@ -1,7 +1,7 @@
 """What readers share: a record while it is gathered, and what a text says by itself (numbers in it, links)."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -122,23 +122,20 @@ def _of_kind(text: str, kind: UniqueKind) -> list[Loose]:
 
 
 def masked_text(text: str, numbers: Sequence[Loose], hide: frozenset[str]) -> str:
-    """``text`` with the numbers of hidden kinds masked; overlapping ones as one."""
+    """``text`` with the numbers of hidden kinds masked."""
+    return masked_spans(text, [(number.start, number.end) for number in numbers if number.kind.kind in hide])
+
+
+def masked_spans(text: str, spans: Iterable[tuple[int, int]]) -> str:
+    """``text`` with each span masked; overlapping ones as one."""
     pieces: list[str] = []
     position = start = end = 0
-    for number in numbers:
-        if number.kind.kind not in hide:
-            continue
-        if number.start < end:
-            end = max(end, number.end)
-            continue
-        if end:
-            pieces += (text[position:start], mask(text[start:end]))
-            position = end
-        start, end = number.start, number.end
-    if end:
-        pieces += (text[position:start], mask(text[start:end]))
-        position = end
-    pieces.append(text[position:])
+    for first, last in sorted(spans):
+        if first >= end:
+            pieces += (text[position:start], mask(text[start:end]) if end else "")
+            position, start, end = end, first, last
+        end = max(end, last)
+    pieces += (text[position:start], mask(text[start:end]) if end else "", text[end:])
     return "".join(pieces)
 
 

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from gateway.core.extraction import Record
-from gateway.reading.findings import Draft, Loose, masked_text, size_of
+from gateway.reading.findings import Draft, Loose, masked_spans, size_of
 from gateway.reading.json import JsonReading, read_json
-from gateway.reading.masks import mask
 from gateway.reading.ports import Unreadable
 from gateway.reading.rules import Rules
 
@@ -49,23 +48,11 @@ class TextReading:
 
     def masked_text(self, hide: frozenset[str]) -> str:
         """``masked``, as text."""
-        pieces: list[str] = []
-        position = 0
-        for named in self._named if hide else ():
-            if named.category in hide:
-                pieces.append(self._between(position, named.start, hide))
-                pieces.append(mask(self._text[named.start : named.end]))
-                position = named.end
-        pieces.append(self._between(position, len(self._text), hide))
-        return "".join(pieces)
-
-    def _between(self, start: int, end: int, hide: frozenset[str]) -> str:
-        inside = [
-            one._replace(start=max(one.start, start) - start, end=min(one.end, end) - start)
-            for one in self._loose
-            if one.start < end and one.end > start
-        ]
-        return masked_text(self._text[start:end], inside, hide)
+        if not hide:
+            return self._text
+        spans = [(one.start, one.end) for one in self._named if one.category in hide]
+        spans += [(one.start, one.end) for one in self._loose if one.kind.kind in hide]
+        return masked_spans(self._text, spans)
 
 
 def read_text(text: str, encoding: str, rules: Rules, pairs: bool = True) -> TextReading | JsonReading:
