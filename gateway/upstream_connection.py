@@ -76,7 +76,6 @@ class Connection(asyncio.Protocol):
         if not clean or self.closed or transport is None or transport.get_write_buffer_size():
             self.abort()
             return
-        self.resume_reading()
         self.reused = True
         self._owner.returned(self)
 

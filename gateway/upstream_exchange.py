@@ -245,6 +245,4 @@ class Exchange:
         reader = self.reader
         if self._sender is not None:
             self._sender.cancel()
-        self._connection.end(
-            clean=self._sent and not self.early and reader.keep_alive and not reader.surplus and self._error is None
-        )
+        self._connection.end(clean=self._sent and not self.early and reader.keep_alive and not reader.surplus)

@@ -241,6 +241,7 @@ MALFORMED = {
     "101-not-asked": answer(b"Upgrade: websocket", b"Connection: Upgrade", start=b"HTTP/1.1 101 X"),
     "nine-interim": b"HTTP/1.1 102 X\r\n\r\n" * 9 + answer(b"Content-Length: 0"),
     "interim-length": answer(b"Content-Length: 5", start=b"HTTP/1.1 100 X") + b"hello",
+    "interim-length-0": answer(b"Content-Length: 0", start=b"HTTP/1.1 100 X") + answer(b"Content-Length: 0"),
     "201-fields": answer(*[b"X: a"] * 201),
     "head-over-64k": answer(b"X: " + b"a" * MAX_HEAD_BYTES),
     "head-over-64k-unfinished": b"HTTP/1.1 200 OK\r\nX: " + b"a" * MAX_HEAD_BYTES,

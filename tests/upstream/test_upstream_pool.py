@@ -43,6 +43,23 @@ async def test_a_body_whose_iterator_goes_on_after_the_last_byte_is_drained_all_
         assert app.accepted == 1
 
 
+async def test_a_connection_whose_request_has_not_all_left_is_not_used_again():
+    async def answers_unread(connection):
+        await connection.head()
+        await connection.send(OK)
+        await used_again.wait()
+        assert b"GET" not in await connection.rest()
+
+    used_again = asyncio.Event()
+    body = b"x" * 16_777_216
+    async with application(answers_unread, always_ok) as app, connector(app) as upstream:
+        assert await whole(await send(upstream, request(b"PUT", body=pieces(body), length=len(body)))) == b"ok"
+        assert await whole(await send(upstream)) == b"ok"
+        used_again.set()
+        await app.closed[0].wait()
+        assert app.accepted == 2
+
+
 async def test_the_last_used_connection_comes_first():
     served = []
 
