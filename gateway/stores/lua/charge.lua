@@ -273,7 +273,7 @@ local function charge(kinds_blob, limits_blob, records_blob)
 
   local function alias(person, root)
     if #person.aliases == 0 then return end
-    if not roots[root] then link(root, person.kinds[1], root) end
+    if roots[root] == false then link(root, person.kinds[1], root) end
     plan.touched[#plan.touched + 1] = {root, {}}
     for _, hash in ipairs(person.aliases) do
       plan.aliases[#plan.aliases + 1] = {hash, root}
