@@ -310,15 +310,16 @@ class _Walk:
         decoded = unescape(raw) if "&" in raw else raw
         self.findings.count_text(self.record, decoded)
         self.flat.add(decoded, (start, end), self.record, maskable=not in_control)
+        visible = (start + len(raw) - len(raw.lstrip()), start + len(raw.rstrip()))
         # What a control holds belongs to it alone: the cell around it could be masked.
         for scope in self.scopes[-1:] if in_control else self.scopes:
             if scope.names or scope.length < _LABEL_CHARS:
                 scope.parts.append(raw)
-                scope.segments.append((start, end))
+                scope.segments.append(visible)
                 scope.length += len(raw)
         if self.pending and has_content(decoded) and not (self.scopes and self.stack[-1].name == "label"):
             for named in self.pending:
-                self.findings.value(self.record, named, [decoded], [] if in_control else [(start, end)])
+                self.findings.value(self.record, named, [decoded], [] if in_control else [visible])
             self.pending = ()
         if ":" in raw or "=" in raw:
             self._labelled(decoded, start, end, in_control)

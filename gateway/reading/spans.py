@@ -43,6 +43,12 @@ class _Draft:
     text_bytes: int = 0
     merged: bool = False
 
+    def take(self, part: "_Draft") -> None:
+        self.declared.extend(part.declared)
+        self.loose.extend(part.loose)
+        self.found.update(part.found)
+        self.text_bytes += part.text_bytes
+
 
 @dataclass(frozen=True, slots=True)
 class _Edit:
@@ -206,23 +212,20 @@ class Findings:
 
     def reading(self, text: str, encoding: str) -> SpanReading:
         """Everything that was found, as a reading of ``text``."""
-        for draft in reversed(self._drafts[1:]):
-            if draft.merged and draft.parent is not None:
-                parent = self._drafts[draft.parent]
-                parent.declared.extend(draft.declared)
-                parent.loose.extend(draft.loose)
-                parent.found.update(draft.found)
-                parent.text_bytes += draft.text_bytes
+        into: list[int] = []
+        for index, draft in enumerate(self._drafts):
+            merged = draft.merged and draft.parent is not None
+            into.append(into[draft.parent] if merged and draft.parent is not None else index)
+            if merged:
+                self._drafts[into[index]].take(draft)
         numbers: dict[int, int] = {}
         records: list[Record] = []
         for index, draft in enumerate(self._drafts):
-            parent_number = None if draft.parent is None else numbers[draft.parent]
-            if draft.merged and parent_number is not None:
-                numbers[index] = parent_number
-                continue
-            numbers[index] = len(records)
-            persons = draft.persons + persons_of(draft.declared, draft.loose)
-            records.append(Record(persons, tuple(draft.found), parent_number, draft.text_bytes))
+            if into[index] == index:
+                numbers[index] = len(records)
+                parent = None if draft.parent is None else numbers[into[draft.parent]]
+                persons = draft.persons + persons_of(draft.declared, draft.loose)
+                records.append(Record(persons, tuple(draft.found), parent, draft.text_bytes))
         return SpanReading(text, encoding, records, tuple(self._minted), tuple(self._edits), tuple(self._inner))
 
 

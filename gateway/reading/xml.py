@@ -261,7 +261,7 @@ class _Reader:
 
     def _value_of(self, element: _Element) -> None:
         parts = [data for data, _ in element.parts]
-        segments = [segment for data, segment in element.parts if data.strip()]
+        segments = [_trimmed(self.text, *segment) for data, segment in element.parts if data.strip()]
         self.findings.mint(element.name, "".join(parts))
         path = _path(element, itself=False)
         for named in element.named:
@@ -285,6 +285,11 @@ def _skip_blanks(text: str, position: int) -> int:
     while position < len(text) and text[position] in " \t\r\n":
         position += 1
     return position
+
+
+def _trimmed(text: str, start: int, end: int) -> Segment:
+    raw = text[start:end]
+    return start + len(raw) - len(raw.lstrip()), start + len(raw.rstrip())
 
 
 def _path(element: _Element, *, itself: bool) -> tuple[str, ...]:
