@@ -90,6 +90,15 @@ STATUS: Mapping[Reason, int] = MappingProxyType(
 _SIGN_IN = frozenset({Reason.NO_CALLER, Reason.TOKEN_UNKNOWN, Reason.TOKEN_EXPIRED, Reason.TOKEN_REVOKED})
 _FIGURES_ALWAYS = frozenset({Reason.TOO_MANY_PERSONS, Reason.ANSWER_EXCEEDS_PROOF, Reason.PROOF_REQUIRED})
 _SAFE = (b"GET", b"HEAD")
+_NEXT: Mapping[Reason, tuple[str, str]] = MappingProxyType(
+    {
+        Reason.BUDGET_EXHAUSTED: ("/.gateway/account", "limits"),
+        Reason.TOO_MANY_PERSONS: ("/.gateway/account", "limits"),
+        Reason.ANSWER_EXCEEDS_PROOF: ("/.gateway/account", "limits"),
+        Reason.MASKED_VALUE_RETURNED: ("/.gateway/step-up", "step_up_title"),
+        Reason.SIGN_IN_FAILED: ("/.gateway/sign-in", "sign_in"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +177,8 @@ def render(
         values = _step_up_values(refusal, request, sign_in_flow)
         return page_of("step_up", request, site, headers, values, status=status)
     title, text = explain_reason(refusal.reason, request.language)
-    told = {"title": title, "text": text, "facts": _facts(refusal, request.language, site)}
+    facts = _facts(refusal, request.language, site)
+    told = {"title": title, "text": text, "facts": facts, "next": _NEXT.get(refusal.reason)}
     return page_of("refusal", request, site, headers, told, status=status)
 
 

@@ -1,5 +1,6 @@
 """One request to a page of ours: who asks, in which language, and how an answer leaves."""
 
+import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
@@ -21,6 +22,8 @@ ASKED = "gateway"
 SITE = "gateway_site"
 """The key under which it may put the ``Site`` of the application whose host was asked for."""
 MAX_BODY_BYTES = 4096
+BODY_TIMEOUT_S = 10.0
+TOKEN_PREFIX = "gwt_"  # noqa: S105  (what tokens begin with, no token)
 
 _log = logging.getLogger("gateway.edge")
 _NO_CALLER = {
@@ -53,6 +56,11 @@ class Context:
         """The request's headers, names in lower case."""
         return list(self.request.headers.raw)
 
+    @property
+    def client(self) -> str:
+        """The client's address, as the path gives it."""
+        return self.request.client.host if self.request.client is not None else ""
+
     def one_header(self, name: bytes) -> str | None:
         """A header's value; ``None`` when it is missing or stands twice."""
         values = [value for field, value in self.headers if field == name]
@@ -83,15 +91,15 @@ class Context:
     async def caller(self) -> Identified | Refusal:
         """Who asks, by exactly one credential."""
         cookie = cookies.read(self.headers, cookies.SESSION)
-        bearers = [value for name, value in self.headers if name == b"gateway-authorization"]
-        bearers = bearers or [value for name, value in self.headers if name == b"authorization"]
-        if len(bearers) > 1 or (bearers and cookie):
+        tokens = [_bearer(value) for name, value in self.headers if name == b"gateway-authorization"]
+        shown = len(tokens) + (cookie is not None)
+        # a foreign Authorization beside a credential of ours is the application's
+        foreign = [_bearer(value) for name, value in self.headers if name == b"authorization"]
+        tokens += [token for token in foreign if token is not None and (not shown or token.startswith(TOKEN_PREFIX))]
+        if len(tokens) + (cookie is not None) > 1:
             return Refusal(Reason.AMBIGUOUS_CREDENTIALS)
-        if bearers:
-            scheme, _, token = bearers[0].decode("latin-1").partition(" ")
-            if scheme.lower() != "bearer" or not token.strip():
-                return Refusal(Reason.NO_CALLER)
-            found = await self.doors.callers.by_token(token.strip())
+        if tokens:
+            found = await self.doors.callers.by_token(tokens[0] or "")
             return Refusal(_NO_CALLER[found.reason]) if isinstance(found, NoCaller) else Identified(found, None)
         if cookie is None:
             return Refusal(Reason.NO_CALLER)
@@ -111,10 +119,14 @@ class Context:
     async def body(self) -> bytes | Refusal:
         """A small body, whole."""
         content = bytearray()
-        async for chunk in self.request.stream():
-            content += chunk
-            if len(content) > MAX_BODY_BYTES:
-                return Refusal(Reason.BODY_TOO_LARGE)
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                async for chunk in self.request.stream():
+                    content += chunk
+                    if len(content) > MAX_BODY_BYTES:
+                        return Refusal(Reason.BODY_TOO_LARGE)
+        except TimeoutError:
+            return Refusal(Reason.BODY_STALLED)
         return bytes(content)
 
     async def target_of(self, flow: str | None) -> str:
@@ -125,6 +137,11 @@ class Context:
 
 
 Handler = Callable[[Context], Awaitable[Response]]
+
+
+def _bearer(value: bytes) -> str | None:
+    scheme, _, token = value.decode("latin-1").strip().partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
 
 
 def is_path(target: str) -> bool:

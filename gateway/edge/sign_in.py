@@ -74,7 +74,7 @@ class SignIn:
     async def _open(self, context: Context, sso: PartnerSso, signed_in: SignedIn) -> Response:
         claims = signed_in.claims
         user = context.doors.keyring.user_id(claims.issuer, claims.sub)
-        record = _record(context, sso) | {"caller": {"user": user, "partner": sso.partner.id}, "verdict": "accepted"}
+        record = _record(context, sso) | {"caller": _caller(context, sso) | {"user": user}, "verdict": "accepted"}
         if not await recorded(context, record, reserve=False):
             return await context.refuse(Refusal(Reason.LEDGER_UNAVAILABLE))
         before = cookies.read(context.headers, cookies.SESSION)
@@ -86,7 +86,7 @@ class SignIn:
         return context.go(await context.target_of(signed_in.return_flow), [cookies.session(cookie)])
 
     async def _failed(self, context: Context, sso: PartnerSso, why: str) -> Response:
-        record = _record(context, sso) | {"verdict": "refused", "reason": str(Reason.SIGN_IN_FAILED), "detail": why}
+        record = _record(context, sso) | {"verdict": "refusal", "reason": str(Reason.SIGN_IN_FAILED), "detail": why}
         await recorded(context, record, reserve=True)  # refused in any case
         return await context.refuse(Refusal(Reason.SIGN_IN_FAILED, detail=why))
 
@@ -137,5 +137,9 @@ def _record(context: Context, sso: PartnerSso) -> dict[str, object]:
         "kind": "sign_in",
         "ref": context.asked.reference,
         "request_id": context.asked.request_id,
-        "caller": {"partner": sso.partner.id},
+        "caller": _caller(context, sso),
     }
+
+
+def _caller(context: Context, sso: PartnerSso) -> dict[str, object]:
+    return {"partner": sso.partner.id, "client": context.client}

@@ -49,7 +49,7 @@ async def step_up_page(context: Context) -> Response:
     if isinstance(identified, Refusal):
         return await context.refuse(identified)
     if identified.caller.is_machine:
-        return await context.refuse(Refusal(Reason.MACHINE_TOKEN))
+        return await _refused_on_record(context, identified.caller, Refusal(Reason.MACHINE_TOKEN))
     return context.page("step_up", form_values(None, None))
 
 
@@ -59,9 +59,9 @@ async def step_up_totp(context: Context) -> Response:
     if isinstance(identified, Refusal):
         return await context.refuse(identified)
     if identified.cookie is not None and not context.same_origin():
-        return await context.refuse(Refusal(Reason.BAD_ORIGIN))
+        return await _refused_on_record(context, identified.caller, Refusal(Reason.BAD_ORIGIN))
     if identified.caller.is_machine:
-        return await context.refuse(Refusal(Reason.MACHINE_TOKEN))
+        return await _refused_on_record(context, identified.caller, Refusal(Reason.MACHINE_TOKEN))
     body = await context.body()
     posted = body if isinstance(body, Refusal) else read_posted(body, context.one_header(b"content-type"))
     if isinstance(posted, Refusal):
@@ -128,12 +128,18 @@ async def _verify(context: Context, caller: Caller, code: str) -> Accepted | Ref
     outcome: Accepted | Refusal
     if isinstance(answer, CodeRejected):
         outcome = Refusal(_REJECTED.get(answer.reason, Reason.CODE_REJECTED), retry_s=answer.retry_s)
-        record |= {"verdict": "refused", "reason": str(outcome.reason), "proof": {"kind": "totp"}}
+        record |= {"verdict": "refusal", "reason": str(outcome.reason), "proof": {"kind": "totp"}}
     else:
         outcome = answer
-        record |= {"verdict": "accepted", "proof": {"kind": answer.kind, "factor": answer.factor_id}}
+        record |= {"verdict": "accepted", "proof": {"kind": answer.kind, "credential": answer.factor_id}}
     on_disk = await recorded(context, record, reserve=isinstance(answer, CodeRejected))
     return outcome if on_disk else Refusal(Reason.LEDGER_UNAVAILABLE)
+
+
+async def _refused_on_record(context: Context, caller: Caller, refusal: Refusal) -> Response:
+    record = record_of(context, caller) | {"kind": "refusal", "verdict": "refusal", "reason": str(refusal.reason)}
+    on_disk = await recorded(context, record, reserve=True)
+    return await context.refuse(refusal if on_disk else Refusal(Reason.LEDGER_UNAVAILABLE))
 
 
 async def recorded(context: Context, record: Mapping[str, object], *, reserve: bool) -> bool:
@@ -155,7 +161,8 @@ def record_of(context: Context, caller: Caller) -> dict[str, object]:
             "user": caller.user,
             "partner": caller.partner,
             "credential": caller.credential_id,
-            "kind": caller.credential,
+            "credential_kind": caller.credential,
+            "client": context.client,
         },
     }
 

@@ -48,7 +48,7 @@ def duration(seconds: float, language: Language) -> str:
     for size, one, many in _UNITS[language]:
         if whole >= size and (whole % size == 0 or whole >= 2 * size or size == 1):
             count = -(-whole // size)
-            return f"{count} {one if count == 1 else many}"
+            return f"{count}\N{NO-BREAK SPACE}{one if count == 1 else many}"
     raise AssertionError("the last unit is one second")
 
 

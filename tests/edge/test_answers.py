@@ -183,7 +183,7 @@ def test_step_up_page_stands_in_place_with_reason_form_and_limit() -> None:
     answer = render(refusal, request=asked(navigating=True, signed_in=True), site=SITE, sign_in_flow="k-1")
     page = answer.body.decode()
     assert answer.status == 401
-    assert "a social security number" in page and "4 hours and up to 40 files" in page
+    assert "a social security number" in page and "4\N{NO-BREAK SPACE}hours and up to 40 files" in page
     assert 'action="/.gateway/step-up/totp"' in page and 'name="flow" value="k-1"' in page
     assert 'data-after="reload"' in page
 

@@ -69,6 +69,7 @@ async def test_cookie_needs_our_own_page(
     assert answer.status_code == (200 if allowed else 403)
     assert allowed or answer.json()["type"] == "urn:gateway:problem:bad_origin"
     assert bool(house.used_codes) is allowed
+    assert len(house.ledger) == 1
 
 
 async def test_machine_cannot_confirm(pages: httpx2.AsyncClient, house: House) -> None:
@@ -97,7 +98,7 @@ async def test_rejection_says_why_and_is_recorded(
     assert (answer.status_code, answer.json()["type"]) == (status, f"urn:gateway:problem:{reason}")
     assert answer.headers.get("retry-after") == (str(rejected.retry_s) if rejected.retry_s else None)
     (record,) = house.ledger
-    assert (record["kind"], record["verdict"], record["reason"]) == ("factor", "refused", reason)
+    assert (record["kind"], record["verdict"], record["reason"]) == ("factor", "refusal", reason)
     assert "000000" not in str(record)
     assert house.by_bearer["tok"].proofs == ()
 
@@ -106,7 +107,13 @@ async def test_success_is_recorded_without_the_code(pages: httpx2.AsyncClient, h
     answer = await pages.post(TOTP, json={"code": CODE}, headers=token_of(house))
     (record,) = house.ledger
     assert record["verdict"] == "accepted" and record["ref"] == answer.headers["x-gateway-reference"]
-    assert record["caller"] == {"user": "u-alice", "partner": "agency", "credential": "t-1", "kind": "token"}
+    assert record["caller"] == {
+        "user": "u-alice",
+        "partner": "agency",
+        "credential": "t-1",
+        "credential_kind": "token",
+        "client": "127.0.0.1",
+    }
     assert CODE not in str(record)
 
 
@@ -176,9 +183,19 @@ async def test_target_stays_on_this_host(pages: httpx2.AsyncClient, house: House
 
 
 async def test_two_credentials_are_ambiguous(pages: httpx2.AsyncClient, house: House) -> None:
-    twice = {"gateway-authorization": "Bearer tok"} | token_of(house) | cookie(house.sign_in())
+    token_of(house)
+    twice = {"gateway-authorization": "Bearer tok"} | cookie(house.sign_in())
     answer = await pages.post(TOTP, json={"code": CODE}, headers=twice | SAME)
     assert (answer.status_code, answer.json()["type"]) == (400, "urn:gateway:problem:ambiguous_credentials")
+
+
+async def test_foreign_authorization_beside_a_credential_of_ours_is_not_ours(
+    pages: httpx2.AsyncClient, house: House
+) -> None:
+    session = cookie(house.sign_in())
+    foreign = await pages.get("/.gateway/budget", headers=session | {"authorization": "Bearer of-the-application"})
+    ours = await pages.get("/.gateway/budget", headers=session | {"authorization": "Bearer gwt_x"})
+    assert (foreign.status_code, ours.status_code) == (200, 400)
 
 
 async def test_cookie_twice_is_ambiguous(pages: httpx2.AsyncClient, house: House) -> None:
