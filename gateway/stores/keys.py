@@ -23,10 +23,11 @@ SEQUENCE: Final = "seq"
 TOKENS: Final = "tokens"
 """A set of the ids of all tokens."""
 
+FROZEN: Final = "frozen"
+"""A set of what is frozen: ``kind:name``."""
+
 LINK_LIFETIME_S: Final = 31 * DAY_S
 """Longer than the longest window of a budget."""
-
-LONGEST_WINDOW_S: Final = 30 * DAY_S
 
 BUDGET_SLACK_S: Final = MINUTE_S
 """A budget's key outlives its window by this."""
@@ -39,6 +40,12 @@ TRY_WINDOW_S: Final = 15 * MINUTE_S
 
 STEP_MEMORY_S: Final = 10 * MINUTE_S
 """An accepted step is remembered longer than its code can match."""
+
+STALE_COOKIE_S: Final = 10
+"""How long an old session id keeps what it had before a step-up."""
+
+SEEN_EVERY_S: Final = MINUTE_S
+"""A session's last use is written no oftener."""
 
 GRANT_DAY_S: Final = DAY_S
 """Grants made within this time are added up."""
@@ -76,7 +83,7 @@ def proofs(credential_id: str) -> str:
 
 def grants(user: str) -> str:
     """A hash: grant id to grant, of one user."""
-    return f"g:grant:{user}"
+    return f"gr:{user}"
 
 
 def frozen(kind: str, name: str) -> str:
@@ -104,6 +111,6 @@ def used_steps(factor_id: str) -> str:
     return f"fs:{factor_id}"
 
 
-def failures(factor_id: str) -> str:
-    """A string: failures in a row of one factor."""
-    return f"ff:{factor_id}"
+def failures(user: str) -> str:
+    """A hash: factor id to failures in a row."""
+    return f"ff:{user}"

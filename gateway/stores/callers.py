@@ -1,0 +1,140 @@
+"""Who asks: a credential's caller with everything that decides, in one round trip, kept for less than a second.
+
+Rules of this file:
+
+1. What is kept was true less than 0.8 s ago, counted from when the store was asked.
+2. Nothing is kept of a credential that names nobody.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+from gateway.core.assurance import Caller
+from gateway.keyring import KeyRing
+from gateway.ports import Clock, NoCaller
+from gateway.stores import keys
+from gateway.stores.connection import Script, Store
+from gateway.stores.encoding import grant_of, mandate_of, proof_of, texts
+from gateway.stores.sessions import IDLE_S
+from gateway.stores.tokens import well_formed
+
+KEPT_S = 0.8
+MOST_KEPT = 10_000
+LONGEST_COOKIE = 200
+_CALLER = Script("caller")
+_Name = tuple[str, str]
+
+
+class StoredCallers:
+    """Callers by token or session cookie."""
+
+    def __init__(
+        self,
+        store: Store,
+        keyring: KeyRing,
+        clock: Clock | None = None,
+        *,
+        idle_s: int = IDLE_S,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._keyring = keyring
+        self._clock = clock or store.clock
+        self._idle_s = idle_s
+        self._monotonic = monotonic
+        self._kept: OrderedDict[_Name, tuple[float, Caller]] = OrderedDict()
+        self._asked: dict[_Name, asyncio.Task[Caller | NoCaller]] = {}
+
+    async def by_token(self, token: str) -> Caller | NoCaller:
+        """The caller of a token; ``StoreUnavailable`` where the store does not say."""
+        return await self._caller("token", token) if well_formed(token) else NoCaller("unknown")
+
+    async def by_session(self, cookie: str) -> Caller | NoCaller:
+        """The caller of a session's cookie; ``StoreUnavailable`` where the store does not say."""
+        return await self._caller("session", cookie) if len(cookie) <= LONGEST_COOKIE else NoCaller("unknown")
+
+    def forget(self, credential: str) -> None:
+        """Ask the store anew about a token, a cookie, a credential's id or a user."""
+        for name, (_, caller) in list(self._kept.items()):
+            if credential in (name[1], caller.credential_id, caller.user):
+                del self._kept[name]
+        # An answer under way may be older than the change, and of whom it will be is not known yet.
+        self._asked.clear()
+
+    async def _caller(self, kind: str, value: str) -> Caller | NoCaller:
+        name = (kind, value)
+        kept = self._kept.get(name)
+        if kept is not None and self._monotonic() < kept[0]:
+            self._kept.move_to_end(name)
+            return self._still(kept[1])
+        asked = self._asked.get(name)
+        if asked is None:
+            asked = asyncio.create_task(self._ask(name))
+            self._asked[name] = asked
+        found = await asyncio.shield(asked)
+        return self._still(found) if isinstance(found, Caller) else found
+
+    def _still(self, caller: Caller) -> Caller | NoCaller:
+        over = caller.expires_at is not None and self._clock.now() >= caller.expires_at
+        return NoCaller("expired") if over else caller
+
+    async def _ask(self, name: _Name) -> Caller | NoCaller:
+        deadline = self._monotonic() + KEPT_S
+        this = asyncio.current_task()
+        try:
+            found = await self._look_up(*name)
+            if self._asked.get(name) is this and isinstance(found, Caller):
+                self._kept[name] = (deadline, found)
+                self._kept.move_to_end(name)
+                if len(self._kept) > MOST_KEPT:
+                    self._kept.popitem(last=False)
+            return found
+        finally:
+            if self._asked.get(name) is this:
+                del self._asked[name]
+
+    async def _look_up(self, kind: str, value: str) -> Caller | NoCaller:
+        digest = self._keyring.token_hash(value)
+        key = keys.token_by_hash(digest) if kind == "token" else keys.session(digest)
+        now = self._clock.now()
+        answer = await self._store.run(_CALLER, [key], [kind, now, self._idle_s, keys.SEEN_EVERY_S])
+        if not answer:
+            return NoCaller("unknown")
+        credential_id, flat, proofs, grants, frozen, over = answer
+        said = texts(flat)
+        if "revoked_at" in said:
+            return NoCaller("revoked")
+        if frozen:
+            return NoCaller("frozen")
+        if over or now >= float(said["expires_at"]):
+            return NoCaller("expired")
+        return _caller_of(kind, credential_id.decode(), said, proofs, grants, now)
+
+
+def _caller_of(kind: str, credential_id: str, said: dict[str, str], proofs: Any, grants: Any, now: float) -> Caller:
+    held = (proof_of(text) for text in proofs)
+    raised = (grant_of(text) for text in grants)
+    most = said.get("max_persons", "")
+    return Caller(
+        user=said["user"],
+        partner=said["partner"],
+        issuer=said["issuer"],
+        sub=said["sub"],
+        name=said["name"],
+        kind=said["kind"],
+        credential=kind,
+        credential_id=credential_id,
+        proofs=tuple(
+            sorted(
+                (one for one in held if now - one.verified_at < keys.PROOF_LIFETIME_S),
+                key=lambda one: -one.verified_at,
+            )
+        ),
+        max_persons=int(most) if most else None,
+        mandate=mandate_of(said.get("mandate", "").encode()),
+        grants=tuple(one for one in raised if now < one.until),
+        expires_at=float(said["expires_at"]),
+    )

@@ -1,0 +1,60 @@
+"""Proofs, mandates and grants as they stand in the store: JSON of their fields."""
+
+from typing import Any
+
+import orjson
+
+from gateway.core.assurance import Grant, Mandate, Proof
+from gateway.core.extraction import Class
+
+
+def proof_text(proof: Proof) -> bytes:
+    """A proof as JSON."""
+    return orjson.dumps(
+        {
+            "id": proof.id,
+            "kind": proof.kind,
+            "verified_at": proof.verified_at,
+            "user": proof.user,
+            "credential_id": proof.credential_id,
+            "factor_id": proof.factor_id,
+        }
+    )
+
+
+def proof_of(text: bytes) -> Proof:
+    """The proof that ``proof_text`` wrote."""
+    return Proof(**orjson.loads(text))
+
+
+def mandate_text(mandate: Mandate) -> bytes:
+    """A mandate as JSON."""
+    return orjson.dumps(
+        {
+            "class": mandate.klass.word,
+            "persons": mandate.persons,
+            "window_s": mandate.window_s,
+            "until": mandate.until,
+            "by": mandate.by,
+        }
+    )
+
+
+def mandate_of(text: bytes) -> Mandate | None:
+    """The mandate that ``mandate_text`` wrote; ``None`` for nothing."""
+    if not text:
+        return None
+    said = orjson.loads(text)
+    return Mandate(Class.of(said["class"]), said["persons"], said["window_s"], said["until"], said["by"])
+
+
+def grant_of(text: bytes) -> Grant:
+    """The grant that ``stores/grants.py`` wrote."""
+    said = orjson.loads(text)
+    return Grant(Class.of(said["class"]), said["persons"], said["until"])
+
+
+def texts(flat: list[bytes]) -> dict[str, str]:
+    """The fields of a hash, as HGETALL lists them."""
+    words: Any = [part.decode() for part in flat]
+    return dict(zip(words[::2], words[1::2], strict=True))

@@ -1,0 +1,47 @@
+-- Everything about a caller in one round trip.
+--
+-- KEYS: 1 the credential (token by hash, or session cookie)
+-- ARGV: 1 "token" or "session", 2 now, 3 idle lifetime of sessions (s), 4 seconds between writes of the last use
+-- Returns {} where nobody is known, else {id, caller (flat hash), proofs, grants, what is frozen or "", "over" or ""}.
+
+local call = redis.call
+local now = tonumber(ARGV[2])
+local id, caller, proofs, over = nil, nil, {}, ''
+
+local function field(name)
+  for index = 1, #caller, 2 do
+    if caller[index] == name then return caller[index + 1] end
+  end
+  return nil
+end
+
+if ARGV[1] == 'token' then
+  id = call('GET', KEYS[1])
+  if not id then return {} end
+  caller = call('HGETALL', 't:' .. id)
+  proofs = call('HVALS', 'p:' .. id)
+else
+  local cookie = call('HMGET', KEYS[1], 'family', 'until', 'sees')
+  id = cookie[1]
+  if not id or (cookie[2] and now >= tonumber(cookie[2])) then return {} end
+  caller = call('HGETALL', 'sf:' .. id)
+  if #caller == 0 then return {} end
+  local seen = tonumber(field('seen'))
+  if now - seen >= tonumber(ARGV[3]) then
+    over = 'over'
+  elseif now - seen >= tonumber(ARGV[4]) then
+    call('HSET', 'sf:' .. id, 'seen', ARGV[2])
+  end
+  for _, text in ipairs(call('HVALS', 'p:' .. id)) do
+    local number, proof = string.match(text, '^(%d+):(.*)$')
+    if not cookie[3] or tonumber(number) <= tonumber(cookie[3]) then proofs[#proofs + 1] = proof end
+  end
+end
+if #caller == 0 then return {} end
+
+local frozen = ''
+local user, partner = field('user'), field('partner')
+for kind, name in pairs({token = id, user = user, partner = partner}) do
+  if call('EXISTS', 'fz:' .. kind .. ':' .. name) == 1 then frozen = kind end
+end
+return {id, caller, proofs, call('HVALS', 'gr:' .. user), frozen, over}

@@ -1,0 +1,91 @@
+"""Browser sessions: all cookies of one sign-in are one family, and its proofs belong to the family."""
+
+import secrets
+
+from gateway.core.assurance import Proof
+from gateway.keyring import KeyRing
+from gateway.ports import Clock
+from gateway.stores import keys
+from gateway.stores.connection import Argument, Script, Store
+from gateway.stores.encoding import proof_text
+
+IDLE_S = 30 * 60
+ABSOLUTE_S = 10 * 3600
+_ROTATE = Script("rotate")
+
+
+class Sessions:
+    """The sessions in the store; ``idle_s`` since the last use (written once a minute), ``absolute_s`` from sign-in."""
+
+    def __init__(
+        self,
+        store: Store,
+        keyring: KeyRing,
+        clock: Clock | None = None,
+        *,
+        idle_s: int = IDLE_S,
+        absolute_s: int = ABSOLUTE_S,
+    ) -> None:
+        self._store = store
+        self._keyring = keyring
+        self._clock = clock or store.clock
+        self._idle_s = idle_s
+        self._absolute_s = absolute_s
+
+    async def open(self, *, issuer: str, sub: str, partner: str, name: str, login: str) -> str:
+        """Begin a family; returns the cookie's value, which nobody else ever sees."""
+        cookie, family = secrets.token_urlsafe(32), f"s_{secrets.token_hex(8)}"
+        now = self._clock.now()
+        fields = {
+            "user": self._keyring.user_id(issuer, sub),
+            "issuer": issuer,
+            "sub": sub,
+            "partner": partner,
+            "name": name,
+            "login": login,
+            "kind": "person",
+            "issued_at": repr(now),
+            "seen": repr(now),
+            "expires_at": repr(now + self._absolute_s),
+            "proofs": "0",
+        }
+        flat = [part for pair in fields.items() for part in pair]
+        await self._store.calls(
+            ("HSET", keys.family(family), *flat),
+            ("EXPIRE", keys.family(family), self._absolute_s),
+            ("HSET", self._key(cookie), "family", family),
+            ("EXPIRE", self._key(cookie), self._absolute_s),
+            atomic=True,
+        )
+        return cookie
+
+    async def rotate(self, cookie: str, proof: Proof | None) -> str | None:
+        """A new id for the session, with ``proof``; ``None`` where the id is over or was changed already.
+
+        For 10 s the old id still names the caller, with the proofs it had before. Of two at once one wins.
+        """
+        new = secrets.token_urlsafe(32)
+        arguments: list[Argument] = [
+            self._clock.now(),
+            keys.STALE_COOKIE_S,
+            proof.id if proof else "",
+            proof_text(proof) if proof else "",
+            keys.PROOF_LIFETIME_S,
+            self._idle_s,
+        ]
+        done = await self._store.run(_ROTATE, [self._key(cookie), self._key(new)], arguments)
+        return new if done else None
+
+    async def end(self, cookie: str) -> None:
+        """End the whole family of this cookie at once."""
+        family = await self._store.call("HGET", self._key(cookie), "family")
+        if family:
+            await self.end_family(family.decode())
+        await self._store.call("DEL", self._key(cookie))
+
+    async def end_family(self, family: str) -> None:
+        """End every cookie of a family at once."""
+        await self._store.call("DEL", keys.family(family), keys.proofs(family))
+
+    def _key(self, cookie: str) -> bytes:
+        return keys.session(self._keyring.token_hash(cookie))
