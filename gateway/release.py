@@ -8,7 +8,7 @@ Rules of this file:
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -82,7 +82,7 @@ class Release:
     application: Application
     answer: Answer
     means: Means
-    _gone: asyncio.Future[MutableMapping[str, Any]] | None = None
+    _gone: asyncio.Future[None] | None = None
 
     async def run(self) -> Refusal | None:
         """Release the answer, or say why not. A refusal after the first byte means: break the transfer off."""
@@ -383,7 +383,7 @@ class Release:
             return await self.answer.read()
         reading = asyncio.ensure_future(self.answer.read())
         if self._gone is None:
-            self._gone = asyncio.ensure_future(self.passage.receive())
+            self._gone = asyncio.ensure_future(self._client_gone())
         waiting: set[asyncio.Future[Any]] = {reading, self._gone}
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -393,6 +393,10 @@ class Release:
         if not reading.done():
             raise ClientGone
         return reading.result()
+
+    async def _client_gone(self) -> None:
+        while (await self.passage.receive())["type"] != "http.disconnect":
+            pass
 
     def end(self) -> None:
         """Stop watching for the client's leaving."""
