@@ -191,8 +191,10 @@ def tls_files(tmp_path: Path) -> tuple[Path, Path]:
 
 def test_bare_tls_handshake_is_cut(tls_files: tuple[Path, Path]) -> None:
     context = ssl.create_default_context(cafile=tls_files[0])
-    with serving(0.3, 60, *tls_files) as connected:
-        finished, silent = (context.wrap_socket(connected(), server_hostname="localhost") for _ in range(2))
+    with serving(0.3, 60, *tls_files) as connected, contextlib.ExitStack() as opened:
+        finished, silent = (
+            opened.enter_context(context.wrap_socket(connected(), server_hostname="localhost")) for _ in range(2)
+        )
         asked(finished, "/")
         assert answered(finished) == b"done"
         with contextlib.suppress(ssl.SSLError):
