@@ -39,6 +39,7 @@ MAX_SCOPES: Final = 100
 """Named elements, cells and labels open at once; real pages have a dozen."""
 
 _LABEL_CHARS: Final = 200
+_ALIKE: Final = 3
 _FIELD_CHARS: Final = 80
 """A longer text with a label in it is prose: what it names links to nothing."""
 _CLOSED_BY: Final = {
@@ -70,6 +71,9 @@ _BORDERS: Final = {
     "dt": ("dl",),
     "dd": ("dl",),
 }
+_TABLE_BORDERS: Final = ("table", "td", "th")
+_CELL_BORDERS: Final = ("td", "th")
+_STRUCTURE: Final = frozenset({"table", "tr", "td", "th", "body", "html"})
 _RECORDS: Final = frozenset({"tr", "li", "option", "article", "dl"})
 _LABELS: Final = frozenset({"td", "th", "dt", "label", "option", "textarea"})
 _CELLS: Final = frozenset({"td", "th", "dt", "dd"})
@@ -163,32 +167,41 @@ class _Walk:
         if name in _CELLS or name in _RECORDS or name == "label":
             self.pending = ()
         for closed in _CLOSED_BY.get(name, ()):
-            self._close(closed, _BORDERS.get(name, ("table", "td", "th")))
-        attributes = list(attributes_of(self.text, token)) if token.attributes[0] < token.attributes[1] else []
+            if self.at.get(closed):
+                self._close(closed, _BORDERS.get(name, _TABLE_BORDERS))
+        attributes = attributes_of(self.text, token) if token.attributes[0] < token.attributes[1] else []
         self._glue(name)
         names = names_of_attributes(attributes, self.rules) if attributes else ()
         if name in VOID:
-            self._attributes(name, attributes, names, self.record)
+            if attributes:
+                self._attributes(name, attributes, names, self.record)
             return
         opened = _Open(name, self.record)
         if name in _RECORDS:
             self._open_record(name)
-        names = (*names, *self._names_of_place(name, attributes))
-        self._attributes(name, attributes, names, self.record)
+        names += self._names_of_place(name, attributes)
+        if attributes:
+            self._attributes(name, attributes, names, self.record)
         if name in CONTAINERS:
             names = ()
         if names or name in _LABELS:
-            if len(self.scopes) >= MAX_SCOPES:
-                raise _TooDeep
-            opened.scope = _Scope(tuple(dict.fromkeys(names)), self.record)
-            opened.scope.copies = attributes
-            self.scopes.append(opened.scope)
+            opened.scope = self._open_scope(names if len(names) < 2 else tuple(dict.fromkeys(names)), name, attributes)
         if name in ("label", "select", "textarea", "option"):
             opened.attributes = {one.name: unescape(one.value) for one in reversed(attributes)}
             if name == "select":
                 self.controls.open_select(self._around(names_of_attributes(attributes, self.rules)), opened.attributes)
         self.at.setdefault(name, []).append(len(self.stack))
         self.stack.append(opened)
+
+    def _open_scope(self, names: tuple[Named, ...], name: str, attributes: list[Attribute]) -> _Scope | None:
+        if len(self.scopes) >= MAX_SCOPES:
+            raise _TooDeep
+        alike = sum(1 for scope in self.scopes if scope.names == names) if names and len(self.scopes) > _ALIKE else 0
+        if alike > _ALIKE and name not in _LABELS:
+            return None  # the elements around it hold this text under the same names already
+        scope = _Scope(names, self.record, copies=attributes)
+        self.scopes.append(scope)
+        return scope
 
     def _open_record(self, name: str) -> None:
         record = self.findings.record(self.record)
@@ -210,7 +223,9 @@ class _Walk:
             table = self.tables[-1]
             if table.row is None:
                 table.row = Row(self.record)
-            spans = {one.name: int(one.value) for one in attributes if one.value.isdecimal() and len(one.value) < 6}
+            spans = {
+                one.name: int(one.value) for one in attributes if one.name.endswith("span") and _is_span(one.value)
+            }
             return table.open_cell(table.row, name == "th", spans.get("colspan", 1), spans.get("rowspan", 1))
         elif name == "dd":
             return self.term
@@ -225,25 +240,24 @@ class _Walk:
 
     def _end(self, token: Token) -> None:
         self._glue(token.name)
-        borders = () if token.name in ("table", "tr", "td", "th", "body", "html") else ("td", "th")
-        self._close(token.name, borders)
+        if self.at.get(token.name):
+            self._close(token.name, () if token.name in _STRUCTURE else _CELL_BORDERS)
 
     def _close(self, name: str, borders: tuple[str, ...]) -> None:
         """Close the innermost open ``name`` with all inside it, unless a border stands between."""
-        places = self.at.get(name)
-        if not places:
-            return
+        place = self.at[name][-1]
         for border in borders:
             inner = self.at.get(border)
-            if inner and inner[-1] > places[-1]:
+            if inner and inner[-1] > place:
                 return
-        self._pop(places[-1])
+        self._pop(place)
 
     def _pop(self, depth: int) -> None:
         while len(self.stack) > depth:
             opened = self.stack.pop()
             self.at[opened.name].pop()
-            self._close_lists(opened)
+            if opened.lists:
+                self._close_lists(opened)
             if opened.scope is not None:
                 self.scopes.pop()
                 self._finish(opened, opened.scope)
@@ -267,12 +281,14 @@ class _Walk:
 
     def _finish(self, opened: _Open, scope: _Scope) -> None:
         value = unescape("".join(scope.parts))
-        label = names_of_label(value, self.rules)
         name = opened.name
-        if name in ("td", "th") and self.tables and self.tables[-1].row is not None and self.tables[-1].row.cells:
-            cell = self.tables[-1].row.cells[-1]
-            cell.label, cell.is_empty = label, not has_content(value)
-        elif name == "dt":
+        label: tuple[Named, ...] = ()
+        # Values are never looked up as names where labels do not stand: names are remembered, values must not be.
+        if name in _CELL_BORDERS and self.tables and self.tables[-1].row is not None:
+            label = self.tables[-1].close_cell(self.tables[-1].row, value, self.rules)
+        elif name in ("dt", "label"):
+            label = names_of_label(value, self.rules)
+        if name == "dt":
             self.term = label
         elif name == "label":
             self.controls.label(opened.attributes.get("for"), label)
@@ -283,14 +299,14 @@ class _Walk:
             self.controls.add(self._around(scope.names), opened.attributes, scope.record, value)
             self.pending = ()
             return
-        if scope.names and not label:
+        if scope.names and not label and value.strip(" \t\r\n:").casefold() != scope.names[0].category:
             self._value(scope, value)
 
     def _value(self, scope: _Scope, value: str) -> None:
         parts = [unescape(part) for part in scope.parts]
         for named in scope.names:
             self.findings.value(scope.record, named, parts, scope.segments)
-        plain = _alnum(value)
+        plain = _alnum(value) if scope.copies else ""
         for copy in scope.copies:
             content = unescape(copy.value)
             own = _alnum(content)
@@ -316,7 +332,7 @@ class _Walk:
             if scope.names or scope.length < _LABEL_CHARS:
                 scope.parts.append(raw)
                 scope.segments.append(visible)
-                scope.length += len(raw)
+                scope.length += end - start
         if self.pending and has_content(decoded) and not (self.scopes and self.stack[-1].name == "label"):
             for named in self.pending:
                 self.findings.value(self.record, named, [decoded], [] if in_control else [visible])
@@ -388,6 +404,10 @@ class _Walk:
             self.flat.glue(BLANK)
         else:
             self.flat.glue(CELL if name in _CELLS else WALL)
+
+
+def _is_span(value: str) -> bool:
+    return value.isascii() and value.isdecimal() and len(value) < 6
 
 
 def _alnum(value: str) -> str:

@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-from gateway.reading.rules import Named
+from gateway.reading.html_names import names_of_label
+from gateway.reading.rules import Named, Rules
+from gateway.reading.spans import has_content
 
 MAX_COLUMNS: Final = 4096
 
@@ -26,14 +28,14 @@ class Row:
     record: int
     cells: list[Cell] = field(default_factory=list)
     column: int = 0
+    header: Cell | None = None
 
     @property
     def names(self) -> tuple[Named, ...]:
         """What the labels before the next cell name: the last row header, or a label in the cell just before."""
-        for index, cell in enumerate(reversed(self.cells)):
-            if cell.is_header or (index == 0 and cell.label):
-                return cell.label
-        return ()
+        if self.cells and self.cells[-1].label:
+            return self.cells[-1].label
+        return self.header.label if self.header is not None else ()
 
 
 class Table:
@@ -57,14 +59,32 @@ class Table:
         row.column += colspan
         if rowspan > 1:
             self._taken.update(dict.fromkeys(range(column, row.column), min(rowspan, 65_534)))
-        row.cells.append(Cell(is_header, column, colspan))
-        columns = [named for index in range(column, column + colspan) for named in self._columns.get(index, ())]
-        return tuple(dict.fromkeys((*columns, *names)))
+        cell = Cell(is_header, column, colspan)
+        row.cells.append(cell)
+        if is_header:
+            row.header = cell
+        if colspan == 1:
+            columns = self._columns.get(column, ())
+        else:
+            columns = tuple(one for index in range(column, row.column) for one in self._columns.get(index, ()))
+        return columns + names if names else columns
+
+    def close_cell(self, row: Row, value: str, rules: Rules) -> tuple[Named, ...]:
+        """What the text of the row's last cell names as a label, where a label may stand."""
+        if not row.cells:
+            return ()
+        cell = row.cells[-1]
+        cell.is_empty = not has_content(value)
+        beside = not self._has_columns and len(row.cells) % 2 == 1
+        if cell.is_header or self._rows == 0 or beside or value.rstrip().endswith(":"):
+            cell.label = names_of_label(value, rules)
+        return cell.label
 
     def close_row(self, row: Row) -> bool:
         """End a row; whether it is one field of the record around the table (label, value), not a record."""
         self._rows += 1
-        self._taken = {column: left - 1 for column, left in self._taken.items() if left > 1}
+        if self._taken:
+            self._taken = {column: left - 1 for column, left in self._taken.items() if left > 1}
         cells = row.cells
         if not cells:
             return False

@@ -61,14 +61,17 @@ class Attribute(NamedTuple):
     end: int
 
 
-def attributes_of(text: str, token: Token) -> Iterator[Attribute]:
+def attributes_of(text: str, token: Token) -> list[Attribute]:
     """A start tag's attributes, repeated ones too, in order."""
+    found: list[Attribute] = []
     for match in _ATTRIBUTE.finditer(text, *token.attributes):
         group = match.lastindex or 1
+        name = match[1].lower()
         if group > 1:
-            yield Attribute(match[1].lower(), match[group], *match.span(group))
+            found.append(Attribute(name, match[group], *match.span(group)))
         else:
-            yield Attribute(match[1].lower(), "", match.end(), match.end())
+            found.append(Attribute(name, "", match.end(), match.end()))
+    return found
 
 
 def tokens(text: str) -> Iterator[Token]:

@@ -7,6 +7,7 @@ by the mask and empties the others. Where segments overlap, their union is hidde
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from gateway.core.extraction import Found, Identifier, Located, Record, persons_of
 from gateway.core.policy import UniqueKind
@@ -50,12 +51,20 @@ class _Draft:
         self.text_bytes += part.text_bytes
 
 
-@dataclass(frozen=True, slots=True)
-class _Edit:
+class _Edit(NamedTuple):
+    """``text[start:end]`` gives way to the mask of ``value``, or to nothing (``None``), when ``category`` is hidden."""
+
     start: int
     end: int
     category: str
-    text: str
+    value: str | None
+    in_attribute: bool
+
+    @property
+    def text(self) -> str:
+        if self.value is None:
+            return ""
+        return mask(self.value).replace(" ", "x") if self.in_attribute else mask(self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +80,20 @@ class SpanReading:
 
     def masked(self, hide: frozenset[str]) -> bytes:
         """See ``Reading.masked``."""
-        edits = [edit for edit in self.edits if edit.category in hide]
+        if not hide:
+            return self.text.encode(self.encoding)
+        edits = [(edit.start, edit.end, edit.text) for edit in self.edits if edit.category in hide]
         for (start, end), reading in self.inner:
             if any(one.category in hide for record in reading.records for one in record.found):
                 # Inside a script a string must not spell the script's end: JSON has "<" in strings only.
                 inner = reading.masked(hide).decode(self.encoding).replace("<", "\\u003c")
-                edits.append(_Edit(start, end, "", inner))
+                edits.append((start, end, inner))
         pieces: list[str] = []
         position = 0
-        for edit in sorted(edits, key=lambda edit: (edit.start, -edit.end)):
-            if edit.start >= position:
-                pieces += (self.text[position : edit.start], edit.text)
-            position = max(position, edit.end)
+        for start, end, text in sorted(edits, key=lambda edit: (edit[0], -edit[1])):
+            if start >= position:
+                pieces += (self.text[position:start], text)
+            position = max(position, end)
         pieces.append(self.text[position:])
         return "".join(pieces).encode(self.encoding)
 
@@ -97,6 +108,7 @@ class Findings:
         self._edits: list[_Edit] = []
         self._minted: dict[str, None] = {}
         self._inner: list[tuple[Segment, Reading]] = []
+        self._finds: dict[tuple[int, bool], Found] = {}
         self._inner_numbers: list[frozenset[str]] = []
         self._known: dict[str, list[Segment]] = {}
 
@@ -138,7 +150,7 @@ class Findings:
         if not has_content(whole):
             return
         draft = self._drafts[record]
-        draft.found[Found(named.category, named.klass, bool(segments))] = None
+        draft.found[self._found_of(named, bool(segments))] = None
         if named.unique is not None:
             identifiers = identifiers_in(named.unique, whole)
             if not identifiers and len(parts) > 1:
@@ -149,14 +161,19 @@ class Findings:
                 draft.declared.extend(Located(identifier, path) for identifier in identifiers)
         self.hide(named.category, whole, segments, in_attribute=in_attribute)
 
-    def hide(self, category: str, value: str, segments: Sequence[Segment], *, in_attribute: bool = False) -> None:
+    def _found_of(self, named: Named, maskable: bool) -> Found:
+        key = (id(named), maskable)
+        if key not in self._finds:
+            self._finds[key] = Found(named.category, named.klass, maskable)
+        return self._finds[key]
+
+    def hide(
+        self, category: str, value: str | None, segments: Sequence[Segment], *, in_attribute: bool = False
+    ) -> None:
         """Have these segments replaced by the mask of ``value`` when ``category`` is hidden."""
-        text = mask(value)
-        if in_attribute:
-            text = text.replace(" ", "x")
         for start, end in segments:
-            self._edits.append(_Edit(start, end, category, text))
-            text = ""
+            self._edits.append(_Edit(start, end, category, value, in_attribute))
+            value = None
 
     def declare(self, record: int, category: Found, identifier: Identifier | None) -> None:
         """An identifier that stands in a link, or a field of its query."""

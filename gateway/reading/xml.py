@@ -23,6 +23,9 @@ from gateway.reading.spans import CELL, Findings, Flat, Segment, add_cut_numbers
 
 MAX_DEPTH: Final = 256
 
+_ALIKE: Final = 3
+"""So many elements of the same names inside one another hold a text; more would say nothing new."""
+
 _NAMING_ATTRIBUTES: Final = frozenset({"name", "key", "code", "champ", "field", "label", "libelle", "id", "nom"})
 _VALUE_ATTRIBUTES: Final = frozenset({"value", "val", "valeur", "v"})
 _NAMING_ELEMENTS: Final = frozenset({"key", "name", "champ", "field", "label", "libelle", "cle", "code"})
@@ -191,7 +194,7 @@ class _Reader:
                 self._border(element)
                 self._mark(start, element.record)
                 self._start(element, start, follows)
-                if self._is_field(element):
+                if self._is_field(element) and sum(one.named == element.named for one in scopes) <= _ALIKE:
                     scopes.append(element)
             elif event.kind == "end":
                 self._border(element)
