@@ -65,7 +65,7 @@ _DEPARTMENT = "(?:2[AB]|0[1-9]|[1-9][0-9])"
 _SHAPE = re.compile(rf"([123478][0-9][0-9]{_MONTH}{_DEPARTMENT}[0-9]{{6}})([0-9]{{2}})?")
 
 # The pre-filter, on the text as it stands: twelve digits close together (a Corsican number's letter aside).
-_CLOSE = r"%s(?:(?:(?<=2)[AaBb])?[^\dA-Za-z<>{}\"&%%]{0,3}%s){11}"
+_CLOSE = r"%s(?:[AaBb]?[^\dA-Za-z<>{}\"&%%]{0,3}%s){11}"
 _CLOSE_DIGITS = re.compile(_CLOSE % (r"\d", r"\d"))
 _CLOSE_ASCII_DIGITS = re.compile(_CLOSE % ("[0-9]", "[0-9]"))
 _GAP = "[ ,-]{0,3}"

@@ -21,7 +21,7 @@ _CLEAR_CHARACTERS: Final = 5
 _WHOLLY_MASKED_UNDER: Final = 8
 _TELLING: Final = re.compile(r"[^0-9A-Za-z @./_+-]")
 _INSIDE_TEXT: Final = re.compile(r"[1-478][0-9ABabx ./_-]{3,4}x{3,9}MASKx")
-_CELLS: Final = re.compile(r"[,;|\t\r\n]+")
+_CELLS: Final = re.compile(r"[,;|\t\r\n\"\\]+")
 _MARKUP: Final = re.compile(r"=\s{0,20}\"([^\"<]*)\"|=\s{0,20}'([^'<]*)'|>([^<>]+)|\A([^<>]+)")
 _TRACE: Final = re.compile(
     r"MASK|(?:u00|%|&#[xX]0{0,4})(?:4[1bBdD]|53|78)|&#0{0,4}(?:65|75|77|83|120)(?![0-9])"
@@ -158,6 +158,8 @@ def _text_of(body: bytes, charset: str) -> str:
             return body.decode(charset.lower(), "replace")
         except LookupError:
             pass
+    if body[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return body.decode("utf-16", "replace")
     return body.replace(b"\0", b"").decode("utf-8", "replace").removeprefix("\ufeff")
 
 
