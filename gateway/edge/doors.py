@@ -44,7 +44,7 @@ class ForgettingCallers(Callers, Protocol):
 class Tokens(Protocol):
     """Tokens that may carry proofs."""
 
-    async def attach_proof(self, token_id: str, proof: Proof) -> bool | None: ...
+    async def attach_proof(self, token_id: str, proof: Proof) -> bool: ...
 
 
 class Sessions(Protocol):

@@ -80,6 +80,7 @@ class SignIn:
         before = cookies.read(context.headers, cookies.SESSION)
         if before is not None:
             await context.doors.sessions.end(before)
+            context.doors.callers.forget(before)
         cookie = await context.doors.sessions.open(
             issuer=claims.issuer, sub=claims.sub, partner=sso.partner.id, name=claims.name, login=claims.login
         )

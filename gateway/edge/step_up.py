@@ -179,7 +179,8 @@ async def _accepted(context: Context, identified: Identified, posted: Posted, ac
     )
     headers: answers.Headers = []
     if identified.cookie is None:
-        await context.doors.tokens.attach_proof(caller.credential_id, proof)
+        if not await context.doors.tokens.attach_proof(caller.credential_id, proof):
+            return await context.refuse(Refusal(Reason.TOKEN_UNKNOWN))
     else:
         renewed = await context.doors.sessions.rotate(identified.cookie, proof)
         if renewed is None:

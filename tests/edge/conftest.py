@@ -1,197 +1,184 @@
-"""A house behind the pages: what stores keep, a partner's real provider, and a browser."""
+"""A house behind the pages: the real stores and ledger, a partner's real provider, and a browser."""
 
-import hashlib
 import json
-import secrets
 import socket
 import subprocess
 import sys
 import time
+from base64 import b32encode
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any, Protocol
 
 import httpx2
+import pyotp
 import pytest
 import pytest_asyncio
 
-from gateway.core.assurance import Caller, Proof
-from gateway.core.charging import Limit, Usage
+from gateway.core.assurance import Caller
+from gateway.core.charging import Charge, PersonCharge, limits_of
 from gateway.core.extraction import Class
 from gateway.core.policy import BudgetRule, ClassRule, Policy, Scope, Then
 from gateway.edge.doors import Doors, Partner
 from gateway.edge.site import build
-from gateway.ports import CodeRejected, NoCaller, StoreUnavailable
+from gateway.keyring import KeyRing
+from gateway.ledger import Ledger
+from gateway.stores.budgets import Budgets
+from gateway.stores.callers import StoredCallers
+from gateway.stores.connection import Store
+from gateway.stores.factors import Factors
+from gateway.stores.flows import Flows
+from gateway.stores.sessions import Sessions
+from gateway.stores.tokens import Tokens
 
 ORIGIN = "http://localhost:8080"
-CODE = "123456"
+ISSUER, SUB = "https://agency.example", "sub-alice"
+SECRET = b"a secret of twenty b"
+POLICY = Policy(
+    digest="d",
+    classes={
+        Class.PERSONAL: ClassRule(Class.PERSONAL, ("totp",), 28_800, None),
+        Class.SENSITIVE: ClassRule(Class.SENSITIVE, ("totp",), 14_400, 40),
+        Class.RESTRICTED: ClassRule(Class.RESTRICTED, ("webauthn",), 300, 5),
+    },
+    unreadable=Class.SENSITIVE,
+    unsafe_default=Class.INTERNAL,
+    media=MappingProxyType({}),
+    fields=(),
+    unique=(),
+    routes={},
+    budgets=(
+        BudgetRule("hour", Scope.USER, Class.SENSITIVE, 60, 3600),
+        BudgetRule("day", Scope.USER, Class.SENSITIVE, 150, 86_400),
+        BudgetRule("alarm", Scope.EVERYONE, Class.SENSITIVE, 5000, 3600, Then.ALARM),
+        BudgetRule("lookups", Scope.USER, Class.INTERNAL, 20, 3600, misses=True),
+    ),
+    disclose=True,
+)
 
 
-@dataclass(frozen=True)
-class Accepted:
-    factor_id: str
-    kind: str
-    verified_at: float
+class SettableClock(Protocol):
+    at: float
+
+    def now(self) -> float: ...
+
+    def forward(self, seconds: float) -> None: ...
 
 
 @dataclass
 class House:
-    """Everything that the pages ask for, kept in memory, with the stores' promises."""
+    """What the pages stand on, and what a test does to it."""
 
-    at: float = field(default_factory=time.time)
-    by_cookie: dict[str, Caller] = field(default_factory=dict)
-    by_bearer: dict[str, Caller] = field(default_factory=dict)
-    kept: dict[tuple[str, str], Mapping[str, object]] = field(default_factory=dict)
-    enrolled: set[str] = field(default_factory=lambda: {"u-alice"})
-    used_codes: set[str] = field(default_factory=set)
-    rejections: dict[str, CodeRejected] = field(default_factory=dict)
-    ledger: list[Mapping[str, object]] = field(default_factory=list)
-    forgotten: list[str] = field(default_factory=list)
-    disclose: bool = True
-    ledger_full: bool = False
-    store_down: bool = False
+    store: Store
+    keyring: KeyRing
+    clock: SettableClock
+    records: Ledger
+    ledger_directory: Path
+    policy: Policy = POLICY
+    doors: Doors = field(init=False)
 
-    def now(self) -> float:
-        return self.at
+    def __post_init__(self) -> None:
+        self.sessions = Sessions(self.store, self.keyring, self.clock)
+        self.tokens = Tokens(self.store, self.keyring, self.clock)
+        self.flows = Flows(self.store, self.keyring, self.clock)
+        self.factors = Factors(self.store, self.keyring, self.clock)
+        self.budgets = Budgets(self.store, self.clock)
+        self.user = self.keyring.user_id(ISSUER, SUB)
+        self.doors = self.doors_of(self.store, {})
 
-    def _check(self) -> None:
-        if self.store_down:
-            raise StoreUnavailable("down")
-
-    async def by_token(self, token: str) -> Caller | NoCaller:
-        self._check()
-        return self.by_bearer.get(token) or NoCaller("unknown")
-
-    async def by_session(self, cookie: str) -> Caller | NoCaller:
-        self._check()
-        return self.by_cookie.get(cookie) or NoCaller("unknown")
-
-    def forget(self, credential: str) -> None:
-        self.forgotten.append(credential)
-
-    async def attach_proof(self, token_id: str, proof: Proof) -> None:
-        for token, caller in list(self.by_bearer.items()):
-            if caller.credential_id == token_id:
-                self.by_bearer[token] = replace(caller, proofs=(*caller.proofs, proof))
-
-    async def open(self, *, issuer: str, sub: str, partner: str, name: str, login: str) -> str:
-        self._check()
-        cookie = secrets.token_urlsafe(32)
-        user = self.user_id(issuer, sub)
-        self.by_cookie[cookie] = Caller(user, partner, issuer, sub, name, "person", "session", f"s-{cookie[:6]}")
-        return cookie
-
-    async def rotate(self, cookie: str, proof: Proof | None) -> str | None:
-        caller = self.by_cookie.pop(cookie, None)
-        if caller is None:
-            return None
-        renewed = secrets.token_urlsafe(32)
-        self.by_cookie[renewed] = replace(caller, proofs=(*caller.proofs, *([proof] if proof else [])))
-        return renewed
-
-    async def end(self, cookie: str) -> None:
-        self.by_cookie.pop(cookie, None)
-
-    async def keep(self, kind: str, value: Mapping[str, object], ttl_s: int) -> str:
-        self._check()
-        key = secrets.token_urlsafe(32)
-        self.kept[kind, key] = value
-        return key
-
-    async def take(self, kind: str, key: str) -> Mapping[str, object] | None:
-        return self.kept.pop((kind, key), None)
-
-    async def kinds(self, user: str) -> tuple[str, ...]:
-        return ("totp",) if user in self.enrolled else ()
-
-    async def verify_totp(self, user: str, code: str) -> Accepted | CodeRejected:
-        self._check()
-        if code in self.rejections:
-            return self.rejections[code]
-        if code in self.used_codes:
-            return CodeRejected("code_used")
-        if code != CODE:
-            return CodeRejected("code_wrong")
-        self.used_codes.add(code)
-        return Accepted("f-1", "totp", self.at)
-
-    async def charge(self, charge: object) -> object:
-        raise AssertionError("pages charge nobody")
-
-    async def usage(self, limits: tuple[Limit, ...]) -> tuple[Usage, ...]:
-        self._check()
-        return tuple(Usage(limit, 7, 720) for limit in limits)
-
-    async def append(self, record: Mapping[str, object], *, now: float, reserve: bool = False) -> int:
-        if self.ledger_full and not reserve:
-            raise OSError("disk full")
-        self.ledger.append(record)
-        return len(self.ledger)
-
-    def count(self, key: tuple[str, ...], *, now: float) -> None:
-        raise AssertionError("pages count nothing")
-
-    def user_id(self, issuer: str, sub: str) -> str:
-        return "u-alice" if sub == "sub-alice" else "u-" + hashlib.sha256(f"{issuer} {sub}".encode()).hexdigest()[:8]
-
-    def jwks(self) -> Mapping[str, object]:
-        return {"keys": []}
-
-    def policy(self) -> Policy:
-        return Policy(
-            digest="d",
-            classes={
-                Class.PERSONAL: ClassRule(Class.PERSONAL, ("totp",), 28_800, None),
-                Class.SENSITIVE: ClassRule(Class.SENSITIVE, ("totp",), 14_400, 40),
-                Class.RESTRICTED: ClassRule(Class.RESTRICTED, ("webauthn",), 300, 5),
-            },
-            unreadable=Class.SENSITIVE,
-            unsafe_default=Class.INTERNAL,
-            media=MappingProxyType({}),
-            fields=(),
-            unique=(),
-            routes={},
-            budgets=(
-                BudgetRule("hour", Scope.USER, Class.SENSITIVE, 60, 3600),
-                BudgetRule("day", Scope.USER, Class.SENSITIVE, 150, 86_400),
-                BudgetRule("alarm", Scope.EVERYONE, Class.SENSITIVE, 5000, 3600, Then.ALARM),
-                BudgetRule("lookups", Scope.USER, Class.INTERNAL, 20, 3600, misses=True),
-            ),
-            disclose=self.disclose,
+    def doors_of(self, store: Store, partners: Mapping[str, Partner]) -> Doors:
+        return Doors(
+            clock=self.clock,
+            callers=StoredCallers(store, self.keyring, self.clock),
+            tokens=self.tokens,
+            sessions=self.sessions,
+            flows=self.flows,
+            factors=self.factors,
+            budgets=self.budgets,
+            records=self.records,
+            keyring=self.keyring,
+            policy=lambda: self.policy,
+            partners=partners,
+            pages_url=ORIGIN,
+            help_desk="3949",
+            product="Register",
         )
 
-    def sign_in(self) -> str:
+    def client(self, *partners: Partner, store: Store | None = None) -> httpx2.AsyncClient:
+        """A client of the pages of a site with these partners."""
+        doors = self.doors_of(store or self.store, {partner.id: partner for partner in partners})
+        return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=build(doors)), base_url=ORIGIN)
+
+    async def sign_in(self) -> str:
         """A session of Alice's that is there already; its cookie."""
-        cookie = secrets.token_urlsafe(32)
-        self.by_cookie[cookie] = Caller(
-            "u-alice", "agency", "i", "sub-alice", "Alice Martin", "person", "session", "s-1"
+        return await self.sessions.open(issuer=ISSUER, sub=SUB, partner="agency", name="Alice Martin", login="alice")
+
+    async def cookie(self) -> dict[str, str]:
+        return {"cookie": f"__Host-gateway={await self.sign_in()}"}
+
+    async def token(self, kind: str = "person") -> dict[str, str]:
+        """The header of a token of Alice's."""
+        person = {"issuer": ISSUER, "sub": SUB, "partner": "agency", "name": "script", "login": "alice"}
+        token, _ = await self.tokens.issue(**person, kind=kind, expires_at=self.clock.now() + 10**8)
+        return {"authorization": f"Bearer {token}"}
+
+    async def enrol(self) -> None:
+        await self.factors.enrol_totp(self.user, SECRET)
+
+    def code(self) -> str:
+        """The code that Alice's telephone shows now."""
+        return str(pyotp.TOTP(b32encode(SECRET).decode()).at(int(self.clock.now())))
+
+    def wrong_code(self) -> str:
+        """A code that is none of the neighbouring steps'."""
+        totp = pyotp.TOTP(b32encode(SECRET).decode())
+        right = {totp.at(int(self.clock.now()) + shift) for shift in (-60, -30, 0, 30, 60)}
+        return next(code for code in ("000000", "111111", "222222", "333333", "444444", "555555") if code not in right)
+
+    async def caller(self, headers: Mapping[str, str]) -> Caller | None:
+        """Whom a credential names now, in the store."""
+        callers = StoredCallers(self.store, self.keyring, self.clock)
+        if "authorization" in headers:
+            found = await callers.by_token(headers["authorization"].removeprefix("Bearer "))
+        else:
+            found = await callers.by_session(headers["cookie"].removeprefix("__Host-gateway="))
+        return found if isinstance(found, Caller) else None
+
+    async def taken(self, caller: Caller, persons: int) -> None:
+        """Charge some persons to a caller."""
+        records = tuple(
+            (PersonCharge((number.to_bytes(16, "big"),), ("nir",), Class.SENSITIVE),) for number in range(persons)
         )
-        return cookie
+        limits = limits_of(self.policy, caller, self.clock.now())
+        assert (await self.budgets.charge(Charge(limits, records))).granted == persons
+
+    async def keep_target(self, target: str = "/dossiers/7", host: str = "localhost:8080") -> str:
+        return await self.flows.keep("return", {"target": target, "host": host}, 60)
+
+    @property
+    def ledger(self) -> list[dict[str, Any]]:
+        """What the ledger holds, its own marks left out."""
+        lines = [
+            line for path in sorted(self.ledger_directory.glob("*.jsonl")) for line in path.read_bytes().splitlines()
+        ]
+        return [record for record in map(json.loads, lines) if record["kind"] not in ("start", "stop")]
 
 
-@pytest.fixture
-def house() -> House:
-    return House()
+@pytest.fixture(scope="session")
+def keyring(tmp_path_factory: pytest.TempPathFactory) -> KeyRing:
+    return KeyRing.create(tmp_path_factory.mktemp("ring") / "keys")
 
 
-def doors_of(house: House, partners: Mapping[str, Partner]) -> Doors:
-    return Doors(
-        clock=house,
-        callers=house,
-        tokens=house,
-        sessions=house,
-        flows=house,
-        factors=house,
-        budgets=house,  # type: ignore[arg-type]  # its charge never returns
-        records=house,
-        keyring=house,
-        policy=house.policy,
-        partners=partners,
-        pages_url=ORIGIN,
-        help_desk="3949",
-        product="Register",
-    )
+@pytest_asyncio.fixture
+async def house(store: Store, keyring: KeyRing, clock: SettableClock, tmp_path: Path) -> AsyncIterator[House]:
+    clock.at = time.time()  # a provider in another process stamps its tokens with this machine's time
+    directory = tmp_path / "ledger"
+    directory.mkdir()
+    records = await Ledger.open(directory, "n1", b"k" * 32, "k1", now=clock.at, reserve_bytes=4096)
+    yield House(store, keyring, clock, records, directory)
+    await records.aclose()
 
 
 @dataclass(frozen=True)
@@ -239,11 +226,13 @@ def partner(provider: RunningProvider) -> Partner:
 
 @pytest_asyncio.fixture
 async def pages(house: House) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client of the pages, for what needs no partner."""
-    partners = {
-        name: Partner(name, title, f"https://{name}.example", "gateway", "secret")
-        for name, title in (("agency", "Agence Nord"), ("mission", "Mission locale"))
-    }
-    transport = httpx2.ASGITransport(app=build(doors_of(house, partners)), raise_app_exceptions=True)
-    async with httpx2.AsyncClient(transport=transport, base_url=ORIGIN) as client:
+    """A client of the pages, for what needs no partner; Alice can confirm."""
+    await house.enrol()
+    titles = (("agency", "Agence Nord"), ("mission", "Mission locale"))
+    partners = [Partner(name, title, f"https://{name}.example", "gateway", "secret") for name, title in titles]
+    async with house.client(*partners) as client:
         yield client
+
+
+def undisclosed(policy: Policy) -> Policy:
+    return replace(policy, disclose=False)

@@ -8,14 +8,14 @@ import httpx2
 import pytest
 import pytest_asyncio
 
+from gateway.core.assurance import Caller
 from gateway.edge import sso
 from gateway.edge.doors import Partner
 from gateway.edge.jwks import NotFetched
 from gateway.edge.partner_http import is_safe
-from gateway.edge.site import build
 from gateway.edge.sso import Metadata, metadata_of
 
-from .conftest import ORIGIN, House, RunningProvider, doors_of
+from .conftest import ORIGIN, House, RunningProvider
 
 NAVIGATE = {"sec-fetch-mode": "navigate"}
 
@@ -44,6 +44,10 @@ class Browser:
             self.cookies[name] = value
         return answer
 
+    async def caller(self, house: House) -> Caller | None:
+        """Whom our cookie names, if anybody."""
+        return await house.caller({"cookie": f"__Host-gateway={self.cookies.get('__Host-gateway', '')}"})
+
     async def at_the_partner(self, address: str) -> str:
         """Types login and password; the path that the partner sends the browser back to."""
         async with httpx2.AsyncClient(trust_env=False) as outside:
@@ -56,8 +60,7 @@ class Browser:
 
 @pytest_asyncio.fixture
 async def browser(house: House, partner: Partner, provider: RunningProvider) -> AsyncIterator[Browser]:
-    transport = httpx2.ASGITransport(app=build(doors_of(house, {"agency": partner})))
-    async with httpx2.AsyncClient(transport=transport, base_url=ORIGIN) as client:
+    async with house.client(partner) as client:
         yield Browser(client, provider)
 
 
@@ -74,11 +77,12 @@ def changed(path: str, **parameters: str | None) -> str:
 
 
 async def test_person_signs_in_and_goes_on_to_what_they_wanted(browser: Browser, house: House) -> None:
-    flow = await house.keep("return", {"target": "/dossiers/7", "host": "localhost:8080"}, 60)
+    flow = await house.keep_target()
     back = await browser.at_the_partner(await begun(browser, f"/.gateway/sign-in?flow={flow}"))
     answer = await browser.get(back)
     assert (answer.status_code, answer.headers["location"]) == (303, "/dossiers/7")
-    caller = house.by_cookie[browser.cookies["__Host-gateway"]]
+    caller = await browser.caller(house)
+    assert caller is not None
     assert (caller.issuer, caller.sub, caller.partner) == (browser.provider.issuer, "sub-alice", "agency")
     assert caller.name == "Alice Martin"
     (record,) = house.ledger
@@ -98,7 +102,8 @@ async def test_secret_also_goes_in_the_header_where_the_partner_takes_it_there(
 
 async def test_request_to_the_partner_is_bound_and_proves_possession(browser: Browser, house: House) -> None:
     query = parse_qs(urlsplit(await begun(browser)).query)
-    ((_, kept),) = house.kept.items()
+    kept = await house.flows.take("oidc", query["state"][0])
+    assert kept is not None
     assert query["code_challenge_method"] == ["S256"] and query["response_type"] == ["code"]
     assert query["redirect_uri"] == [f"{ORIGIN}/.gateway/callback/agency"]
     assert min(len(query["state"][0]), len(query["nonce"][0])) >= 32
@@ -119,15 +124,15 @@ async def test_another_browser_cannot_use_the_callback(browser: Browser, house: 
     back = await browser.at_the_partner(await begun(browser))
     browser.cookies["__Host-gateway-flow"] = "A" * 43
     assert (await browser.get(back)).status_code == 403
-    assert house.by_cookie == {}
+    assert await browser.caller(house) is None
 
 
 async def test_old_session_dies_at_sign_in(browser: Browser, house: House) -> None:
     address = await begun(browser)
-    planted = browser.cookies["__Host-gateway"] = house.sign_in()
+    planted = browser.cookies["__Host-gateway"] = await house.sign_in()
     await browser.get(await browser.at_the_partner(address))
-    assert planted not in house.by_cookie
-    assert browser.cookies["__Host-gateway"] != planted and len(house.by_cookie) == 1
+    assert await house.caller({"cookie": f"__Host-gateway={planted}"}) is None
+    assert browser.cookies["__Host-gateway"] != planted and await browser.caller(house) is not None
 
 
 @pytest.mark.parametrize(
@@ -149,33 +154,29 @@ async def test_answer_that_is_not_the_partner_s_signs_nobody_in(
     back = await browser.at_the_partner(await begun(browser))
     answer = await browser.get(changed(back, **changes))
     assert answer.status_code == 403 and "__Host-gateway" not in browser.cookies
-    assert "evil" not in answer.text and house.by_cookie == {}
+    assert "evil" not in answer.text and await browser.caller(house) is None
 
 
 async def test_parameter_twice_is_malformed(browser: Browser, house: House) -> None:
     back = await browser.at_the_partner(await begun(browser))
     assert (await browser.get(f"{back}&state=x")).status_code == 400
-    assert house.by_cookie == {}
+    assert await browser.caller(house) is None
 
 
 async def test_answer_for_one_partner_does_not_count_at_another(
     house: House, partner: Partner, provider: RunningProvider
 ) -> None:
-    partners = {"agency": partner, "other": replace(partner, id="other")}
-    transport = httpx2.ASGITransport(app=build(doors_of(house, partners)))
-    async with httpx2.AsyncClient(transport=transport, base_url=ORIGIN) as client:
+    async with house.client(partner, replace(partner, id="other")) as client:
         browser = Browser(client, provider)
         back = await browser.at_the_partner(await begun(browser, "/.gateway/sign-in?partner=agency"))
         assert (await browser.get(back.replace("/agency", "/other"))).status_code == 403
-    assert house.by_cookie == {}
+    assert await browser.caller(house) is None
 
 
 async def test_algorithm_that_is_not_the_partner_s_signs_nobody_in(
     house: House, partner: Partner, provider: RunningProvider
 ) -> None:
-    strict = replace(partner, algorithms=("RS256",))
-    transport = httpx2.ASGITransport(app=build(doors_of(house, {"agency": strict})))
-    async with httpx2.AsyncClient(transport=transport, base_url=ORIGIN) as client:
+    async with house.client(replace(partner, algorithms=("RS256",))) as client:
         browser = Browser(client, provider)
         answer = await browser.get(await browser.at_the_partner(await begun(browser)))
     assert answer.status_code == 403 and house.ledger[-1]["detail"] == "the algorithm is not the partner's"
@@ -183,21 +184,22 @@ async def test_algorithm_that_is_not_the_partner_s_signs_nobody_in(
 
 async def test_nobody_is_signed_in_without_a_record(browser: Browser, house: House) -> None:
     back = await browser.at_the_partner(await begun(browser))
-    house.ledger_full = True
+    await house.records.aclose()
     assert (await browser.get(back)).status_code == 503
-    assert house.by_cookie == {}
+    assert await browser.caller(house) is None
 
 
 async def test_who_is_signed_in_goes_straight_on(browser: Browser, house: House) -> None:
-    browser.cookies["__Host-gateway"] = house.sign_in()
-    flow = await house.keep("return", {"target": "/dossiers/7", "host": "localhost:8080"}, 60)
+    browser.cookies["__Host-gateway"] = await house.sign_in()
+    flow = await house.keep_target()
     assert await begun(browser, f"/.gateway/sign-in?flow={flow}") == "/dossiers/7"
 
 
 async def test_sign_out_ends_the_session_here_and_leads_to_the_partner(browser: Browser, house: House) -> None:
-    cookie = browser.cookies["__Host-gateway"] = house.sign_in()
+    cookie = browser.cookies["__Host-gateway"] = await house.sign_in()
     answer = await browser.post("/.gateway/sign-out", sec_fetch_site="same-origin")
-    assert answer.status_code == 200 and cookie not in house.by_cookie
+    assert answer.status_code == 200
+    assert await house.caller({"cookie": f"__Host-gateway={cookie}"}) is None
     assert browser.cookies["__Host-gateway"] == ""
     address = answer.headers["refresh"].removeprefix("0; url=")
     assert address.startswith(f"{browser.provider.issuer}/end_session?")
@@ -205,15 +207,15 @@ async def test_sign_out_ends_the_session_here_and_leads_to_the_partner(browser: 
 
 
 async def test_another_site_cannot_sign_a_person_out(browser: Browser, house: House) -> None:
-    cookie = browser.cookies["__Host-gateway"] = house.sign_in()
+    cookie = browser.cookies["__Host-gateway"] = await house.sign_in()
     answer = await browser.post("/.gateway/sign-out", sec_fetch_site="cross-site")
-    assert answer.status_code == 403 and cookie in house.by_cookie
+    assert answer.status_code == 403
+    assert await house.caller({"cookie": f"__Host-gateway={cookie}"}) is not None
 
 
 async def test_partner_out_of_reach_is_said(house: House) -> None:
     away = Partner("agency", "Agence Nord", "http://127.0.0.1:1", "gateway", "s")
-    transport = httpx2.ASGITransport(app=build(doors_of(house, {"agency": away})))
-    async with httpx2.AsyncClient(transport=transport, base_url=ORIGIN) as client:
+    async with house.client(away) as client:
         answer = await client.get("/.gateway/sign-in", headers=NAVIGATE)
     assert answer.status_code == 403 and "Signing in did not work" in answer.text
 

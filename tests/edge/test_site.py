@@ -3,17 +3,20 @@
 import httpx2
 import pytest
 
-from .conftest import ORIGIN, House
+from gateway.keyring import KeyRing
+
+from .conftest import ORIGIN, House, undisclosed
 
 NAVIGATE = {"sec-fetch-mode": "navigate"}
 
 
-def session(house: House) -> dict[str, str]:
-    return {"cookie": f"__Host-gateway={house.sign_in()}"}
-
-
 async def test_budget_is_the_contract_s_and_keeps_silent_alarms_silent(pages: httpx2.AsyncClient, house: House) -> None:
-    budgets = (await pages.get("/.gateway/budget", headers=session(house))).json()["budgets"]
+    headers = await house.cookie()
+    caller = await house.caller(headers)
+    assert caller is not None
+    await house.taken(caller, 7)
+    house.clock.forward(600)
+    budgets = (await pages.get("/.gateway/budget", headers=headers)).json()["budgets"]
     assert [one["name"] for one in budgets] == ["hour", "day", "lookups"]
     assert budgets[0] == {
         "name": "hour",
@@ -22,21 +25,21 @@ async def test_budget_is_the_contract_s_and_keeps_silent_alarms_silent(pages: ht
         "limit": 60,
         "used": 7,
         "window_s": 3600,
-        "next_free_s": 720,
+        "next_free_s": 3000,
     }
 
 
 async def test_budget_tells_nothing_where_the_policy_does_not_disclose(pages: httpx2.AsyncClient, house: House) -> None:
-    house.disclose = False
-    assert (await pages.get("/.gateway/budget", headers=session(house))).json() == {"budgets": []}
-    page = await pages.get("/.gateway/account", headers=session(house) | NAVIGATE)
+    house.policy = undisclosed(house.policy)
+    assert (await pages.get("/.gateway/budget", headers=await house.cookie())).json() == {"budgets": []}
+    page = await pages.get("/.gateway/account", headers=await house.cookie() | NAVIGATE)
     assert "meter" not in page.text and "does not show the figures" in page.text
 
 
 async def test_budget_counts_the_proof_that_is_fresh(pages: httpx2.AsyncClient, house: House) -> None:
-    headers = session(house)
+    headers = await house.cookie()
     answer = await pages.post(
-        "/.gateway/step-up/totp", json={"code": "123456"}, headers=headers | {"sec-fetch-site": "same-origin"}
+        "/.gateway/step-up/totp", json={"code": house.code()}, headers=headers | {"sec-fetch-site": "same-origin"}
     )
     renewed = {"cookie": answer.headers["set-cookie"].split(";")[0]}
     scopes = [one["scope"] for one in (await pages.get("/.gateway/budget", headers=renewed)).json()["budgets"]]
@@ -44,9 +47,13 @@ async def test_budget_counts_the_proof_that_is_fresh(pages: httpx2.AsyncClient, 
 
 
 async def test_account_shows_person_limits_and_sign_out(pages: httpx2.AsyncClient, house: House) -> None:
-    page = (await pages.get("/.gateway/account", headers=session(house) | NAVIGATE)).text
+    headers = await house.cookie()
+    caller = await house.caller(headers)
+    assert caller is not None
+    await house.taken(caller, 7)
+    page = (await pages.get("/.gateway/account", headers=headers | NAVIGATE)).text
     assert "Alice Martin" in page and "Agence Nord" in page
-    assert "7 of 60" in page and 'data-in-s="720"' in page
+    assert "7 of 60" in page and 'data-in-s="3600"' in page
     assert 'method="post" action="/.gateway/sign-out"' in page
 
 
@@ -56,7 +63,7 @@ async def test_account_without_a_session_goes_to_sign_in_and_comes_back(
     answer = await pages.get("/.gateway/account", headers=NAVIGATE)
     assert answer.status_code == 303
     flow = answer.headers["location"].removeprefix(f"{ORIGIN}/.gateway/sign-in?flow=")
-    assert house.kept["return", flow] == {"target": "/.gateway/account", "host": "localhost:8080"}
+    assert await house.flows.take("return", flow) == {"target": "/.gateway/account", "host": "localhost:8080"}
 
 
 async def test_client_without_a_session_gets_a_problem(pages: httpx2.AsyncClient) -> None:
@@ -99,7 +106,7 @@ async def test_language_switch_goes_back_only_to_this_host(pages: httpx2.AsyncCl
 
 
 async def test_chosen_language_outweighs_the_browser_s(pages: httpx2.AsyncClient, house: House) -> None:
-    headers = {"cookie": f"__Host-gateway={house.sign_in()}; gateway_lang=fr", "accept-language": "en"}
+    headers = {"cookie": f"__Host-gateway={await house.sign_in()}; gateway_lang=fr", "accept-language": "en"}
     page = await pages.get("/.gateway/account", headers=headers | NAVIGATE)
     assert '<html lang="fr">' in page.text and "Vos plafonds" in page.text
 
@@ -123,10 +130,10 @@ async def test_unknown_partner_is_not_found(pages: httpx2.AsyncClient) -> None:
 async def test_fault_in_a_page_says_nothing_of_itself(
     pages: httpx2.AsyncClient, house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def break_down() -> dict[str, object]:
+    def break_down(_: KeyRing) -> dict[str, object]:
         raise ValueError("secret-value")
 
-    monkeypatch.setattr(house, "jwks", break_down)
+    monkeypatch.setattr(KeyRing, "jwks", break_down)
     answer = await pages.get("/.gateway/jwks.json")
     assert (answer.status_code, answer.json()["type"]) == (500, "urn:gateway:problem:internal_fault")
     assert "secret-value" not in answer.text + caplog.text
