@@ -67,27 +67,17 @@ class Reaper:
         # AF_INET6 has room for every address; the kernel fills in the true family.
         self._duplicate = socket.socket(socket.AF_INET6, socket.SOCK_STREAM, fileno=os.dup(self._placeholder.fileno()))
 
-    def enter(self, peer: Sequence[object]) -> None:
+    def enter(self, peer: Sequence[object] | None) -> None:
         """A request of ``peer`` (a scope's ``client``) begins."""
         self._in_flight[_key(peer)] += 1
 
-    def leave(self, peer: Sequence[object]) -> None:
+    def leave(self, peer: Sequence[object] | None) -> None:
         """A request of ``peer`` is finished: call it exactly once for each ``enter``, with the same peer."""
         key = _key(peer)
         self._finished[key] = time.monotonic()
         self._in_flight[key] -= 1
         if not self._in_flight[key]:
             del self._in_flight[key]
-
-    @contextmanager
-    def serving(self, peer: Sequence[object] | None) -> Iterator[None]:
-        """``enter`` and ``leave`` around one request, also when its scope's ``client`` is replaced meanwhile."""
-        known = peer or ("", 0)
-        self.enter(known)
-        try:
-            yield
-        finally:
-            self.leave(known)
 
     async def run(self) -> None:
         """Scan until cancelled."""
@@ -174,8 +164,8 @@ class Reaper:
         return min(self._silent_s - idle_s, self._kept_alive_s - age_s)
 
 
-def _key(peer: Sequence[object]) -> Peer:
-    return str(peer[0]), int(str(peer[1]))
+def _key(peer: Sequence[object] | None) -> Peer:
+    return (str(peer[0]), int(str(peer[1]))) if peer else ("", 0)
 
 
 def _descriptors() -> Iterable[int]:

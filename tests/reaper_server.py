@@ -16,6 +16,8 @@ PORT, SILENT_S, KEPT_ALIVE_S = int(sys.argv[1]), float(sys.argv[2]), float(sys.a
 CERTIFICATE = [Path(argument) for argument in sys.argv[4:]]
 
 Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 started: list[asyncio.Task[None]] = []
 held: asyncio.Queue[asyncio.Event] = asyncio.Queue()
 reaper = Reaper(PORT, SILENT_S, KEPT_ALIVE_S, scan_s=SILENT_S / 4)
@@ -40,9 +42,7 @@ def is_connected(one: socket.socket) -> bool:
     return True
 
 
-async def application(
-    scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
-) -> None:
+async def application(scope: Message, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
         await receive()
         started.append(asyncio.create_task(reaper.run()))
@@ -50,25 +50,33 @@ async def application(
         await receive()
         await send({"type": "lifespan.shutdown.complete"})
         return
-    with reaper.serving(scope["client"]):
-        if scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.accept"})
-            while (await receive())["type"] != "websocket.disconnect":
-                await send({"type": "websocket.send", "text": "still here"})
-            return
-        body = b"done"
-        if scope["path"] == "/held":
-            released = asyncio.Event()
-            held.put_nowait(released)
-            await released.wait()
-        elif scope["path"] == "/release":
-            (await held.get()).set()
-        elif scope["path"] == "/user-timeouts":
-            await reaper.scan()
-            body = user_timeouts().encode()
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
-        await send({"type": "http.response.body", "body": body})
+    reaper.enter(scope["client"])
+    try:
+        await (conversation if scope["type"] == "websocket" else answer)(scope, receive, send)
+    finally:
+        reaper.leave(scope["client"])
+
+
+async def conversation(scope: Message, receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (await receive())["type"] != "websocket.disconnect":
+        await send({"type": "websocket.send", "text": "still here"})
+
+
+async def answer(scope: Message, receive: Receive, send: Send) -> None:
+    body = b"done"
+    if scope["path"] == "/held":
+        released = asyncio.Event()
+        held.put_nowait(released)
+        await released.wait()
+    elif scope["path"] == "/release":
+        (await held.get()).set()
+    elif scope["path"] == "/user-timeouts":
+        await reaper.scan()
+        body = user_timeouts().encode()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+    await send({"type": "http.response.body", "body": body})
 
 
 def main() -> None:
