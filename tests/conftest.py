@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from gateway.keyring import KeyRing
 from gateway.stores.connection import Store
 from gateway.stores.embedded import EmbeddedStore
 
@@ -29,6 +30,11 @@ class HeldClock:
 @pytest.fixture
 def clock() -> HeldClock:
     return HeldClock()
+
+
+@pytest.fixture(scope="session")
+def keyring(tmp_path_factory: pytest.TempPathFactory) -> KeyRing:
+    return KeyRing.create(tmp_path_factory.mktemp("keys") / "ring")
 
 
 @pytest.fixture(scope="session")

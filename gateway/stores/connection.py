@@ -18,7 +18,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError, ResponseError
@@ -28,6 +28,7 @@ from gateway.stores import keys
 from gateway.stores.clock import StoreClock
 
 SAMPLE_EVERY_S = 1.0
+MOST_CONNECTIONS = 32
 EPOCH_FILE = "store-epoch"
 
 Argument = bytes | str | int | float
@@ -62,8 +63,10 @@ class Store:
         self.epoch = b""
         self.highest_sequence = 0
         self._timeout_s = timeout_s
-        self._pool = ConnectionPool.from_url(
+        self._pool = BlockingConnectionPool.from_url(
             url,
+            max_connections=MOST_CONNECTIONS,
+            timeout=timeout_s,
             protocol=2,
             socket_timeout=timeout_s,
             socket_connect_timeout=timeout_s,

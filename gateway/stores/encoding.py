@@ -1,6 +1,6 @@
 """Proofs, mandates and grants as they stand in the store: JSON of their fields."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import orjson
 
@@ -54,7 +54,9 @@ def grant_of(text: bytes) -> Grant:
     return Grant(Class.of(said["class"]), said["persons"], said["until"])
 
 
-def texts(flat: list[bytes]) -> dict[str, str]:
-    """The fields of a hash, as HGETALL lists them."""
-    words: Any = [part.decode() for part in flat]
+def texts(fields: Mapping[bytes, bytes] | Sequence[bytes]) -> dict[str, str]:
+    """The fields of a hash: as the client returns HGETALL, or flat as a script does."""
+    if isinstance(fields, Mapping):
+        return {name.decode(): value.decode() for name, value in fields.items()}
+    words = [part.decode() for part in fields]
     return dict(zip(words[::2], words[1::2], strict=True))

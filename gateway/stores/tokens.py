@@ -9,7 +9,7 @@ from gateway.core.assurance import Mandate, Proof
 from gateway.keyring import KeyRing
 from gateway.ports import Clock
 from gateway.stores import keys
-from gateway.stores.connection import Script, Store
+from gateway.stores.connection import Argument, Script, Store
 from gateway.stores.encoding import mandate_of, mandate_text, proof_text, texts
 
 PREFIX = "gwt_"
@@ -107,7 +107,7 @@ class Tokens:
         """Every token, the newest first; revoked and expired ones too."""
         ids = sorted(one.decode() for one in await self._store.call("SMEMBERS", keys.TOKENS))
         answers = await self._store.calls(*(("HGETALL", keys.token(one)) for one in ids)) if ids else []
-        rows = [_row(one, _mapping(answer)) for one, answer in zip(ids, answers, strict=True) if answer]
+        rows = [_row(one, texts(answer)) for one, answer in zip(ids, answers, strict=True) if answer]
         return sorted(rows, key=lambda row: -row.issued_at)
 
     async def revoke(self, token_id: str) -> bool:
@@ -121,7 +121,7 @@ class Tokens:
     async def attach_proof(self, token_id: str, proof: Proof) -> bool:
         """Keep a proof made with this token; false for a token that is gone or a machine's."""
         names = [keys.token(token_id), keys.proofs(token_id)]
-        arguments = [proof.id, proof_text(proof), self._clock.now(), keys.PROOF_LIFETIME_S]
+        arguments: list[Argument] = [proof.id, proof_text(proof), self._clock.now(), keys.PROOF_LIFETIME_S]
         return bool(await self._store.run(_ATTACH, names, arguments))
 
     async def _set(self, token_id: str, field: str, value: str | bytes) -> bool:
@@ -129,12 +129,6 @@ class Tokens:
             return False  # ids are never removed: nothing can come between
         await self._store.call("HSET", keys.token(token_id), field, value)
         return True
-
-
-def _mapping(answer: object) -> dict[str, str]:
-    if isinstance(answer, dict):
-        return {name.decode(): value.decode() for name, value in answer.items()}
-    return texts(answer)  # type: ignore[arg-type]  # RESP 2: a flat list
 
 
 def _row(token_id: str, said: dict[str, str]) -> TokenRow:

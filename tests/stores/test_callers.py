@@ -1,0 +1,123 @@
+"""Who asks, kept for less than a second and shared by those who ask at once."""
+
+import asyncio
+
+import pytest
+
+from gateway.core.assurance import Caller, Grant
+from gateway.core.extraction import Class
+from gateway.keyring import KeyRing
+from gateway.ports import NoCaller
+from gateway.stores.callers import StoredCallers
+from gateway.stores.connection import Store
+from gateway.stores.freezes import Freezes
+from gateway.stores.grants import Grants
+from gateway.stores.sessions import Sessions
+from gateway.stores.tokens import Tokens
+
+WHO = {"issuer": "https://sso", "sub": "1", "partner": "p", "name": "Léa", "login": "lea"}
+
+
+@pytest.fixture
+def callers(store: Store, keyring: KeyRing, clock) -> StoredCallers:
+    return StoredCallers(store, keyring, clock, monotonic=clock.now)
+
+
+@pytest.fixture
+async def token(store: Store, keyring: KeyRing, clock) -> str:
+    return (await Tokens(store, keyring, clock).issue(**WHO, expires_at=clock.at + 1e6))[0]
+
+
+async def scripts_run(store: Store) -> int:
+    said = await store.call("INFO", "commandstats")
+    return sum(said[name]["calls"] for name in ("cmdstat_evalsha", "cmdstat_eval") if name in said)
+
+
+async def test_lookups_at_once_share_one_call_and_later_ones_what_it_found(
+    callers: StoredCallers, store: Store, token: str, clock
+) -> None:
+    await callers.by_token(token)
+    callers.forget(token)
+    before = await scripts_run(store)
+    found = await asyncio.gather(*(callers.by_token(token) for _ in range(100)))
+    clock.forward(0.79)
+    found.append(await callers.by_token(token))
+    assert len(set(found)) == 1
+    assert await scripts_run(store) - before == 1
+    clock.forward(0.02)
+    await callers.by_token(token)
+    assert await scripts_run(store) - before == 2
+
+
+async def test_one_that_stops_waiting_takes_nothing_from_the_others(callers: StoredCallers, token: str) -> None:
+    first, second = (asyncio.create_task(callers.by_token(token)) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert isinstance(await second, Caller)
+
+
+@pytest.mark.parametrize("kind", ["token", "user", "partner"])
+@pytest.mark.parametrize("credential", ["token", "session"])
+async def test_a_freeze_stops_token_session_user_and_partner_within_a_second(
+    callers: StoredCallers, store: Store, keyring: KeyRing, token: str, clock, kind: str, credential: str
+) -> None:
+    look, value = callers.by_token, token
+    if credential == "session":
+        look, value = callers.by_session, await Sessions(store, keyring, clock).open(**WHO)
+    caller = await look(value)
+    name = {"token": caller.credential_id, "user": caller.user, "partner": caller.partner}[kind]
+    freezes = Freezes(store)
+    await freezes.freeze(kind, name, by="o", reason="r", now=clock.at)
+    assert [(one.kind, one.name, one.by, one.reason) for one in await freezes.rows()] == [(kind, name, "o", "r")]
+    clock.forward(0.81)
+    assert await look(value) == NoCaller("frozen")
+    assert await freezes.unfreeze(kind, name)
+    assert not await freezes.unfreeze(kind, name)
+    assert await freezes.rows() == []
+    assert isinstance(await look(value), Caller)
+
+
+async def test_a_change_is_seen_at_once_by_the_worker_that_is_told(
+    callers: StoredCallers, store: Store, token: str, clock
+) -> None:
+    caller = await callers.by_token(token)
+    await Freezes(store).freeze("user", caller.user, by="o", reason="r", now=clock.at)
+    assert isinstance(await callers.by_token(token), Caller)
+    callers.forget(caller.user)
+    assert await callers.by_token(token) == NoCaller("frozen")
+
+
+async def test_an_answer_under_way_when_told_is_not_kept(
+    callers: StoredCallers, store: Store, token: str, clock
+) -> None:
+    early = asyncio.create_task(callers.by_token(token))
+    await asyncio.sleep(0)
+    callers.forget(token)
+    caller = await early
+    assert isinstance(caller, Caller)
+    await Freezes(store).freeze("user", caller.user, by="o", reason="r", now=clock.at)
+    assert await callers.by_token(token) == NoCaller("frozen")
+
+
+async def test_a_token_and_a_session_of_one_principal_are_one_user_with_its_grants(
+    callers: StoredCallers, store: Store, keyring: KeyRing, token: str, clock
+) -> None:
+    by_token = await callers.by_token(token)
+    grant = Grant(Class.SENSITIVE, 20, clock.at + 100)
+    await Grants(store).grant(by_token.user, grant, by="o", reason="r", now=clock.at, limit=60)
+    by_session = await callers.by_session(await Sessions(store, keyring, clock).open(**WHO))
+    callers.forget(token)
+    assert (await callers.by_token(token)).grants == by_session.grants == (grant,)
+    assert by_session.user == by_token.user
+    clock.forward(100)
+    assert (await callers.by_token(token)).grants == ()
+
+
+async def test_what_was_found_is_kept_for_so_many_and_no_more(
+    callers: StoredCallers, store: Store, keyring: KeyRing, clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.stores.callers.MOST_KEPT", 3)
+    tokens = Tokens(store, keyring, clock)
+    for _ in range(5):
+        await callers.by_token((await tokens.issue(**WHO, expires_at=clock.at + 9))[0])
+    assert len(callers._kept) == 3

@@ -1,0 +1,114 @@
+"""Sessions: one family for one sign-in, a new id at every step-up."""
+
+import asyncio
+
+import pytest
+
+from gateway.core.assurance import Proof
+from gateway.keyring import KeyRing
+from gateway.ports import NoCaller
+from gateway.stores.callers import StoredCallers
+from gateway.stores.connection import Store
+from gateway.stores.sessions import Sessions
+
+WHO = {"issuer": "https://sso", "sub": "1", "partner": "p", "name": "Léa", "login": "lea"}
+
+
+@pytest.fixture
+def sessions(store: Store, keyring: KeyRing, clock) -> Sessions:
+    return Sessions(store, keyring, clock)
+
+
+@pytest.fixture
+def callers(store: Store, keyring: KeyRing, clock) -> StoredCallers:
+    return StoredCallers(store, keyring, clock, monotonic=clock.now)
+
+
+def proof_of(number: int, at: float) -> Proof:
+    return Proof(f"pr_{number}", "totp", at, "u", "s", "f_1")
+
+
+async def test_a_cookie_names_its_caller(sessions: Sessions, callers: StoredCallers, keyring: KeyRing) -> None:
+    caller = await callers.by_session(await sessions.open(**WHO))
+    assert (caller.user, caller.partner, caller.kind) == (keyring.user_id("https://sso", "1"), "p", "person")
+    assert caller.credential == "session"
+    assert caller.credential_id.startswith("s_")
+
+
+async def test_the_store_does_not_hold_the_cookie(sessions: Sessions, store: Store) -> None:
+    cookie = await sessions.open(**WHO)
+    for name in await store.call("KEYS", "*"):
+        assert cookie.encode() not in name + await store.call("DUMP", name)
+
+
+async def test_a_step_up_changes_the_id_and_the_old_one_keeps_the_caller_without_the_proof_for_10_s(
+    sessions: Sessions, callers: StoredCallers, clock
+) -> None:
+    old = await sessions.open(**WHO)
+    before = await callers.by_session(old)
+    new = await sessions.rotate(old, proof_of(1, clock.at))
+    callers.forget(old)
+    assert (await callers.by_session(new)).proofs == (proof_of(1, clock.at),)
+    assert await callers.by_session(old) == before
+    clock.forward(9.9)
+    assert await callers.by_session(old) == before
+    clock.forward(0.9)
+    assert await callers.by_session(old) == NoCaller("unknown")
+    assert (await callers.by_session(new)).credential_id == before.credential_id
+
+
+async def test_an_old_id_never_gets_a_later_proof(sessions: Sessions, callers: StoredCallers, clock) -> None:
+    first = await sessions.open(**WHO)
+    second = await sessions.rotate(first, proof_of(1, clock.at))
+    third = await sessions.rotate(second, proof_of(2, clock.at + 1))
+    seen = [len((await callers.by_session(cookie)).proofs) for cookie in (first, second, third)]
+    assert seen == [0, 1, 2]
+
+
+async def test_of_two_that_change_one_id_at_once_one_wins(sessions: Sessions, callers: StoredCallers, clock) -> None:
+    old = await sessions.open(**WHO)
+    changed = await asyncio.gather(*(sessions.rotate(old, proof_of(n, clock.at)) for n in range(20)))
+    new = [one for one in changed if one]
+    assert len(new) == 1
+    assert len((await callers.by_session(new[0])).proofs) == 1
+
+
+async def test_an_id_can_change_without_a_proof(sessions: Sessions, callers: StoredCallers) -> None:
+    new = await sessions.rotate(await sessions.open(**WHO), None)
+    assert (await callers.by_session(new)).proofs == ()
+
+
+async def test_the_end_of_one_cookie_ends_its_family(sessions: Sessions, callers: StoredCallers, clock) -> None:
+    old = await sessions.open(**WHO)
+    new = await sessions.rotate(old, proof_of(1, clock.at))
+    await sessions.end(new)
+    assert await callers.by_session(old) == NoCaller("unknown")
+    assert await callers.by_session(new) == NoCaller("unknown")
+    assert await sessions.rotate(new, None) is None
+
+
+async def test_a_session_left_alone_for_half_an_hour_is_over(sessions: Sessions, callers: StoredCallers, clock) -> None:
+    cookie = await sessions.open(**WHO)
+    clock.forward(1799)
+    assert not isinstance(await callers.by_session(cookie), NoCaller)
+    clock.forward(1799)
+    assert not isinstance(await callers.by_session(cookie), NoCaller)
+    clock.forward(1800)
+    assert await callers.by_session(cookie) == NoCaller("expired")
+    assert await sessions.rotate(cookie, None) is None
+
+
+async def test_a_session_in_use_is_over_after_ten_hours(sessions: Sessions, callers: StoredCallers, clock) -> None:
+    cookie = await sessions.open(**WHO)
+    for _ in range(23):
+        clock.forward(1565)
+        assert not isinstance(await callers.by_session(cookie), NoCaller)
+    clock.forward(5)
+    assert await callers.by_session(cookie) == NoCaller("expired")
+
+
+async def test_a_made_up_cookie_is_unknown(callers: StoredCallers, sessions: Sessions) -> None:
+    for cookie in ("", "x", "x" * 10_000, "é\udcff"):
+        assert await callers.by_session(cookie) == NoCaller("unknown")
+        assert await sessions.rotate(cookie, None) is None
+        await sessions.end(cookie)
