@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import typer
 
-from gateway.commands import explain, setup
+from gateway.commands import budget, demo, explain, freeze, ledger, report, setup, token, user
 from gateway.commands.terminal import CommandFailed
 
 app = typer.Typer(
@@ -21,8 +21,15 @@ app = typer.Typer(
     [bold]For your own:[/bold]     gateway init config · edit its three files · gateway check · gateway serve
     """,
 )
+demo.register(app)
 setup.register(app)
 explain.register(app)
+app.add_typer(token.app, name="token")
+app.add_typer(user.app, name="user")
+app.add_typer(budget.app, name="budget")
+freeze.register(app)
+app.add_typer(ledger.app, name="ledger")
+app.add_typer(report.app, name="report")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -10,11 +10,17 @@ from gateway.keyring import KeyRing
 
 FILES = (GATEWAY, PARTNERS, POLICY)
 KEYS = "keys"
+DEMO_MARK = "this-is-a-demo"
 PARTNER_IDS = ("relais-emploi", "cap-insertion")
 
 
 class AlreadyThere(Exception):
     """Something of this name exists; the message says what."""
+
+
+def is_demo(directory: Path) -> bool:
+    """Whether a configuration folder is a demo's, where secrets may be shown."""
+    return (directory / DEMO_MARK).is_file()
 
 
 def example(name: str) -> str:

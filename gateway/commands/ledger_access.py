@@ -39,7 +39,8 @@ class Desk:
     settings: Settings
     keys: KeyRing
     store: Store
-    ledger: Ledger
+    ledger: Ledger | None
+    account: str
 
     @property
     def now(self) -> float:
@@ -48,13 +49,9 @@ class Desk:
 
     async def record(self, kind: str, event: str, by: str | None, **fields: object) -> None:
         """Write down what is about to be done, by whom, on disk before it happens."""
-        record: dict[str, object] = {
-            "kind": kind,
-            "event": event,
-            "by": by or account(),
-            "account": account(),
-            **fields,
-        }
+        if self.ledger is None:
+            raise TypeError("this command said that it changes nothing")
+        record = {"kind": kind, "event": event, "by": by or self.account, "account": self.account, **fields}
         await self.ledger.append(record, now=self.now, reserve=True)
 
 
@@ -67,29 +64,36 @@ def account() -> str:
 
 
 @asynccontextmanager
-async def desk(settings: Settings) -> AsyncIterator[Desk]:
-    """Open store and ledger for one command; ends it in words when one of them is not there."""
+async def desk(settings: Settings, *, writes: bool = True) -> AsyncIterator[Desk]:
+    """Open store and ledger for one command (``writes`` false: the store alone); ends it when one is missing."""
     keys = key_ring(settings)
     try:
         store = await Store.connect(settings.gateway.store.url)
     except StoreUnavailable as fault:
         fail(f"the store does not answer: {fault}")
     try:
-        ledger = await Ledger.open(
-            ledger_directory(settings),
-            settings.gateway.node,
-            keys.ledger_key(),
-            keys.ledger_kid,
-            now=store.clock.now(),
-            reserve_bytes=settings.gateway.ledger.reserve_bytes,
-        )
-        try:
-            yield Desk(settings, keys, store, ledger)
-        finally:
-            await ledger.aclose()
+        if writes:
+            ledger = await _chain(settings, keys, store)
+            try:
+                yield Desk(settings, keys, store, ledger, account())
+            finally:
+                await ledger.aclose()
+        else:
+            yield Desk(settings, keys, store, None, account())
     except StoreUnavailable as fault:
         fail(f"the store does not answer: {fault}")
     except LedgerUnavailable as fault:
         fail(f"the ledger cannot be written, so nothing was done: {fault}")
     finally:
         await store.close()
+
+
+async def _chain(settings: Settings, keys: KeyRing, store: Store) -> Ledger:
+    return await Ledger.open(
+        ledger_directory(settings),
+        settings.gateway.node,
+        keys.ledger_key(),
+        keys.ledger_kid,
+        now=store.clock.now(),
+        reserve_bytes=settings.gateway.ledger.reserve_bytes,
+    )

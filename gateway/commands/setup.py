@@ -190,7 +190,11 @@ async def _metadata_fault(issuer: str) -> str | None:
     return None
 
 
-def serve(config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False) -> None:
+def serve(
+    config: ConfigOption = DEFAULT_CONFIG,
+    json: JsonOption = False,
+    bound: Annotated[bool, typer.Option("--die-with-parent", hidden=True)] = False,
+) -> None:
     """Serve: the gateway in the foreground, until SIGTERM or Ctrl-C.
 
     Everything is checked first; with a mistake nothing starts. Health and metrics are on the admin listener.
@@ -205,6 +209,10 @@ def serve(config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False) -> No
     mistakes = key_mistakes(settings)
     if mistakes:
         fail("\n  ".join(["the gateway does not start:", *map(str, mistakes)]), NO)
+    if bound:
+        from gateway.demo.parentdeath import die_with_parent
+
+        die_with_parent()
     from gateway.serve import serve as run
 
     def announce(line: object) -> None:
@@ -213,4 +221,7 @@ def serve(config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False) -> No
         else:
             say(_escaped(str(line)))
 
-    run(settings, announce=announce)
+    try:
+        run(settings, announce=announce)
+    except OSError as fault:
+        fail(f"cannot serve: {fault}")

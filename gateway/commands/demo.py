@@ -1,0 +1,128 @@
+"""``gateway demo``: everything on this machine, in one command, and nothing left behind."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from gateway.commands.terminal import CANNOT, JsonOption, emit, fail
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command to ``app``."""
+    app.command("demo")(demo)
+
+
+def demo(
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="The gateway's port; 0 for any free one.")] = 8080,
+    persons: Annotated[int, typer.Option(min=2_000, max=2_000_000, help="How many persons are made up.")] = 100_000,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="The gateway's worker processes.")] = 2,
+    ready_file: Annotated[Path | None, typer.Option(help="Written when all is up: addresses, tokens, secrets.")] = None,
+    theft: Annotated[bool, typer.Option("--theft", help="Run a thief, draw what it got, and end.")] = False,
+    stay: Annotated[bool, typer.Option("--stay", help="With --theft: go on afterwards.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Start an employment application with a made-up population, two partners' sign-in, and the gateway before it.
+
+    Everything is private to this command: a store, keys and a configuration in a folder of its own, free ports. It
+    prints what to open and what to type. What dies is started again. Ctrl-C ends it and leaves nothing behind.
+
+    [bold]Examples[/bold]
+
+      gateway demo
+      gateway demo --theft
+      gateway demo --port 0 --persons 5000 --ready-file ready.json
+    """
+    from gateway.demo.supervise import Stopped, stopping_on_signals
+
+    console = Console(stderr=json, highlight=False)
+    try:
+        with stopping_on_signals():
+            _run(console, port, persons, workers, ready_file, theft, stay, json)
+    except Stopped:
+        console.print("\nEnded; nothing is left behind.")
+
+
+def _run(
+    console: Console,
+    port: int,
+    persons: int,
+    workers: int,
+    ready_file: Path | None,
+    theft: bool,
+    stay: bool,
+    json: bool,
+) -> None:
+    from gateway.demo.stage import Stage, choose_ports
+    from gateway.demo.supervise import DidNotStart, Household, private_folder
+    from gateway.demo.tour import show
+    from gateway.ports import StoreUnavailable
+    from gateway.stores.embedded import NoServer
+
+    if ready_file is not None:
+        ready_file.unlink(missing_ok=True)
+    household = Household()
+    with private_folder() as folder:
+        try:
+            stage = Stage(folder, choose_ports(port), workers, household)
+            with _bar(console) as progress:
+                task = progress.add_task("persons", total=persons)
+                told = stage.build(
+                    persons,
+                    lambda done: progress.update(task, completed=done),
+                    lambda words: progress.update(task, description=words),
+                )
+            if theft:
+                _theft(console, told.config, told, json)
+            if not theft or stay:
+                show(console, told)
+                stage.keep(told, ready_file, lambda words: console.print(f"[dim]{words}[/dim]"))
+        except (DidNotStart, NoServer, StoreUnavailable, OSError) as fault:
+            fail(str(fault), CANNOT)
+        finally:
+            household.stop()
+            if ready_file is not None:
+                ready_file.unlink(missing_ok=True)
+
+
+def _bar(console: Console) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+def _theft(console: Console, config: str, told: "object", json: bool) -> None:
+    import httpx2
+
+    from gateway.config import load
+    from gateway.demo.ready import SAMPLES, Ready
+    from gateway.demo.theft import NoProof, drawn, shown_live, steal
+    from gateway.keyring import KeyRing
+    from gateway.ledger_reports import Selector, report_caller
+
+    assert isinstance(told, Ready)  # noqa: S101  (typed so late because the demo's modules are loaded late)
+    token, user = told.tokens[0], told.users[0]
+    console.print("A thief has the token of an adviser, and one fresh code of theirs. It takes what it can:")
+    try:
+        found = asyncio.run(
+            steal(
+                told.gateway,
+                token.token,
+                user.totp_secret,
+                SAMPLES["person"],
+                told.ids,
+                seen=shown_live(console),
+            )
+        )
+    except (NoProof, httpx2.HTTPError) as fault:
+        fail(f"the theft could not begin: {fault}")
+    settings = load(Path(config))
+    keys = KeyRing.load(settings.path(settings.gateway.keys))
+    directory = settings.path(settings.gateway.ledger.directory)
+    report = report_caller(directory, keys.ledger_keys(), Selector(partner=user.partner))
+    if json:
+        emit({"asked": found.asked, "taken": found.taken, "stopped_by": found.stopped_by, "reported": report.persons})
+    else:
+        console.print(drawn(found, report.persons))

@@ -1,0 +1,78 @@
+"""``gateway ledger verify``: whether the record of everything is whole."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from gateway.commands.ledger_access import ledger_directory, ledger_keys
+from gateway.commands.setup import settings_of
+from gateway.commands.terminal import DEFAULT_CONFIG, NO, ConfigOption, JsonOption, emit, fail, say
+from gateway.ledger_reading import verify as read_all
+from gateway.ledger_verify import Problem, Verification
+
+app = typer.Typer(no_args_is_help=True, help="The record of every decision: verify it.")
+
+
+@app.callback()
+def group() -> None:
+    """The record of every decision: verify it."""
+
+
+@contextmanager
+def reading_bar() -> Iterator[Callable[[int, int], None]]:
+    """A bar of bytes read, on the standard error and on a terminal only."""
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("reading the ledger", total=None)
+
+        def step(read: int, total: int) -> None:
+            progress.update(task, completed=read, total=total)
+
+        yield step
+
+
+@app.command()
+def verify(
+    config: ConfigOption = DEFAULT_CONFIG,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing: the exit status speaks.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Read every record of every chain: seals, links, gaps, missing files and cut ends. Exit status 1: not intact.
+
+    [bold]Examples[/bold]
+
+      gateway ledger verify
+      gateway ledger verify --json | jq .problems
+    """
+    settings = settings_of(config)
+    try:
+        with reading_bar() as progress:
+            found = read_all(ledger_directory(settings), ledger_keys(settings), progress)
+    except OSError as fault:
+        fail(f"the ledger cannot be read: {fault}")
+    if json:
+        emit(found.as_json())
+    elif not quiet:
+        _show(found)
+    if not found.intact:
+        raise typer.Exit(NO)
+
+
+def _show(found: Verification) -> None:
+    for one in found.problems:
+        say(f"[red]problem[/red]  {_at(one)}")
+    if found.problems_in_all > len(found.problems):
+        say(f"… and {found.problems_in_all - len(found.problems)} more")
+    for one in found.notes:
+        say(f"[yellow]note[/yellow]     {_at(one)}")
+    size = f"{found.records} records in {found.chains} chains"
+    say(f"[green]intact[/green]: {size}" if found.intact else f"[red]not intact[/red]: {size}")
+
+
+def _at(problem: Problem) -> str:
+    place = f"{problem.file}:{problem.line}" if problem.line else problem.file
+    return f"{place}: {problem.what}".replace("[", r"\[")

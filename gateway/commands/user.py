@@ -1,0 +1,60 @@
+"""``gateway user``: bind a code generator to a user. For a demo only: it shows the secret."""
+
+import asyncio
+import base64
+import secrets
+from typing import Annotated
+
+import typer
+
+from gateway.commands.ledger_access import desk
+from gateway.commands.people import user_named
+from gateway.commands.setup import settings_of
+from gateway.commands.terminal import DEFAULT_CONFIG, NO, ConfigOption, JsonOption, emit, fail, say
+from gateway.factors.totp import provisioning_uri
+from gateway.initialise import is_demo
+from gateway.stores.factors import Factors
+from gateway.stores.tokens import Tokens
+
+SECRET_BYTES = 20
+"""RFC 4226, section 4: 160 bits."""
+
+app = typer.Typer(no_args_is_help=True, help="Users: in a demo, bind a code generator.")
+
+
+@app.callback()
+def group() -> None:
+    """Users: in a demo, bind a code generator."""
+
+
+@app.command()
+def enrol(
+    login: Annotated[str, typer.Argument(metavar="USER", help="A login, or a user's id (u_…).")],
+    partner: Annotated[str | None, typer.Option(help="Whose user, where two partners have the same login.")] = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    json: JsonOption = False,
+) -> None:
+    """Bind a new TOTP secret to a user, and show it. In a demo only: elsewhere nobody but the person may see it.
+
+    [bold]Example[/bold]
+
+      gateway user enrol camille --config /tmp/gw-1a2b3c4d/config
+    """
+    settings = settings_of(config)
+    if not is_demo(settings.directory):
+        fail("this shows a secret, and is for the configuration of a demo only", NO)
+
+    async def work() -> tuple[str, str, bytes]:
+        async with desk(settings) as at_desk:
+            user = await user_named(Tokens(at_desk.store, at_desk.keys), login, partner)
+            secret = secrets.token_bytes(SECRET_BYTES)
+            await at_desk.record("factor", "enrolled", None, user=user, factor_kind="totp")
+            return user, await Factors(at_desk.store, at_desk.keys).enrol_totp(user, secret), secret
+
+    user, factor, secret = asyncio.run(work())
+    text = base64.b32encode(secret).decode()
+    uri = provisioning_uri(secret, login, "Gateway demo")
+    if json:
+        emit({"user": user, "factor": factor, "totp_secret": text, "uri": uri})
+    else:
+        say(f"{user}: {factor}\n  secret {text}\n  {uri}")

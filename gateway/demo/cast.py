@@ -1,0 +1,122 @@
+"""Who plays in the demo: two partners, three advisers with passwords and code generators, four tokens."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from gateway.commands.ledger_access import desk
+from gateway.config import Settings
+from gateway.demo.ready import ReadyToken, ReadyUser
+from gateway.stores.factors import Factors
+from gateway.stores.tokens import Tokens
+
+FIRST_TOKEN_PERSONS: Final = 60
+_TOKEN_LASTS_S: Final = 30 * 86_400
+_SECRET_BYTES: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Adviser:
+    """Somebody of a partner. ``name`` is what they are called at their partner's."""
+
+    login: str
+    name: str
+    partner: str
+    sub: str
+    password: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPart:
+    """A token to be issued, and the login of whose it is."""
+
+    name: str
+    login: str
+    max_persons: int | None = None
+
+
+ADVISERS: Final = (
+    Adviser("camille", "Camille Durand", "relais-emploi", "re-4711", "lavande-bleue-42"),
+    Adviser("sacha", "Sacha Moreau", "relais-emploi", "re-4712", "genet-jaune-17"),
+    Adviser("noor", "Noor Lefevre", "cap-insertion", "ci-0815", "bruyere-rose-88"),
+)
+TOKENS: Final = (
+    TokenPart("desk", "camille", FIRST_TOKEN_PERSONS),
+    TokenPart("laptop", "camille"),
+    TokenPart("script", "camille"),
+    TokenPart("desk-noor", "noor"),
+)
+
+
+def provider_file(partner: str, client_secret: str, gateway: str) -> str:
+    """The users and the one client of a partner's provider, as `gateway.demo.sso` reads them."""
+    users = [
+        {
+            "login": one.login,
+            "password": one.password,
+            "sub": one.sub,
+            "name": one.name,
+            "email": f"{one.login}@{partner}.example",
+            "agency": "75001",
+        }
+        for one in ADVISERS
+        if one.partner == partner
+    ]
+    client = {
+        "client_id": "gateway",
+        "client_secret": client_secret,
+        "redirect_uris": [f"{gateway}/.gateway/callback/{partner}"],
+        "post_logout_redirect_uris": [f"{gateway}/", f"{gateway}/.gateway/sign-in"],
+    }
+    return json.dumps({"users": users, "clients": [client]})
+
+
+def partner_secret(config: Path, partner: str) -> str:
+    """The client secret that `gateway init` has made for a partner."""
+    return (config / "keys" / f"partner-{partner}.secret").read_text("ascii").strip()
+
+
+async def enter(settings: Settings) -> tuple[tuple[ReadyUser, ...], tuple[ReadyToken, ...]]:
+    """Enrol everybody's code generator and issue the tokens, each recorded in the ledger."""
+    issuers = {name: partner.issuer for name, partner in settings.partners.items()}
+    users, tokens = [], []
+    async with desk(settings) as at_desk:
+        factors, issuing = Factors(at_desk.store, at_desk.keys), Tokens(at_desk.store, at_desk.keys)
+        for one in ADVISERS:
+            secret = secrets.token_bytes(_SECRET_BYTES)
+            user = at_desk.keys.user_id(issuers[one.partner], one.sub)
+            await at_desk.record("factor", "enrolled", "demo", user=user, factor_kind="totp")
+            await factors.enrol_totp(user, secret)
+            text = base64.b32encode(secret).decode()
+            users.append(ReadyUser(one.login, one.partner, one.login, one.password, text))
+        for part in TOKENS:
+            one = _adviser(part.login)
+            token, token_id = await _issue(issuing, part, one, issuers, at_desk.now)
+            user = at_desk.keys.user_id(issuers[one.partner], one.sub)
+            await at_desk.record("token", "issued", "demo", token=token_id, user=user, partner=one.partner)
+            tokens.append(ReadyToken(part.name, token, one.login))
+    return tuple(users), tuple(tokens)
+
+
+async def _issue(
+    tokens: Tokens, part: TokenPart, adviser: Adviser, issuers: Mapping[str, str], now: float
+) -> tuple[str, str]:
+    return await tokens.issue(
+        issuer=issuers[adviser.partner],
+        sub=adviser.sub,
+        partner=adviser.partner,
+        name=part.name,
+        login=adviser.login,
+        expires_at=now + _TOKEN_LASTS_S,
+        max_persons=part.max_persons,
+    )
+
+
+def _adviser(login: str) -> Adviser:
+    return next(one for one in ADVISERS if one.login == login)
