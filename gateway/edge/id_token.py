@@ -4,7 +4,7 @@ Rules of this file:
 
 1. The algorithm is the partner's, asymmetric, never the token's own choice; keys come from that partner's set alone.
 2. A header that brings keys, compression or critical extensions is refused (RFC 7515, 4.1; RFC 8725).
-3. Base64url is strict: no padding, no odd bits. joserfc accepts more, so the form is looked at first.
+3. Base64url is strict: no padding, no odd bits (RFC 7515, 2), looked at here whatever a library accepts.
 4. ``iss`` exact, ``aud`` ours, ``exp``, ``iat`` and ``nonce`` present and right (OpenID Connect Core, 3.1.3.7).
 """
 
