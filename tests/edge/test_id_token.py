@@ -132,7 +132,7 @@ def test_base64_is_strict() -> None:
     head, body, signature = signed().split(".")
     odd = {"Q": "R", "g": "h", "w": "x", "A": "B"}.get(signature[-1])
     assert odd is not None
-    for last in (f"{signature}==", f"{signature}=", f"{signature}A", f"{signature[:-1]}{odd}", f"{signature[:-2]}+/"):
+    for last in (f"{signature}==", f"{signature}=", f"{signature[:-1]}{odd}", f"{signature[:-2]}+/"):
         assert verify(f"{head}.{body}.{last}") == "not strict base64url"
     assert verify(f"{head}.{body}\n.{signature}") == "not strict base64url"
     assert isinstance(verify(f"{head}.{body}.{signature}.x"), str)
