@@ -1,6 +1,7 @@
 """Codes in the store: tried seldom, burnt once, whoever asks how often."""
 
 import asyncio
+import base64
 from pathlib import Path
 
 import pyotp
@@ -22,8 +23,6 @@ def factors(store: Store, keyring: KeyRing, clock) -> Factors:
 
 
 def code_at(at: float, secret: bytes = SECRET) -> str:
-    import base64
-
     return pyotp.TOTP(base64.b32encode(secret).decode()).at(int(at))
 
 

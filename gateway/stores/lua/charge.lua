@@ -326,8 +326,9 @@ local function charge(kinds_blob, limits_blob, records_blob)
           values[#values + 1] = score
           values[#values + 1] = root
         end
-        call('ZREMRANGEBYSCORE', limit.key, '-inf', ms(now - limit.window))
+        -- First of all writes: the one that a store without memory refuses, while nothing is written yet.
         in_chunks(values, function(first, last) call('ZADD', limit.key, unpack(values, first, last)) end)
+        call('ZREMRANGEBYSCORE', limit.key, '-inf', ms(now - limit.window))
         call('PEXPIRE', limit.key, ms(limit.window + 60000))
       end
     end
