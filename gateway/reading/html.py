@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from html import unescape
 from typing import Final
 
+from gateway.reading.findings import loose_in
 from gateway.reading.html_forms import Controls
 from gateway.reading.html_names import (
     CONTAINERS,
-    INLINE,
     LINKS,
     STANDARD,
     VOID,
@@ -27,13 +27,24 @@ from gateway.reading.html_names import (
     names_of_label,
     names_of_scheme,
 )
+from gateway.reading.html_structure import (
+    BORDERS,
+    CELL_BORDERS,
+    CELLS,
+    CLOSED_BY,
+    LABELS,
+    RECORDS,
+    STRUCTURE,
+    TABLE_BORDERS,
+    glue_of,
+)
 from gateway.reading.html_tables import Row, Table
 from gateway.reading.html_tokens import Attribute, Kind, Token, attributes_of, tokens
 from gateway.reading.html_values import Places, add_numbers, read_attribute, read_script
 from gateway.reading.links import linked, linked_in_code
 from gateway.reading.ports import Reading, Unreadable
 from gateway.reading.rules import Named, Rules
-from gateway.reading.spans import BLANK, CELL, NO_GLUE, WALL, Findings, Flat, Segment, add_cut_numbers, has_content
+from gateway.reading.spans import BLANK, Findings, Flat, Segment, add_cut_numbers, has_content
 
 MAX_SCOPES: Final = 100
 """Named elements, cells and labels open at once; real pages have a dozen."""
@@ -42,41 +53,6 @@ _LABEL_CHARS: Final = 200
 _ALIKE: Final = 3
 _FIELD_CHARS: Final = 80
 """A longer text with a label in it is prose: what it names links to nothing."""
-_CLOSED_BY: Final = {
-    "tr": ("tr",),
-    "td": ("td", "th"),
-    "th": ("td", "th"),
-    "li": ("li",),
-    "dt": ("dt", "dd"),
-    "dd": ("dt", "dd"),
-    "option": ("option",),
-    "optgroup": ("option",),
-    "label": ("label",),
-    "thead": ("tr",),
-    "tbody": ("tr",),
-    "tfoot": ("tr",),
-    "p": ("p",),
-    "div": ("p",),
-    "table": ("p",),
-    "ul": ("p",),
-    "dl": ("p",),
-    "h1": ("p",),
-    "h2": ("p",),
-}
-_BORDERS: Final = {
-    "tr": ("table",),
-    "td": ("tr", "table"),
-    "th": ("tr", "table"),
-    "li": ("ul", "ol", "menu", "td", "th"),
-    "dt": ("dl",),
-    "dd": ("dl",),
-}
-_TABLE_BORDERS: Final = ("table", "td", "th")
-_CELL_BORDERS: Final = ("td", "th")
-_STRUCTURE: Final = frozenset({"table", "tr", "td", "th", "body", "html"})
-_RECORDS: Final = frozenset({"tr", "li", "option", "article", "dl"})
-_LABELS: Final = frozenset({"td", "th", "dt", "label", "option", "textarea"})
-_CELLS: Final = frozenset({"td", "th", "dt", "dd"})
 
 
 @dataclass(slots=True)
@@ -155,36 +131,35 @@ class _Walk:
 
     def _decoded_numbers(self) -> None:
         """Numbers spelled with entities that only a full decoder knows: counted, not maskable."""
-        if "&" in self.text and self.findings.nir is not None:
-            for start, end, nir13 in self.places.numbers_of(unescape(self.text)):
-                if not self.findings.is_known(nir13):
-                    self.findings.number(0, nir13, "", [], (start, end))
+        for number in loose_in(unescape(self.text), self.rules) if "&" in self.text else ():
+            if not self.findings.is_known(number.identifier):
+                self.findings.number(0, number, "", [], (number.start, number.end))
 
     # Elements
 
     def _start(self, token: Token) -> None:
         name = token.name
-        if name in _CELLS or name in _RECORDS or name == "label":
+        if name in CELLS or name in RECORDS or name == "label":
             self.pending = ()
-        for closed in _CLOSED_BY.get(name, ()):
+        for closed in CLOSED_BY.get(name, ()):
             if self.at.get(closed):
-                self._close(closed, _BORDERS.get(name, _TABLE_BORDERS))
+                self._close(closed, BORDERS.get(name, TABLE_BORDERS))
         attributes = attributes_of(self.text, token) if token.attributes[0] < token.attributes[1] else []
-        self._glue(name)
+        self.flat.glue(glue_of(name))
         names = names_of_attributes(attributes, self.rules) if attributes else ()
         if name in VOID:
             if attributes:
                 self._attributes(name, attributes, names, self.record)
             return
         opened = _Open(name, self.record)
-        if name in _RECORDS:
+        if name in RECORDS:
             self._open_record(name)
         names += self._names_of_place(name, attributes)
         if attributes:
             self._attributes(name, attributes, names, self.record)
         if name in CONTAINERS:
             names = ()
-        if names or name in _LABELS:
+        if names or name in LABELS:
             opened.scope = self._open_scope(names if len(names) < 2 else tuple(dict.fromkeys(names)), name, attributes)
         if name in ("label", "select", "textarea", "option"):
             opened.attributes = {one.name: unescape(one.value) for one in reversed(attributes)}
@@ -197,7 +172,7 @@ class _Walk:
         if len(self.scopes) >= MAX_SCOPES:
             raise _TooDeep
         alike = sum(1 for scope in self.scopes if scope.names == names) if names and len(self.scopes) > _ALIKE else 0
-        if alike > _ALIKE and name not in _LABELS:
+        if alike > _ALIKE and name not in LABELS:
             return None  # the elements around it hold this text under the same names already
         scope = _Scope(names, self.record, copies=attributes)
         self.scopes.append(scope)
@@ -239,9 +214,9 @@ class _Walk:
         return tuple(dict.fromkeys((*names, *(one for scope in self.scopes for one in scope.names), *self.pending)))
 
     def _end(self, token: Token) -> None:
-        self._glue(token.name)
+        self.flat.glue(glue_of(token.name))
         if self.at.get(token.name):
-            self._close(token.name, () if token.name in _STRUCTURE else _CELL_BORDERS)
+            self._close(token.name, () if token.name in STRUCTURE else CELL_BORDERS)
 
     def _close(self, name: str, borders: tuple[str, ...]) -> None:
         """Close the innermost open ``name`` with all inside it, unless a border stands between."""
@@ -284,7 +259,7 @@ class _Walk:
         name = opened.name
         label: tuple[Named, ...] = ()
         # Values are never looked up as names where labels do not stand: names are remembered, values must not be.
-        if name in _CELL_BORDERS and self.tables and self.tables[-1].row is not None:
+        if name in CELL_BORDERS and self.tables and self.tables[-1].row is not None:
             label = self.tables[-1].close_cell(self.tables[-1].row, value, self.rules)
         elif name in ("dt", "label"):
             label = names_of_label(value, self.rules)
@@ -337,6 +312,8 @@ class _Walk:
             for named in self.pending:
                 self.findings.value(self.record, named, [decoded], [] if in_control else [visible])
             self.pending = ()
+        if "/" in raw:
+            self.findings.links(self.record, decoded)
         if ":" in raw or "=" in raw:
             self._labelled(decoded, start, end, in_control)
 
@@ -396,14 +373,6 @@ class _Walk:
         """An attribute that holds a value itself."""
         content = unescape(one.value)
         self.findings.value(record, named, [content], [(one.start, one.end)], in_attribute=True)
-
-    def _glue(self, name: str) -> None:
-        if name in INLINE:
-            self.flat.glue(NO_GLUE)
-        elif name == "br":
-            self.flat.glue(BLANK)
-        else:
-            self.flat.glue(CELL if name in _CELLS else WALL)
 
 
 def _is_span(value: str) -> bool:

@@ -5,9 +5,9 @@ from bisect import bisect_right
 from html import unescape
 from typing import Final
 
+from gateway.reading.findings import loose_in
 from gateway.reading.html_names import LINKS
 from gateway.reading.html_tokens import Kind, Token, attributes_of
-from gateway.reading.identifiers import Span, find_nirs
 from gateway.reading.json import read_json
 from gateway.reading.ports import Unreadable
 from gateway.reading.spans import Findings
@@ -38,23 +38,17 @@ class Places:
         index = bisect_right(self._starts, position) - 2
         return self._tokens[index][0] if index >= 0 else None
 
-    @staticmethod
-    def numbers_of(text: str) -> list[Span]:
-        """The NIRs of a text."""
-        return find_nirs(text)
-
 
 def add_numbers(text: str, findings: Findings, places: Places) -> None:
-    """Count every NIR that the page's source spells, wherever it stands."""
-    if findings.nir is None:
-        return
-    for start, end, nir13 in find_nirs(text):
-        if findings.is_included(nir13, start):
+    """Count every identifier that the page's source spells, wherever it stands."""
+    for number in loose_in(text, findings.rules):
+        start, end = number.start, number.end
+        if findings.is_included(number.identifier, start):
             continue
         token, record = places.at(start)
         maskable = end <= token.end and _is_maskable(text, token, places.before(start), start, end)
         segments = [(start, end)] if maskable else []
-        findings.number(record, nir13, unescape(text[start:end]), segments, (start, end))
+        findings.number(record, number, unescape(text[start:end]), segments, (start, end))
 
 
 def _is_maskable(text: str, token: Token, before: Token | None, start: int, end: int) -> bool:

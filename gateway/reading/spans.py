@@ -4,14 +4,15 @@ Markup is never written anew. A value is a list of segments ``(start, end)`` of 
 by the mask and empties the others. Where segments overlap, their union is hidden.
 """
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from gateway.core.extraction import Found, Identifier, Located, Record, persons_of
-from gateway.core.policy import UniqueKind
-from gateway.reading.identifiers import find_nirs, identifiers_in
+from gateway.reading.findings import Loose, found_of, links_in, loose_in
+from gateway.reading.identifiers import identifiers_in
 from gateway.reading.masks import mask
 from gateway.reading.ports import Reading
 from gateway.reading.rules import Named, Rules, normalised
@@ -22,16 +23,12 @@ NO_GLUE, BLANK, CELL, WALL = range(4)
 """What stands between two pieces of text: nothing visible, a blank, a cell's border, the border of a block."""
 
 _SHORT = 3
-
-
-def nir_kind(rules: Rules) -> UniqueKind | None:
-    """The policy's kind of identifier that is the NIR, if it declares one."""
-    return next((kind for kind in rules.unique if kind.pattern == "nir"), None)
+_CONTENT = re.compile(r"[^\W_]")
 
 
 def has_content(value: str) -> bool:
     """Whether a value says anything: a dash for an empty field does not."""
-    return any(map(str.isalnum, value))
+    return _CONTENT.search(value) is not None
 
 
 @dataclass(slots=True)
@@ -103,14 +100,12 @@ class Findings:
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
-        self.nir = nir_kind(rules)
         self._drafts = [_Draft(None)]
         self._edits: list[_Edit] = []
         self._minted: dict[str, None] = {}
         self._inner: list[tuple[Segment, Reading]] = []
-        self._finds: dict[tuple[int, bool], Found] = {}
-        self._inner_numbers: list[frozenset[str]] = []
-        self._known: dict[str, list[Segment]] = {}
+        self._inner_identifiers: list[frozenset[Identifier]] = []
+        self._known: dict[Identifier, list[Segment]] = {}
 
     def record(self, parent: int) -> int:
         """A new record inside ``parent``."""
@@ -150,7 +145,7 @@ class Findings:
         if not has_content(whole):
             return
         draft = self._drafts[record]
-        draft.found[self._found_of(named, bool(segments))] = None
+        draft.found[found_of(named.category, named.klass, bool(segments))] = None
         if named.unique is not None:
             identifiers = identifiers_in(named.unique, whole)
             if not identifiers and len(parts) > 1:
@@ -160,12 +155,6 @@ class Findings:
             else:
                 draft.declared.extend(Located(identifier, path) for identifier in identifiers)
         self.hide(named.category, whole, segments, in_attribute=in_attribute)
-
-    def _found_of(self, named: Named, maskable: bool) -> Found:
-        key = (id(named), maskable)
-        if key not in self._finds:
-            self._finds[key] = Found(named.category, named.klass, maskable)
-        return self._finds[key]
 
     def hide(
         self, category: str, value: str | None, segments: Sequence[Segment], *, in_attribute: bool = False
@@ -181,30 +170,33 @@ class Findings:
         if identifier is not None:
             self._drafts[record].declared.append(Located(identifier))
 
-    def number(self, record: int, nir13: str, value: str, segments: Sequence[Segment], at: Segment) -> None:
-        """A NIR found by its value. ``at``: where it stands; without segments it cannot be masked."""
-        if self.nir is None:
-            return
-        self._known.setdefault(nir13, []).append(at)
+    def number(self, record: int, number: Loose, value: str, segments: Sequence[Segment], at: Segment) -> None:
+        """An identifier found by its value. ``at``: where it stands; without segments it cannot be masked."""
+        self._known.setdefault(number.identifier, []).append(at)
         draft = self._drafts[record]
-        draft.loose.append(Identifier(self.nir.kind, nir13))
-        draft.found[Found(self.nir.kind, self.nir.klass, bool(segments))] = None
-        self.hide(self.nir.kind, value, segments, in_attribute=True)
+        draft.loose.append(number.identifier)
+        draft.found[found_of(number.kind.kind, number.kind.klass, bool(segments))] = None
+        self.hide(number.kind.kind, value, segments, in_attribute=True)
 
-    def is_known(self, nir13: str, at: Segment | None = None) -> bool:
-        """Whether this NIR was found by its value, there if ``at`` says where."""
+    def links(self, record: int, text: str) -> None:
+        """Links that stand in visible text."""
+        for identifier, klass in links_in(text, self.rules):
+            self.declare(record, found_of(identifier.kind, klass, False), identifier)
+
+    def is_known(self, identifier: Identifier, at: Segment | None = None) -> bool:
+        """Whether it was found by its value, there if ``at`` says where."""
         if at is None:
-            return nir13 in self._known
-        places = self._known.get(nir13, [])
+            return identifier in self._known
+        places = self._known.get(identifier, [])
         index = bisect_right(places, (at[1], at[1]))
         return any(start < at[1] and at[0] < end for start, end in places[max(0, index - 3) : index])
 
-    def is_included(self, nir13: str, position: int) -> bool:
-        """Whether a document inside this one, at ``position``, has counted this NIR, and masks it itself."""
+    def is_included(self, identifier: Identifier, position: int) -> bool:
+        """Whether a document inside this one, at ``position``, has counted it, and masks it itself."""
         index = bisect_right(self._inner, position, key=lambda one: one[0][0]) - 1
         if index < 0 or position >= self._inner[index][0][1]:
             return False
-        return nir13 in self._inner_numbers[index]
+        return identifier in self._inner_identifiers[index]
 
     def include(self, record: int, reading: Reading, segment: Segment | None) -> None:
         """Take over the records of a document inside this one; without a segment it cannot be masked."""
@@ -223,9 +215,9 @@ class Findings:
         if segment is not None:
             self._inner.append((segment, reading))
         for one in (one for person in people for one in person):
-            self._known.setdefault(one.value, [])
+            self._known.setdefault(one, [])
         if segment is not None:
-            self._inner_numbers.append(frozenset(one.value for person in people for one in person))
+            self._inner_identifiers.append(frozenset(one for person in people for one in person))
 
     def reading(self, text: str, encoding: str) -> SpanReading:
         """Everything that was found, as a reading of ``text``."""
@@ -248,9 +240,9 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A NIR in text without markup: its spelling, its pieces in the source (none: not maskable), where it stands."""
+    """An identifier in text without markup: how it is spelled, its pieces (none: not maskable), where it stands."""
 
-    nir13: str
+    number: Loose
     spelling: str
     segments: list[Segment]
     at: Segment
@@ -291,16 +283,17 @@ class Flat:
         self._sources.append((segment, record, len(text), maskable))
         self._length += len(text)
 
-    def numbers(self) -> Iterator[Cut]:
-        """Every NIR here."""
+    def numbers(self, rules: Rules) -> Iterator[Cut]:
+        """Every identifier here that shows itself by its value."""
         text = "".join(self._pieces)
-        for start, end, nir13 in find_nirs(text):
+        for number in loose_in(text, rules):
+            start, end = number.start, number.end
             first = max(0, bisect_right(self._starts, start) - 1)
             last = max(first, bisect_right(self._starts, end - 1) - 1)
             segments = [self._within(index, start, end) for index in range(first, last + 1)]
             maskable = all(self._sources[index][3] for index in range(first, last + 1))
             at = (segments[0][0], segments[-1][1])
-            yield Cut(nir13, text[start:end], segments if maskable else [], at, self._sources[first][1])
+            yield Cut(number, text[start:end], segments if maskable else [], at, self._sources[first][1])
 
     def _within(self, index: int, start: int, end: int) -> Segment:
         (source_start, source_end), _, length, _ = self._sources[index]
@@ -312,6 +305,6 @@ class Flat:
 
 def add_cut_numbers(findings: Findings, flat: Flat) -> None:
     """Count the numbers that only the text without markup shows."""
-    for cut in flat.numbers():
-        if not findings.is_known(cut.nir13, cut.at):
-            findings.number(cut.record, cut.nir13, cut.spelling, cut.segments, cut.at)
+    for cut in flat.numbers(findings.rules):
+        if not findings.is_known(cut.number.identifier, cut.at):
+            findings.number(cut.record, cut.number, cut.spelling, cut.segments, cut.at)

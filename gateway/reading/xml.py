@@ -15,7 +15,7 @@ from html import unescape
 from typing import Final
 from xml.parsers import expat
 
-from gateway.reading.identifiers import find_nirs
+from gateway.reading.findings import loose_in
 from gateway.reading.links import linked
 from gateway.reading.ports import Reading, Unreadable
 from gateway.reading.rules import Named, Rules, normalised
@@ -185,6 +185,8 @@ class _Reader:
             if event.kind == "text":
                 end = events[index + 1].at + self.offset
                 self.findings.count_text(element.record, event.data)
+                if "/" in event.data:
+                    self.findings.links(element.record, event.data)
                 self.flat.add(event.data, (start, end), element.record)
                 for scope in scopes:
                     scope.parts.append((event.data, (start, end)))
@@ -273,7 +275,8 @@ class _Reader:
     def _numbers(self) -> None:
         tag_starts = [start for start, _ in self.tags]
         attribute_starts = [start for start, _ in self.attribute_spans]
-        for start, end, nir13 in find_nirs(self.text):
+        for number in loose_in(self.text, self.rules):
+            start, end = number.start, number.end
             record = self.mark_records[max(0, bisect_right(self.marks, start) - 1)]
             tag = bisect_right(tag_starts, start) - 1
             maskable = True
@@ -281,7 +284,7 @@ class _Reader:
                 attribute = bisect_right(attribute_starts, start) - 1
                 maskable = attribute >= 0 and end <= self.attribute_spans[attribute][1]
             segments = [(start, end)] if maskable else []
-            self.findings.number(record, nir13, unescape(self.text[start:end]), segments, (start, end))
+            self.findings.number(record, number, unescape(self.text[start:end]), segments, (start, end))
 
 
 def _skip_blanks(text: str, position: int) -> int:

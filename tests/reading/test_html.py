@@ -5,10 +5,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markup_rules import ALL, RULES, found, numbers, persons, spelled
 
-from gateway.core.extraction import Identifier
+from gateway.core.extraction import Class, Identifier
+from gateway.core.policy import UniqueKind
 from gateway.reading.html import read_html
 from gateway.reading.html_tokens import Kind, attributes_of, tokens
 from gateway.reading.ports import Reading, Unreadable
+from gateway.reading.rules import Rules
 
 NIR = "2951099126111"
 OTHER = "253072B073004"
@@ -127,6 +129,7 @@ def test_link_and_field_of_a_page_are_one_person_and_the_family_others() -> None
         "<tr data-href='/dossiers/12345678901'>",
         "<button onclick=\"location='/dossiers/12345678901'\">",
         "<a href='/x?numero=12345678901'>",
+        "<p>voir /dossiers/12345678901 et</p>",
     ],
 )
 def test_link_names_a_person_and_is_not_masked(link: str) -> None:
@@ -224,6 +227,14 @@ def test_text_outside_markup_is_counted() -> None:
 
 def test_nul_is_unreadable() -> None:
     assert isinstance(read_html("a\0b", "utf-8", RULES), Unreadable)
+
+
+def test_other_kinds_are_looked_for_in_text_where_the_policy_says_so() -> None:
+    kind = UniqueKind("numero", Class.INTERNAL, (), r"[0-9]{11}", in_text=True)
+    reading = read_html("<p>voir 123456<b>78901</b> et 12345678902", "utf-8", Rules([], [kind]))
+    assert not isinstance(reading, Unreadable)
+    assert {one.value for person in persons(reading) for one in person} == {"12345678901", "12345678902"}
+    assert b"123456789" not in reading.masked(frozenset({"numero"})).replace(b"<b>", b"").replace(b"</b>", b"")
 
 
 PLACES = [
