@@ -1,5 +1,6 @@
 """Calls to a partner's servers: capped in size and time, never redirected, never decompressed."""
 
+import re
 import ssl
 from collections.abc import AsyncIterator
 from functools import cache
@@ -11,6 +12,8 @@ from gateway.edge.jwks import MAX_BYTES, NotFetched
 
 TIMEOUT_S = 5.0
 LOCAL = ("localhost", "127.0.0.1")
+_VISIBLE = re.compile(r"[!#-~]+")
+"""No space, line end or quote: an address also stands in headers."""
 
 
 @cache
@@ -79,7 +82,7 @@ async def fetch(url: str) -> bytes:
 
 def is_safe(url: object) -> bool:
     """Whether a partner's address may be used: ``https:``, or ``http:`` to this machine alone."""
-    if not isinstance(url, str):
+    if not isinstance(url, str) or not _VISIBLE.fullmatch(url):
         return False
     try:
         parts = urlsplit(url)

@@ -254,6 +254,9 @@ def test_metadata_with_unsafe_addresses_are_refused(document: bytes) -> None:
         ("ftp://localhost", False),
         ("https://", False),
         ("https://[", False),
+        ("https://a.example/\r\nx: y", False),
+        ("https://a.example/ x", False),
+        ("https://é.example", False),
         (None, False),
     ],
 )

@@ -5,5 +5,5 @@ for (const next of document.querySelectorAll("[data-in-s]")) {
   const today = at.toDateString() === new Date().toDateString();
   const hour = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
   const style = today ? hour : { weekday: "short", day: "numeric", month: "short", ...hour };
-  next.textContent = `${next.dataset.at} ${at.toLocaleString(document.documentElement.lang, style)}`;
+  next.textContent = `${today ? next.dataset.at : next.dataset.on} ${at.toLocaleString(document.documentElement.lang, style)}`;
 }
