@@ -8,7 +8,7 @@
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from gateway.core.extraction import Identifier, Located, Record
 from gateway.reading.characters import MAX_RECORD_BYTES, Characters, without_mark
@@ -24,6 +24,9 @@ _HEADER_WITHIN_ROWS: Final = 50
 _BIG_REST: Final = 64 * 1024
 _PLAIN_RECORD: Final = re.compile(r"[^\"\r\n]*(?:\r\n|\r|\n)")
 _QUOTED: Final = r'"[^"]*+(?:""[^"]*+)*+"'
+
+
+_Header: TypeAlias = tuple[Named | None, ...]
 
 
 class _NotCsv(Exception):
@@ -60,6 +63,8 @@ def _quoted(value: str, like: str) -> str:
 
 
 class _Site(NamedTuple):
+    """A cell to be hidden for what is in it; cells with a declared name are known by the header."""
+
     place: int
     value: str
     category: str | None
@@ -70,28 +75,37 @@ class _Site(NamedTuple):
 class Row:
     """One row, read; see ``gateway.reading.ports.Reading``. A header or a blank line has no records."""
 
-    __slots__ = ("_edges", "_raw", "_sites", "_stream", "cells", "minted", "records")
+    __slots__ = ("_edges", "_header", "_raw", "_sites", "_stream", "cells", "minted", "records")
 
     def __init__(self, stream: "CsvStream", raw: bytes, cells: list[str], edges: tuple[str, str]) -> None:
         self._stream = stream
         self._raw = raw
         self.cells = cells
         self._edges = edges
+        self._header: _Header = ()
         self._sites: Sequence[_Site] = ()
         self.records: Sequence[Record] = ()
         self.minted: tuple[str, ...] = ()
 
     def masked(self, hide: frozenset[str]) -> bytes:
         """The row with its hidden cells written anew; the very bytes where nothing is hidden."""
-        changes = {} if not hide else {site.place: value for site in self._sites if (value := _changed(site, hide))}
+        if not hide:
+            return self._raw
+        changes = {site.place: value for site in self._sites if (value := _changed(site, hide))}
+        for place, (cell, named) in enumerate(zip(self.cells, self._header, strict=False)):
+            if named is not None and named.category in hide and cell:
+                value = _plain(cell)
+                if value and not value.isspace():
+                    changes[place] = mask(value)
         if not changes:
             return self._raw
         cells = [_quoted(changes[place], cell) if place in changes else cell for place, cell in enumerate(self.cells)]
         mark, end = self._edges
         return (mark + self._stream.separator.join(cells) + end).encode(self._stream.encoding)
 
-    def take(self, draft: Draft, sites: Sequence[_Site], minted: tuple[str, ...]) -> "Row":
+    def take(self, header: "_Header", draft: Draft, sites: Sequence[_Site], minted: tuple[str, ...]) -> "Row":
         """Keep what was found: the row's own record, then those of JSON in its cells."""
+        self._header = header
         self._sites = sites
         self.minted = minted
         records = [draft.record()]
@@ -128,7 +142,7 @@ class CsvStream:
         self._rest = ""
         self._looked_at = 0
         self._rows = 0
-        self._header: tuple[Named | None, ...] | None = None
+        self._header: _Header | None = None
         self._minting: int | None = None
         self._line_end = "\r\n"
         self._ended_in_line = True
@@ -202,7 +216,7 @@ class CsvStream:
         if self._header is None and self._rows <= _HEADER_WITHIN_ROWS and self._is_header(body):
             row = Row(self, raw, _cells(body, self.separator), (mark, end))
             return self._data(row, ()) if may_hold_nir(body) else row
-        return self._data(Row(self, raw, _cells(body, self.separator), (mark, end)), self._header)
+        return self._data(Row(self, raw, _cells(body, self.separator), (mark, end)), self._header or ())
 
     def _is_header(self, body: str) -> bool:
         """Whether a row names cells; it settles the separator, or (the first row) proposes one."""
@@ -225,23 +239,27 @@ class CsvStream:
             self._minting = next((at for at, name in enumerate(names) if normalised(name) == self._rules.mints), None)
         return True
 
-    def _data(self, row: Row, header: tuple[Named | None, ...] | None) -> Row:
+    def _data(self, row: Row, header: _Header) -> Row:
         draft = Draft()
         sites: list[_Site] = []
         minted: tuple[str, ...] = ()
-        width = len(header) if header else 0
-        shifted = header is not None and len(row.cells) != width
+        width, shortest = len(header), self._shortest
+        shifted = width > 0 and len(row.cells) != width
         for place, cell in enumerate(row.cells):
-            value = _plain(cell) if cell.startswith('"') else cell
-            draft.text_bytes += len(value) if value.isascii() else size_of(value)
-            named = header[place] if header and place < width else None
+            if not cell:
+                continue
+            value = _plain(cell) if cell[0] == '"' else cell
+            length = len(value)
+            draft.text_bytes += length if value.isascii() else size_of(value)
+            named = header[place] if place < width else None
             if place == self._minting and value:
                 minted = (value,)
-            if named is None and len(value) < self._shortest and "/" not in value:
-                continue
-            if value and not value.isspace():
+            if length < shortest and "/" not in value and (named is None or named.unique is None):
+                if named is not None and value and not value.isspace():
+                    draft.find(named.category, named.klass)
+            elif value and not value.isspace():
                 self._cell(place, value, named, shifted, draft, sites)
-        return row.take(draft, sites, minted)
+        return row.take(header, draft, sites, minted)
 
     def _cell(
         self, place: int, value: str, named: Named | None, shifted: bool, draft: Draft, sites: list[_Site]
@@ -249,7 +267,6 @@ class CsvStream:
         fits = False
         if named is not None:
             fits = draft.named(named, value)
-            sites.append(_Site(place, value, named.category))
         if "/" in value and self._rules.links:
             draft.links(value, self._rules)
         if fits or len(value) < self._shortest:

@@ -45,8 +45,7 @@ class Draft:
 
     def find(self, category: str, klass: Class, maskable: bool = True) -> None:
         """Note that the record carries ``category``."""
-        place = category if maskable else category + "\n"
-        known = self._found.get(place)
+        known = self._found.get(place := category if maskable else category + "\n")
         if known is None or known.klass < klass:
             self._found[place] = found_of(category, klass, maskable)
 

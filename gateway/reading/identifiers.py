@@ -75,7 +75,7 @@ _SPELLED = re.compile(rf"(?=({_BIRTH}{_KEY}))[123478]")
 _KEYLESS = re.compile(rf"(?<![0-9])(?=({_BIRTH})(?![0-9]))[123478]")
 _RUN = re.compile(r"(?<![0-9])[1-9][0-9 ,-]*(?:(?<=2)[AB][0-9 ,-]*){0,40}")
 _NOT_CHARS = re.compile("[^0-9AB]")
-_FRACTION = re.compile(r"(?<![0-9.])[0-9]{1,4}[.]$")
+_FRACTION = re.compile(r"(?<![0-9.])[0-9]{1,4}[.][0-9]{0,8}$")
 _IBAN = re.compile(r"(?<![A-Z0-9])[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]){11,30}(?![A-Z0-9])")
 _WORD = re.compile(
     r"\b(?:n\W?i\W?r|insee|nia|nss|ssn|ss|s[ée]cu\w*|social security|assur[ée]e?s?|immatricul\w*)\b",
@@ -171,13 +171,13 @@ def _spans(text: str, named: bool) -> Iterator[Span]:
         if end - start > 15 and (folded[start - 1 : start].isdigit() or folded[end : end + 1].isdigit()):
             continue
         thirteen = _proved(chars)
-        if thirteen is None or _FRACTION.search(text, max(0, start - 6), start):
+        if thirteen is None or _in_fraction(text, start, end):
             continue
         ibans = _ibans(text) if ibans is None else ibans
         if not any(first <= start and end <= last for first, last in _near(ibans, start)):
             starts.add(start)
             yield Span(start, end, thirteen)
-    yield from _isolated(folded, starts)
+    yield from _isolated(text, folded, starts)
     for match in _KEYLESS.finditer(folded):
         start, end = match.span(1)
         thirteen = _proved(_NOT_CHARS.sub("", folded[start:end]))
@@ -185,7 +185,14 @@ def _spans(text: str, named: bool) -> Iterator[Span]:
             yield Span(start, end, thirteen)
 
 
-def _isolated(folded: str, known: set[int]) -> Iterator[Span]:
+def _in_fraction(text: str, start: int, end: int) -> bool:
+    """Whether the digits are those of a decimal number (``0.295109912611193``, ``2.95109912611193``)."""
+    if end - start == 16 and text[start + 1] == "." and text[start + 2 : end].isdigit():
+        return True
+    return _FRACTION.search(text, max(0, start - 14), start) is not None
+
+
+def _isolated(text: str, folded: str, known: set[int]) -> Iterator[Span]:
     """Oddly grouped numbers: a run of digits and separators, or a piece of it, that has 15 characters in all."""
     for run in _RUN.finditer(folded):
         if run.end() - run.start() < 16:
@@ -194,9 +201,10 @@ def _isolated(folded: str, known: set[int]) -> Iterator[Span]:
             for start, end in _pieces(run.group(), cut):
                 chars = _NOT_CHARS.sub("", run.group()[start:end])
                 thirteen = _proved(chars) if len(chars) == 15 else None
-                if thirteen is not None and run.start() + start not in known:
-                    known.add(run.start() + start)
-                    yield Span(run.start() + start, run.start() + end, thirteen)
+                first, last = run.start() + start, run.start() + end
+                if thirteen is not None and first not in known and not _in_fraction(text, first, last):
+                    known.add(first)
+                    yield Span(first, last, thirteen)
 
 
 def _pieces(run: str, cut: str) -> Iterator[tuple[int, int]]:
