@@ -23,12 +23,12 @@ from gateway.edge.site import build as build_pages
 from gateway.keyring import KeyRing
 from gateway.ledger import Ledger, LedgerUnavailable
 from gateway.ledger_reading import last_charge_seq
+from gateway.means import Room
 from gateway.metrics import OBSERVING, READY, PrometheusMetrics
 from gateway.passage import Receive, Scope, Send, begin
 from gateway.pipeline import Doors, Pipeline, Served, Timeouts
 from gateway.ports import StoreUnavailable
 from gateway.reaper import Reaper
-from gateway.release import Room
 from gateway.serve import CONFIG_VARIABLE, RUN_VARIABLE
 from gateway.stores.budgets import Budgets
 from gateway.stores.callers import StoredCallers
@@ -72,7 +72,7 @@ class App:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
             return
-        peer = scope.get("client")
+        peer = scope.get("client") or ()
         self._reaper.enter(peer)
         try:
             if self.pipeline is None:
@@ -131,7 +131,7 @@ class App:
             reserve_bytes=gateway.ledger.reserve_bytes,
         )
         await store.ensure_epoch(directory, await asyncio.to_thread(last_charge_seq, directory))
-        callers, budgets, flows = StoredCallers(store, keyring), Budgets(store), Flows(store)
+        callers, budgets, flows = StoredCallers(store, keyring), Budgets(store), Flows(store, keyring)
         digest = await ledger.keep_policy(settings.policy.text)
         await ledger.append({"kind": "policy", "policy": digest, "reason": "start"}, now=store.clock.now())
         pages = PageDoors(
@@ -185,7 +185,7 @@ class App:
         )
 
     async def _watch(self) -> None:
-        """Each second: is the ledger writable, the clock right; tell the admin listener. Each minute: write the counts."""
+        """Each second: is the ledger writable, the clock right; tell the admin listener. Each minute: write counts."""
         beats = 0
         folder = Path(os.environ[RUN_VARIABLE])
         while True:

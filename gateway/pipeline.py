@@ -21,22 +21,24 @@ from gateway.application import Application
 from gateway.charges import NO_CALLER_REASONS, Charger
 from gateway.core import decide
 from gateway.core.assurance import Caller
-from gateway.core.canonical import canonicalise, check_headers, folded, host_of
+from gateway.core.canonical import Headers, Target, canonicalise, check_headers, folded, host_of
 from gateway.core.charging import limits_of
 from gateway.core.classify import Classified, Unclear, request_persons
 from gateway.core.extraction import Class, Identifier
+from gateway.core.policy import Route
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge import answers
 from gateway.edge.answers import RETURN_FLOW, RETURN_FLOW_TTL_S, Rendered, Site
 from gateway.incoming import BodyStalled, ClientGone, MaskReturned, RequestBody, parsed
 from gateway.ledger import LedgerUnavailable
+from gateway.means import ClientStalled, Means, Meter, Room
 from gateway.outgoing import to_application
 from gateway.passage import NOBODY, Passage, Receive, Scope, Send, begin, credential_of
 from gateway.ports import Budgets, Callers, Clock, NoCaller, Records, StoreUnavailable
 from gateway.reading.identifiers import identify
 from gateway.reading.masks import masked_fields
 from gateway.recording import refused
-from gateway.release import ClientStalled, Means, Meter, Release, Room
+from gateway.release import Release
 from gateway.upstream import Request, UpstreamFault
 
 OWN_PATHS = b"/.gateway/"
@@ -58,7 +60,7 @@ class Assertions(Protocol):
 class Flows(Protocol):
     """Keeps the target that a person goes back to."""
 
-    async def keep(self, kind: str, value: Mapping[str, object], ttl_s: float) -> str: ...
+    async def keep(self, kind: str, value: Mapping[str, object], ttl_s: int) -> str: ...
 
 
 class Hasher(Protocol):
@@ -131,11 +133,11 @@ class Pipeline:
             if refusal.reason is Reason.INTERNAL_FAULT:
                 log.exception("request %s: a fault of ours", passage.reference, exc_info=fault)
         if refusal is not None:
-            await self._refuse(passage, refusal)
+            await self.refuse(passage, refusal)
 
     async def _pass(self, passage: Passage) -> Refusal | None:
         served = self.served
-        gated = self._gate(passage, served)
+        gated = self.gate(passage, served)
         if isinstance(gated, Refusal):
             return gated
         if passage.asked.target.startswith(OWN_PATHS):
@@ -148,27 +150,24 @@ class Pipeline:
             return Refusal(Reason.UNKNOWN_HOST)
         if await self._preflight(passage, application):
             return None
-        who = await self._identify(passage, application)
+        who = await self.identify(passage, application)
         if isinstance(who, Refusal):
             return who
-        classified = application.routes.classify(passage.method, gated)
+        classified = self.classify(passage, application, gated)
         if isinstance(classified, Refusal):
-            if not application.observing or classified.reason is Reason.DENIED_BY_RULE:
-                return classified
-            classified = Classified(None, Class.PUBLIC, True, {})
-        passage.classified = classified
+            return classified
         body = RequestBody(passage.receive, passage.headers, passage.method, served.timeouts.body_idle_s)
         passage.body_ended = lambda: body.ended
         refusal = await self._read_request(passage, application, classified, body, served)
         if refusal is not None:
             return refusal
-        standing = await self._decide(passage, application, classified)
+        standing = await self.standing(passage, application, classified)
         if isinstance(standing, Refusal):
             return standing
         permit = decide.permit(passage.method, gated.raw, standing)
         return await self._forward(passage, application, classified, permit, body)
 
-    def _gate(self, passage: Passage, served: Served) -> "Any":
+    def gate(self, passage: Passage, served: Served) -> Target | Refusal:
         """The strict gate: headers, host, credentials, target. Gives the canonical target."""
         refusal = check_headers(passage.headers)
         if refusal:
@@ -204,7 +203,7 @@ class Pipeline:
         await self._answer(passage, Rendered(204, headers, b""))
         return True
 
-    async def _identify(self, passage: Passage, application: Application) -> Caller | Refusal:
+    async def identify(self, passage: Passage, application: Application) -> Caller | Refusal:
         """Who asks. While observing anybody may be anonymous."""
         credential = passage.credential
         found: Caller | NoCaller = NoCaller("none")
@@ -220,6 +219,16 @@ class Pipeline:
             return Refusal(Reason.FROZEN if found.reason == "frozen" else Reason.NO_CALLER)
         passage.caller = found
         return found
+
+    def classify(self, passage: Passage, application: Application, target: Target) -> Classified | Refusal:
+        """The request's place in the policy. While observing only a denied route is refused."""
+        classified = application.routes.classify(passage.method, target)
+        if isinstance(classified, Refusal):
+            if not application.observing or classified.reason is Reason.DENIED_BY_RULE:
+                return classified
+            classified = Classified(None, Class.PUBLIC, True, {})
+        passage.classified = classified
+        return classified
 
     async def _read_request(
         self, passage: Passage, application: Application, classified: Classified, body: RequestBody, served: Served
@@ -247,7 +256,7 @@ class Pipeline:
             passage.persons = persons
         return None
 
-    async def _decide(
+    async def standing(
         self, passage: Passage, application: Application, classified: Classified
     ) -> decide.Standing | Refusal:
         """Before forwarding: the class's proof, and for what is executed a budget that is not used up."""
@@ -276,26 +285,38 @@ class Pipeline:
     ) -> Refusal | None:
         """Forward, then release the answer. Closing the answer frees its connection or drops it."""
         route = classified.route
-        inspected = (route is None or route.inspect) and not application.observing
-        caller = passage.caller
-        assertion = None
-        if caller is not None and caller is not ANONYMOUS:
-            assertion = self.doors.assertions.sign(caller, application.name, self.doors.clock.now())
-        headers = to_application(passage, application, inspected, assertion)
         request = Request(
             passage.method,
             permit.target,
-            headers,
+            self.headers(passage, application, route),
             body.stream() if body.present else None,
             body.length if body.present or body.length == 0 else None,
         )
         pinned = passage.caller.credential_id if application.table.pin_connections and passage.caller else None
         answer = await application.upstream.forward(permit, request, application.deadlines_for(route), pinned=pinned)
         passage.executed = not classified.reads
+        release = Release(passage, application, answer, self.means(passage, application))
+        try:
+            return await release.run()
+        finally:
+            release.end()
+            await answer.close()
+
+    def headers(self, passage: Passage, application: Application, route: Route | None) -> Headers:
+        """The request's headers for the application, with who asks."""
+        inspected = (route is None or route.inspect) and not application.observing
+        caller, assertion = passage.caller, None
+        if caller is not None and caller is not ANONYMOUS:
+            assertion = self.doors.assertions.sign(caller, application.name, self.doors.clock.now())
+        return to_application(passage, application, inspected, assertion)
+
+    def means(self, passage: Passage, application: Application) -> Means:
+        """What the release of this passage's answer works with."""
         charger = Charger(
             passage, self.doors.callers, self.doors.budgets, self.doors.clock, self.doors.hasher.person_hash
         )
-        means = Means(
+        return Means(
+            application.name,
             self.doors.records,
             charger,
             self.doors.room,
@@ -304,14 +325,8 @@ class Pipeline:
             self.served.document_bytes,
             self.served.timeouts.write_idle_s,
         )
-        release = Release(passage, application, answer, means)
-        try:
-            return await release.run()
-        finally:
-            release.end()
-            await answer.close()
 
-    async def _refuse(self, passage: Passage, refusal: Refusal) -> None:
+    async def refuse(self, passage: Passage, refusal: Refusal) -> None:
         """Record a refusal and answer it; a transfer that has begun is broken off instead."""
         application = passage.application
         site = application.site if application else self.served.site

@@ -8,70 +8,28 @@ Rules of this file:
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from gateway.application import Application
-from gateway.charges import Charger, Outcome
+from gateway.charges import Outcome
 from gateway.core.canonical import Headers, folded
 from gateway.core.extraction import Class, Found, Identifier, PersonFound, Record, attribute, by_size
 from gateway.core.reasons import Reason, Refusal
 from gateway.incoming import ClientGone
+from gateway.means import ClientStalled, Means
 from gateway.outgoing import to_client
 from gateway.passage import Passage
-from gateway.ports import Records
 from gateway.reading.body import Family, Inflater, Media, open_headers
 from gateway.reading.identifiers import find_nirs, identify
 from gateway.reading.media import is_inert
 from gateway.reading.ports import Reading, Unreadable
 from gateway.reading.read import read_document
-from gateway.recording import common, refused, released
 from gateway.upstream import Answer
 
 INERT_HEAD_BYTES = 1024
 _BODYLESS = frozenset({204, 304})
-
-
-class ClientStalled(Exception):
-    """The client stopped reading: the transfer is broken off."""
-
-
-class Room:
-    """How many bytes of answers one worker holds for reading at once."""
-
-    def __init__(self, limit_bytes: int) -> None:
-        self._free = limit_bytes
-
-    def take(self, size_bytes: int) -> bool:
-        """Reserve; false when there is no room."""
-        if size_bytes > self._free:
-            return False
-        self._free -= size_bytes
-        return True
-
-    def give_back(self, size_bytes: int) -> None:
-        """Free what was reserved."""
-        self._free += size_bytes
-
-
-class Meter(Protocol):
-    """Counts what is released and refused."""
-
-    def released(self, application: str, verdict: str, klass: Class, persons: int) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Means:
-    """What a release works with."""
-
-    records: Records
-    charger: Charger
-    room: Room
-    meter: Meter
-    hash_kid: str
-    document_bytes: int
-    write_idle_s: float
 
 
 @dataclass(slots=True)
@@ -310,31 +268,7 @@ class Release:
 
     async def record(self, outcome: Outcome, size_bytes: int, verdict: str, reason: str | None = None) -> None:
         """Put the record of one released piece, and of every alarm it raised, on disk."""
-        charger = self.means.charger
-        now = charger.now
-        standing = outcome.plan.standing
-        would_be = outcome.would_be
-        record = released(
-            self.passage,
-            outcome.taken,
-            unnamed=outcome.unnamed,
-            size_bytes=size_bytes,
-            proof=None if isinstance(standing, Refusal) else standing.proof,
-            verdict=verdict,
-            reason=str(would_be.reason) if would_be else reason,
-            hash_kid=self.means.hash_kid,
-            sequence=outcome.sequence,
-            now=now,
-        )
-        if would_be:
-            record["would_be"] = refused(self.passage, would_be)["kind"]
-        for alarm in outcome.alarms:
-            words: Mapping[str, object] = {"rule": alarm.name, "limit": alarm.limit, "window_s": alarm.window_s}
-            await self.means.records.append({**common(self.passage, "alarm"), **words}, now=now, reserve=True)
-        await self.means.records.append(record, now=now)
-        self.means.meter.released(
-            self.application.name, verdict, outcome.plan.needs, len(outcome.taken) + outcome.unnamed
-        )
+        await self.means.record(self.passage, outcome, size_bytes, verdict, reason)
 
     async def _pass_on(
         self, headers: Headers, head: bytes, *, classified: bool, length: int | None, decoded: bool = False

@@ -1,0 +1,82 @@
+"""What a release works with, and the record that it puts on disk before a byte leaves."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.charges import Charger, Outcome
+from gateway.core.extraction import Class
+from gateway.core.reasons import Refusal
+from gateway.passage import Passage
+from gateway.ports import Records
+from gateway.recording import common, refused, released
+
+
+class ClientStalled(Exception):
+    """The client stopped reading: the transfer is broken off."""
+
+
+class Room:
+    """How many bytes of answers one worker holds for reading at once."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._free = limit_bytes
+
+    def take(self, size_bytes: int) -> bool:
+        """Reserve; false when there is no room."""
+        if size_bytes > self._free:
+            return False
+        self._free -= size_bytes
+        return True
+
+    def give_back(self, size_bytes: int) -> None:
+        """Free what was reserved."""
+        self._free += size_bytes
+
+
+class Meter(Protocol):
+    """Counts what is released and refused."""
+
+    def released(self, application: str, verdict: str, klass: Class, persons: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What the release of one answer works with. ``application``: its name."""
+
+    application: str
+    records: Records
+    charger: Charger
+    room: Room
+    meter: Meter
+    hash_kid: str
+    document_bytes: int
+    write_idle_s: float
+
+    async def record(
+        self, passage: Passage, outcome: Outcome, size_bytes: int, verdict: str, reason: str | None = None
+    ) -> None:
+        """Put the record of one released piece, and of every alarm it raised, on disk."""
+        charger = self.charger
+        now = charger.now
+        standing = outcome.plan.standing
+        would_be = outcome.would_be
+        record = released(
+            passage,
+            outcome.taken,
+            unnamed=outcome.unnamed,
+            size_bytes=size_bytes,
+            proof=None if isinstance(standing, Refusal) else standing.proof,
+            verdict=verdict,
+            reason=str(would_be.reason) if would_be else reason,
+            hash_kid=self.hash_kid,
+            sequence=outcome.sequence,
+            now=now,
+        )
+        if would_be:
+            record["would_be"] = refused(passage, would_be)["kind"]
+        for alarm in outcome.alarms:
+            words: Mapping[str, object] = {"rule": alarm.name, "limit": alarm.limit, "window_s": alarm.window_s}
+            await self.records.append({**common(passage, "alarm"), **words}, now=now, reserve=True)
+        await self.records.append(record, now=now)
+        self.meter.released(self.application, verdict, outcome.plan.needs, len(outcome.taken) + outcome.unnamed)
