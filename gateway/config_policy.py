@@ -75,6 +75,7 @@ class RouteTable(Table):
     lookup: bool = False
     inspect: bool = True
     deny: bool = False
+    query: list[str] = []
     mints: str | None = None
     mask: list[str] = []
     max_body: int | None = Field(None, ge=0)
@@ -230,6 +231,7 @@ def _route(table: RouteTable, path: tuple[str, ...], rule: str, rules: Rules, pr
         lookup=table.lookup,
         inspect=table.inspect,
         deny=table.deny,
+        query=tuple(name.casefold() for name in table.query),
         mints=table.mints,
         mask=frozenset(table.mask),
         max_body_bytes=table.max_body,

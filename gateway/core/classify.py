@@ -68,7 +68,8 @@ class Routes:
         """Find the rule for a request; a ``Refusal`` for a method nobody lists or a denied route."""
         if method in NEVER or not _TOKEN.fullmatch(method):
             return Refusal(Reason.METHOD_NOT_LISTED, detail="the method is never forwarded")
-        results = [self._one(method, reading) for reading in target.readings]
+        parameters = _query_names(target.query)
+        results = [self._one(method, reading, parameters) for reading in target.readings]
         for result in results:
             if isinstance(result, Refusal):
                 return result
@@ -78,8 +79,12 @@ class Routes:
             return most
         return Classified(most.route, most.klass, False, most.parameters)
 
-    def _one(self, method: bytes, path: bytes) -> Classified | Refusal:
-        covering = [(route, match) for route, pattern in self._routes if (match := pattern.fullmatch(path))]
+    def _one(self, method: bytes, path: bytes, parameters: frozenset[str]) -> Classified | Refusal:
+        covering = [
+            (route, match)
+            for route, pattern in self._routes
+            if (match := pattern.fullmatch(path)) and (not route.query or not parameters.isdisjoint(route.query))
+        ]
         as_method = b"GET" if method == b"HEAD" else method
         if not covering:
             safe = method in SAFE
@@ -96,6 +101,14 @@ class Routes:
         klass = route.klass if reads else max(one.klass for one, _ in covering)
         parameters = {name: value.decode("latin-1") for name, value in match.groupdict().items()}
         return Classified(route, klass, reads, parameters)
+
+
+def _query_names(query: bytes) -> frozenset[str]:
+    """The names of a query's parameters under every separator an application may use, lower-cased, brackets off."""
+    if not query:
+        return frozenset()
+    pairs = parse_qsl(query.decode("latin-1").replace(";", "&"), keep_blank_values=True)
+    return frozenset(key.split("[", 1)[0].strip().casefold() for key, _ in pairs)
 
 
 class Unclear:

@@ -75,7 +75,8 @@ class Route:
     """One rule over requests. ``template``: a path whose ``{name}`` matches one segment, ``{name:*}`` the rest.
 
     ``persons``: where the request names whom it asks about (``path:id``, ``query:nir``, ``header:x``, ``body:/a/b``),
-    each with the identifier's kind; ``mask``: categories masked always; timeouts: ``None`` = the application's.
+    each with the identifier's kind; ``query``: covers only requests whose query has one of these parameters;
+    ``mask``: categories masked always; timeouts: ``None`` = the application's.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Route:
     lookup: bool = False
     inspect: bool = True
     deny: bool = False
+    query: tuple[str, ...] = ()
     mints: str | None = None
     mask: frozenset[str] = frozenset()
     max_body_bytes: int | None = None

@@ -163,3 +163,12 @@ def test_a_header_person_stands_once() -> None:
 
 def test_a_route_that_declares_nobody_names_nobody() -> None:
     assert persons(classified(b"GET", b"/other")) is None
+
+
+@pytest.mark.parametrize("query", [b"sql=x", b"a=1&SQL=x", b"a;sql=", b"%73ql=x", b"sql[]=x"])
+def test_a_route_for_a_parameter_covers_requests_that_have_it_in_any_spelling(query: bytes) -> None:
+    routes = Routes(
+        (Route("sql", frozenset({b"*"}), "/data", Class.PUBLIC, deny=True, query=("sql",)),), Class.PERSONAL
+    )
+    assert isinstance(routes.classify(b"GET", target(b"/data", query)), Refusal)
+    assert isinstance(routes.classify(b"GET", target(b"/data", b"a=sql")), Classified)
