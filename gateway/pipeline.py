@@ -141,7 +141,9 @@ class Pipeline:
         if isinstance(gated, Refusal):
             return gated
         if passage.asked.target.startswith(OWN_PATHS):
-            passage.scope.setdefault("state", {})["gateway"] = passage.asked
+            state = passage.scope.setdefault("state", {})
+            state["gateway"] = passage.asked
+            state["gateway_site"] = passage.application.site if passage.application else served.site
             passage.scope["client"] = (passage.client, 0)
             await self.doors.pages(passage.scope, passage.receive, passage.send)
             return None

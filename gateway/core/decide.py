@@ -15,7 +15,7 @@ from gateway.core.assurance import Caller, Mandate, Proof, fresh, mandated
 from gateway.core.charging import Limit, Usage, Violation
 from gateway.core.classify import Classified
 from gateway.core.extraction import Class, Found, PersonFound
-from gateway.core.policy import Policy, Scope, Then, Without
+from gateway.core.policy import ClassRule, Policy, Scope, Then, Without
 from gateway.core.reasons import Reason, Refusal
 
 MAX_PERSONS_PER_ANSWER = 1_000
@@ -66,8 +66,13 @@ def standing(policy: Policy, caller: Caller, klass: Class, now: float) -> Standi
         return Standing(mandate=mandate)
     proof = fresh(rule, caller, now)
     if proof is None:
-        return Refusal(Reason.PROOF_REQUIRED, klass=klass, kinds=rule.kinds, max_age_s=rule.max_age_s)
+        return _proof_required(rule, caller)
     return Standing(proof)
+
+
+def _proof_required(rule: ClassRule, caller: Caller) -> Refusal:
+    most = rule.max_persons if rule.max_persons is None or caller.max_persons is None else caller.max_persons
+    return Refusal(Reason.PROOF_REQUIRED, klass=rule.klass, kinds=rule.kinds, max_age_s=rule.max_age_s, limit=most)
 
 
 def _newest(policy: Policy, caller: Caller, now: float) -> Proof | None:
@@ -245,8 +250,7 @@ def _challenge(policy: Policy, klass: Class, answer: Plan, caller: Caller) -> Re
         asked = sum(one.person.weight for one in answer.persons if one.klass >= rule.klass)
         if asked > most:
             return Refusal(Reason.ANSWER_EXCEEDS_PROOF, klass=rule.klass, asked=asked, limit=most)
-    rule = policy.classes[klass]
-    return Refusal(Reason.PROOF_REQUIRED, klass=klass, kinds=rule.kinds, max_age_s=rule.max_age_s)
+    return _proof_required(policy.classes[klass], caller)
 
 
 def own_limits(limits: Sequence[Limit]) -> tuple[Limit, ...]:
