@@ -68,8 +68,8 @@ class Routes:
         """Find the rule for a request; a ``Refusal`` for a method nobody lists or a denied route."""
         if method in NEVER or not _TOKEN.fullmatch(method):
             return Refusal(Reason.METHOD_NOT_LISTED, detail="the method is never forwarded")
-        parameters = _query_names(target.query)
-        results = [self._one(method, reading, parameters) for reading in target.readings]
+        queried = _query_names(target.query)
+        results = [self._one(method, reading, queried) for reading in target.readings]
         for result in results:
             if isinstance(result, Refusal):
                 return result
@@ -79,11 +79,11 @@ class Routes:
             return most
         return Classified(most.route, most.klass, False, most.parameters)
 
-    def _one(self, method: bytes, path: bytes, parameters: frozenset[str]) -> Classified | Refusal:
+    def _one(self, method: bytes, path: bytes, queried: frozenset[str]) -> Classified | Refusal:
         covering = [
             (route, match)
             for route, pattern in self._routes
-            if (match := pattern.fullmatch(path)) and (not route.query or not parameters.isdisjoint(route.query))
+            if (match := pattern.fullmatch(path)) and (not route.query or not queried.isdisjoint(route.query))
         ]
         as_method = b"GET" if method == b"HEAD" else method
         if not covering:
