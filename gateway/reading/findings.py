@@ -81,9 +81,9 @@ class Draft:
         if not self.loose:
             if not declared:
                 return ()
-            kinds = {one.identifier.kind for one in declared}
-            if len(kinds) == len(declared):
-                return (tuple(one.identifier for one in declared),)
+            distinct = dict.fromkeys([one.identifier for one in declared]) if len(declared) > 1 else ()
+            if len({identifier.kind for identifier in distinct}) == len(distinct):
+                return (tuple(distinct) or (declared[0].identifier,),)
         return persons_of(declared, self.loose)
 
 

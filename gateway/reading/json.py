@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from gateway.core.extraction import Record
 from gateway.reading.findings import masked_text
 from gateway.reading.json_tree import Changes, Node, parse, render
-from gateway.reading.json_walk import Site, TooDeep, Walk
+from gateway.reading.json_walk import NotFollowed, Site, Walk
 from gateway.reading.masks import mask
 from gateway.reading.ports import Unreadable
 from gateway.reading.rules import Rules
@@ -53,8 +53,8 @@ def read_json(text: str, encoding: str, rules: Rules) -> JsonReading | Unreadabl
         return root
     try:
         return JsonReading(text, encoding, root, Walk(rules, root))
-    except TooDeep:
-        return Unreadable("JSON nested too deeply")
+    except NotFollowed as refusal:
+        return Unreadable(str(refusal))
 
 
 def _changed(site: Site, hide: frozenset[str], changes: Changes, touched: int) -> str | None:

@@ -17,13 +17,15 @@ from gateway.reading.ports import Unreadable
 from gateway.reading.rules import Named, Rules, normalised
 
 MAX_DEPTH: Final = 100
+MAX_RECORDS: Final = 200_000
+"""Far more than any answer may carry persons; a bound on memory."""
 _NAME_KEYS: Final = frozenset({"name", "field", "key", "champ", "nom", "code", "id", "title", "label", "libelle"})
 _VALUE_KEYS: Final = frozenset({"value", "valeur", "val", "values", "valeurs"})
 _LONGEST_NUMBER: Final = 60
 
 
-class TooDeep(Exception):
-    """The tree is nested deeper than a reader follows."""
+class NotFollowed(Exception):
+    """The tree is nested deeper, or has more records, than a reader follows; says which."""
 
 
 class Site(NamedTuple):
@@ -68,7 +70,7 @@ class Walk:
                 self._text(value, container, index, named, record, path, depth)
         elif isinstance(value, list):
             if depth >= MAX_DEPTH:
-                raise TooDeep
+                raise NotFollowed("JSON nested too deeply")
             if isinstance(value, Object):
                 self._object(value, named, record, path, depth + 1)
             else:
@@ -80,12 +82,12 @@ class Walk:
                 self.sites.append(Site(container, index, value, named.category))
 
     def _record(self, parent: int) -> int:
+        if len(self.drafts) >= MAX_RECORDS:
+            raise NotFollowed("too many records")
         self.drafts.append(Draft(parent))
         return len(self.drafts) - 1
 
-    def _object(
-        self, members: Object, inherited: Named | None, record: int, path: tuple[str, ...], depth: int
-    ) -> None:
+    def _object(self, members: Object, inherited: Named | None, record: int, path: tuple[str, ...], depth: int) -> None:
         named_of, mints, shortest = self.rules.named, self.rules.mints, self._shortest
         draft = self.drafts[record]
         for index, (name, value) in enumerate(members):
@@ -170,7 +172,7 @@ class Walk:
         first: int = 0,
     ) -> None:
         if depth + 1 >= MAX_DEPTH:
-            raise TooDeep
+            raise NotFollowed("JSON nested too deeply")
         for index in range(first, len(rows)):
             row = rows[index]
             own = self._record(record)

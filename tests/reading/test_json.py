@@ -188,6 +188,15 @@ def test_what_the_grammar_does_not_allow_is_unreadable(text: str) -> None:
     assert isinstance(read_json(text, "utf-8", RULES), Unreadable)
 
 
+def test_more_records_than_any_answer_may_carry_are_unreadable() -> None:
+    assert isinstance(read_json("[" + "{}," * 200_000 + "{}]", "utf-8", RULES), Unreadable)
+
+
+def test_a_field_and_a_link_of_one_kind_and_value_are_one_person() -> None:
+    text = '{"numeroAgence": "12345678901", "nir": "2951099126111", "_links": {"self": "/usagers/12345678901"}}'
+    assert persons(text) == [[{"2951099126111", "12345678901"}]]
+
+
 def test_a_hundred_levels_are_read() -> None:
     assert persons("[" * 100 + '"295109912611193"' + "]" * 100) == [[{"2951099126111"}]]
 
