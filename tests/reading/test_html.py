@@ -82,6 +82,11 @@ def test_names_without_values_are_nothing(page: str) -> None:
     assert found(read(page)) == {}
 
 
+def test_cell_reaching_down_moves_the_cells_of_the_next_row() -> None:
+    page = "<table><tr><th>N<th>Date<th>Téléphone<tr><td rowspan=2>x<td>1<td>0612345678<tr><td>2<td>0687654321</table>"
+    assert found(read(page)) == {"telephone": [True, True]}
+
+
 def test_rows_are_records_inside_the_page() -> None:
     reading = read(f"<p>x<table><tr><th>Nom<th>NIR<tr><td>A<td>{NIR}<tr><td>B<td>{OTHER}</table>")
     assert persons(reading) == [[N], [OF_OTHER]]
