@@ -174,7 +174,8 @@ def _spans(text: str, named: bool) -> Iterator[Span]:
         if thirteen is None or _in_fraction(text, start, end):
             continue
         ibans = _ibans(text) if ibans is None else ibans
-        if not any(first <= start and end <= last for first, last in _near(ibans, start)):
+        alone = not folded[start - 1 : start].isalnum() and not folded[end : end + 1].isalnum()
+        if alone or not any(first <= start and end <= last for first, last in _near(ibans, start)):
             starts.add(start)
             yield Span(start, end, thirteen)
     yield from _isolated(text, folded, starts)

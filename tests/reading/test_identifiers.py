@@ -106,6 +106,11 @@ def test_a_number_inside_an_iban_is_none() -> None:
     assert find_nirs(iban) == []
 
 
+@pytest.mark.parametrize("check", range(100))
+def test_a_number_that_stands_alone_is_none_of_an_iban(check: int) -> None:
+    assert [span.nir13 for span in find_nirs(f"NO{check:02d} 295109912611193")] == ["2951099126111"]
+
+
 def test_numbers_glued_together_are_each_found() -> None:
     assert {span.nir13 for span in find_nirs("".join(WHOLE))} >= {number[:13] for number in WHOLE}
 
