@@ -131,7 +131,8 @@ async def test_the_embedded_store_neither_evicts_nor_forgets(hurt: Store) -> Non
 
 
 async def test_eviction_and_forgetting_are_complained_of(hurt: Store) -> None:
-    await hurt.call("CONFIG", "SET", "maxmemory", "1gb", "maxmemory-policy", "allkeys-lru", "appendonly", "no")
+    for name, value in (("maxmemory", "1gb"), ("maxmemory-policy", "allkeys-lru"), ("appendonly", "no")):
+        await hurt.call("CONFIG", "SET", name, value)
     evicts, forgets = await hurt.complaints()
     assert "allkeys-lru" in evicts
     assert "appendonly" in forgets

@@ -161,237 +161,261 @@ local function read_counted(limits, list, class_of)
   end
 end
 
+-- From here on `c` is one charge: its limits, kinds, roots, the slots it knows, and what it plans to write.
+
+local function slot(c, root, kind)
+  local name = root .. char(kind)
+  if c.slots[name] == nil then c.slots[name] = call('HGET', 'g:' .. root, c.kinds[kind]) end
+  return c.slots[name]
+end
+
+local function link(c, root, kind, hash)
+  c.plan.links[#c.plan.links + 1] = {root, c.kinds[kind], hash}
+  c.roots[hash] = root
+  c.slots[root .. char(kind)] = hash
+  if hash == root then c.fresh[root] = true end
+end
+
+local function is_counted(c, hash, class)
+  for _, limit in ipairs(c.limits) do
+    if class >= limit.class and limit.seen[hash] then return true end
+  end
+  return false
+end
+
+-- The root of a person's group: one known already, else one counted already, else the anchor.
+local function root_of(c, person)
+  for _, hash in ipairs(person.hashes) do
+    if c.roots[hash] then return c.roots[hash] end
+  end
+  for _, hash in ipairs(person.hashes) do
+    if is_counted(c, hash, person.class) then return hash end
+  end
+  return person.hashes[1]
+end
+
+-- The hashes that are of the root's group already, the kind of the root where it has no group yet, and by index the
+-- persons that hashes of other groups are.
+local function members_of(c, person, root)
+  local members, apart, root_kind = {}, {}, nil
+  for index, hash in ipairs(person.hashes) do
+    if c.roots[hash] == root then
+      members[#members + 1] = hash
+    elseif c.roots[hash] then
+      apart[index] = {c.roots[hash], {hash}}
+    elseif hash == root then
+      members[#members + 1] = hash
+      root_kind = person.kinds[index]
+      c.slots[root .. char(root_kind)] = hash
+    end
+  end
+  return members, apart, root_kind
+end
+
+-- Lets the hashes that are in no group join the root's, or be persons of their own.
+local function join(c, person, root, members, apart, root_kind)
+  local joining = {}
+  for index, hash in ipairs(person.hashes) do
+    if not c.roots[hash] and hash ~= root then
+      local kind = person.kinds[index]
+      local held = slot(c, root, kind)
+      if not held or held == hash then
+        members[#members + 1] = hash
+        joining[#joining + 1] = index
+        c.slots[root .. char(kind)] = hash
+      else
+        apart[index] = {hash, {hash}}
+      end
+    end
+  end
+  if #joining > 0 and root_kind then link(c, root, root_kind, root) end
+  for _, index in ipairs(joining) do link(c, root, person.kinds[index], person.hashes[index]) end
+end
+
+-- The persons that the identifiers of one person turn out to be: {root, hashes}; the anchor's first.
+local function resolve(c, person)
+  local hashes = person.hashes
+  if #hashes == 1 or person.class == 0 then return {{c.roots[hashes[1]] or hashes[1], {hashes[1]}}} end
+  local root = root_of(c, person)
+  local members, apart, root_kind = members_of(c, person, root)
+  join(c, person, root, members, apart, root_kind)
+  local persons, anchored = {}, not apart[1]
+  if anchored then persons[1] = {root, members} end
+  for index = 1, #hashes do
+    if apart[index] then persons[#persons + 1] = apart[index] end
+  end
+  if not anchored then persons[#persons + 1] = {root, members} end
+  return persons
+end
+
+-- Counts one person where it is not counted yet; returns in how many limits that was.
+local function count(c, root, hashes, class)
+  local new = 0
+  for _, limit in ipairs(c.limits) do
+    local seen = limit.seen
+    if class >= limit.class and not seen[root] then
+      local known
+      for _, hash in ipairs(hashes) do
+        if seen[hash] then known = hash break end
+      end
+      if known then
+        c.plan.moves[#c.plan.moves + 1] = {limit, known, root}
+      else
+        limit.added[#limit.added + 1] = root
+        new = new + 1
+      end
+      seen[root] = true
+    end
+  end
+  if new > 0 and c.roots[hashes[1]] and not c.fresh[root] then
+    c.plan.touched[#c.plan.touched + 1] = {root, hashes}
+  end
+  return new
+end
+
+local function alias(c, person, root)
+  if #person.aliases == 0 then return end
+  if c.roots[root] == false then link(c, root, person.kinds[1], root) end
+  c.plan.touched[#c.plan.touched + 1] = {root, {}}
+  for _, hash in ipairs(person.aliases) do
+    c.plan.aliases[#c.plan.aliases + 1] = {hash, root}
+    if c.roots[hash] == false then c.roots[hash] = root end
+  end
+end
+
+local function take(c, record)
+  local first, more = {}, {}
+  for _, person in ipairs(record) do
+    for index, one in ipairs(resolve(c, person)) do
+      local new = 0
+      if person.class > 0 then new = count(c, one[1], one[2], person.class) end
+      local into = index == 1 and first or more
+      into[#into + 1] = one[1] .. char(math.min(new, 255))
+      if index == 1 then alias(c, person, one[1]) end
+    end
+  end
+  local all = #first + #more
+  return char(floor(all / 256), all % 256) .. table.concat(first) .. table.concat(more)
+end
+
+local function retry_of(limit, asked)
+  if asked > limit.most then return -1 end
+  local leaving = limit.used + limit.before + asked - limit.most - 1
+  local since = now
+  if leaving < limit.used then
+    local edge = '(' .. ms(now - limit.window)
+    since = tonumber(call('ZRANGEBYSCORE', limit.key, edge, '+inf', 'WITHSCORES', 'LIMIT', leaving, 1)[2])
+  end
+  return math.max(1, math.ceil((since + limit.window - now) / 1000))
+end
+
+local function violations_of(limits)
+  local found = {}
+  for index, limit in ipairs(limits) do
+    local asked = #limit.added - limit.before
+    if asked > 0 and not limit.alarm and limit.used + #limit.added > limit.most then
+      found[#found + 1] = {index - 1, limit.used + limit.before, asked, retry_of(limit, asked)}
+    end
+  end
+  return found
+end
+
+local function shorten(list, length)
+  for index = #list, length + 1, -1 do list[index] = nil end
+end
+
+local function write_budget(limit)
+  local values, score = {}, ms(now)
+  for _, root in ipairs(limit.added) do
+    values[#values + 1] = score
+    values[#values + 1] = root
+  end
+  -- First of all writes: the one that a store without memory refuses, while nothing is written yet.
+  in_chunks(values, function(first, last) call('ZADD', limit.key, unpack(values, first, last)) end)
+  call('ZREMRANGEBYSCORE', limit.key, '-inf', ms(now - limit.window))
+  call('PEXPIRE', limit.key, ms(limit.window + 60000))
+end
+
+local function write_links(plan)
+  local group_ms, hash_ms = ms(link_ms + 86400000), ms(link_ms)
+  for _, one in ipairs(plan.links) do
+    call('HSET', 'g:' .. one[1], one[2], one[3])
+    call('PEXPIRE', 'g:' .. one[1], group_ms)
+    call('SET', 'l:' .. one[3], one[1], 'PX', hash_ms)
+  end
+  for _, one in ipairs(plan.touched) do
+    call('PEXPIRE', 'g:' .. one[1], group_ms)
+    call('PEXPIRE', 'l:' .. one[1], hash_ms)
+    for _, hash in ipairs(one[2]) do
+      if hash ~= one[1] then call('PEXPIRE', 'l:' .. hash, hash_ms) end
+    end
+  end
+  for _, one in ipairs(plan.aliases) do
+    call('SET', 'l:' .. one[1], one[2], 'NX', 'PX', hash_ms)
+  end
+end
+
+local function write(c)
+  for _, limit in ipairs(c.limits) do
+    if #limit.added > 0 then write_budget(limit) end
+  end
+  for _, move in ipairs(c.plan.moves) do
+    local score = call('ZSCORE', move[1].key, move[2])
+    if score then
+      call('ZADD', move[1].key, score, move[3])
+      call('ZREM', move[1].key, move[2])
+    end
+  end
+  write_links(c.plan)
+  sequence = call('INCR', KEYS[3])
+  if now > clock then
+    clock = now
+    call('SET', KEYS[2], ms(now))
+  end
+end
+
+-- Takes records until one does not fit; what that one planned is dropped again.
+local function take_what_fits(c, records)
+  local plan, answers = c.plan, {}
+  for _, record in ipairs(records) do
+    local links, moves, touched, aliases = #plan.links, #plan.moves, #plan.touched, #plan.aliases
+    for _, limit in ipairs(c.limits) do limit.before = #limit.added end
+    local answer = take(c, record)
+    local violations = violations_of(c.limits)
+    if #violations > 0 then
+      for _, limit in ipairs(c.limits) do shorten(limit.added, limit.before) end
+      shorten(plan.links, links)
+      shorten(plan.moves, moves)
+      shorten(plan.touched, touched)
+      shorten(plan.aliases, aliases)
+      return answers, violations
+    end
+    answers[#answers + 1] = answer
+  end
+  return answers, {}
+end
+
 local function charge(kinds_blob, limits_blob, records_blob)
-  local kinds = read_kinds(kinds_blob)
   local limits = read_limits(limits_blob)
   local records, commit = read_records(records_blob)
   local roots = read_roots(records)
   read_counted(limits, candidates(records, roots))
-  local slots, fresh, plan = {}, {}, {links = {}, moves = {}, touched = {}, aliases = {}}
-
-  local function slot(root, kind)
-    local name = root .. char(kind)
-    if slots[name] == nil then slots[name] = call('HGET', 'g:' .. root, kinds[kind]) end
-    return slots[name]
-  end
-
-  local function is_counted(hash, class)
-    for _, limit in ipairs(limits) do
-      if class >= limit.class and limit.seen[hash] then return true end
-    end
-    return false
-  end
-
-  -- The root of a person's group: one known already, else one counted already, else the anchor.
-  local function root_of(person)
-    for _, hash in ipairs(person.hashes) do
-      if roots[hash] then return roots[hash] end
-    end
-    for _, hash in ipairs(person.hashes) do
-      if is_counted(hash, person.class) then return hash end
-    end
-    return person.hashes[1]
-  end
-
-  local function link(root, kind, hash)
-    plan.links[#plan.links + 1] = {root, kinds[kind], hash}
-    roots[hash] = root
-    slots[root .. char(kind)] = hash
-    if hash == root then fresh[root] = true end
-  end
-
-  -- The persons that the identifiers of one person turn out to be: {root, hashes}; the anchor's first.
-  local function resolve(person)
-    local hashes = person.hashes
-    if #hashes == 1 or person.class == 0 then return {{roots[hashes[1]] or hashes[1], {hashes[1]}}} end
-    local root = root_of(person)
-    local group, apart, joining, root_kind = {root, {}}, {}, {}, nil
-    for index, hash in ipairs(hashes) do
-      local kind = person.kinds[index]
-      if roots[hash] then
-        if roots[hash] == root then
-          group[2][#group[2] + 1] = hash
-        else
-          apart[index] = {roots[hash], {hash}}
-        end
-      elseif hash == root then
-        group[2][#group[2] + 1] = hash
-        root_kind = kind
-        slots[root .. char(kind)] = hash
-      end
-    end
-    for index, hash in ipairs(hashes) do
-      local kind = person.kinds[index]
-      if not roots[hash] and hash ~= root then
-        local held = slot(root, kind)
-        if not held or held == hash then
-          group[2][#group[2] + 1] = hash
-          joining[#joining + 1] = index
-          slots[root .. char(kind)] = hash
-        else
-          apart[index] = {hash, {hash}}
-        end
-      end
-    end
-    if #joining > 0 and root_kind then link(root, root_kind, root) end
-    for _, index in ipairs(joining) do link(root, person.kinds[index], hashes[index]) end
-    local persons = {}
-    if not apart[1] then persons[1] = group end
-    for index = 1, #hashes do
-      if apart[index] then persons[#persons + 1] = apart[index] end
-    end
-    if apart[1] and #group[2] > 0 then persons[#persons + 1] = group end
-    return persons
-  end
-
-  -- Counts one person where it is not counted yet; returns in how many limits that was.
-  local function count(root, hashes, class)
-    local new = 0
-    for _, limit in ipairs(limits) do
-      if class >= limit.class then
-        local seen = limit.seen
-        if not seen[root] then
-          local known
-          for _, hash in ipairs(hashes) do
-            if seen[hash] then known = hash break end
-          end
-          if known then
-            plan.moves[#plan.moves + 1] = {limit, known, root}
-          else
-            limit.added[#limit.added + 1] = root
-            new = new + 1
-          end
-          seen[root] = true
-        end
-      end
-    end
-    if new > 0 and roots[hashes[1]] and not fresh[root] then
-      plan.touched[#plan.touched + 1] = {root, hashes}
-    end
-    return new
-  end
-
-  local function alias(person, root)
-    if #person.aliases == 0 then return end
-    if roots[root] == false then link(root, person.kinds[1], root) end
-    plan.touched[#plan.touched + 1] = {root, {}}
-    for _, hash in ipairs(person.aliases) do
-      plan.aliases[#plan.aliases + 1] = {hash, root}
-      if roots[hash] == false then roots[hash] = root end
-    end
-  end
-
-  local function answer_of(record)
-    local first, more = {}, {}
-    for _, person in ipairs(record) do
-      for index, one in ipairs(resolve(person)) do
-        local new = 0
-        if person.class > 0 then new = count(one[1], one[2], person.class) end
-        local into = index == 1 and first or more
-        into[#into + 1] = one[1] .. char(math.min(new, 255))
-        if index == 1 then alias(person, one[1]) end
-      end
-    end
-    local all = #first + #more
-    return char(floor(all / 256), all % 256) .. table.concat(first) .. table.concat(more)
-  end
-
-  local function retry_of(limit, asked)
-    if asked > limit.most then return -1 end
-    local leaving = limit.used + limit.before + asked - limit.most - 1
-    local since = now
-    if leaving < limit.used then
-      local edge = '(' .. ms(now - limit.window)
-      since = tonumber(call('ZRANGEBYSCORE', limit.key, edge, '+inf', 'WITHSCORES', 'LIMIT', leaving, 1)[2])
-    end
-    return math.max(1, math.ceil((since + limit.window - now) / 1000))
-  end
-
-  local function violations_of()
-    local found = {}
-    for index, limit in ipairs(limits) do
-      local asked = #limit.added - limit.before
-      if asked > 0 and not limit.alarm and limit.used + #limit.added > limit.most then
-        found[#found + 1] = {index - 1, limit.used + limit.before, asked, retry_of(limit, asked)}
-      end
-    end
-    return found
-  end
-
-  local function write()
-    for _, limit in ipairs(limits) do
-      if #limit.added > 0 then
-        local values, score = {}, ms(now)
-        for _, root in ipairs(limit.added) do
-          values[#values + 1] = score
-          values[#values + 1] = root
-        end
-        -- First of all writes: the one that a store without memory refuses, while nothing is written yet.
-        in_chunks(values, function(first, last) call('ZADD', limit.key, unpack(values, first, last)) end)
-        call('ZREMRANGEBYSCORE', limit.key, '-inf', ms(now - limit.window))
-        call('PEXPIRE', limit.key, ms(limit.window + 60000))
-      end
-    end
-    for _, move in ipairs(plan.moves) do
-      local score = call('ZSCORE', move[1].key, move[2])
-      if score then
-        call('ZADD', move[1].key, score, move[3])
-        call('ZREM', move[1].key, move[2])
-      end
-    end
-    local group_ms, hash_ms = ms(link_ms + 86400000), ms(link_ms)
-    for _, one in ipairs(plan.links) do
-      call('HSET', 'g:' .. one[1], one[2], one[3])
-      call('PEXPIRE', 'g:' .. one[1], group_ms)
-      call('SET', 'l:' .. one[3], one[1], 'PX', hash_ms)
-    end
-    for _, one in ipairs(plan.touched) do
-      call('PEXPIRE', 'g:' .. one[1], group_ms)
-      call('PEXPIRE', 'l:' .. one[1], hash_ms)
-      for _, hash in ipairs(one[2]) do
-        if hash ~= one[1] then call('PEXPIRE', 'l:' .. hash, hash_ms) end
-      end
-    end
-    for _, one in ipairs(plan.aliases) do
-      call('SET', 'l:' .. one[1], one[2], 'NX', 'PX', hash_ms)
-    end
-  end
-
-  local granted, answers, violations = 0, {}, {}
-  for _, record in ipairs(records) do
-    local marks = {links = #plan.links, moves = #plan.moves, touched = #plan.touched, aliases = #plan.aliases}
-    for _, limit in ipairs(limits) do limit.before = #limit.added end
-    local answer = answer_of(record)
-    violations = violations_of()
-    if #violations > 0 then
-      for _, limit in ipairs(limits) do
-        for index = #limit.added, limit.before + 1, -1 do limit.added[index] = nil end
-      end
-      for name, mark in pairs(marks) do
-        for index = #plan[name], mark + 1, -1 do plan[name][index] = nil end
-      end
-      break
-    end
-    granted = granted + 1
-    answers[granted] = answer
-  end
-
+  local c = {
+    limits = limits, kinds = read_kinds(kinds_blob), roots = roots, slots = {}, fresh = {},
+    plan = {links = {}, moves = {}, touched = {}, aliases = {}},
+  }
+  local answers, violations = take_what_fits(c, records)
   local alarms, number = {}, 0
-  if commit and granted > 0 then
+  if commit and #answers > 0 then
     for index, limit in ipairs(limits) do
       if limit.alarm and limit.used <= limit.most and limit.used + #limit.added > limit.most then
         alarms[#alarms + 1] = index - 1
       end
     end
-    write()
-    sequence = call('INCR', KEYS[3])
+    write(c)
     number = sequence
-    if now > clock then
-      clock = now
-      call('SET', KEYS[2], ms(now))
-    end
   end
-  return {granted, number, alarms, violations, table.concat(answers)}
+  return {#answers, number, alarms, violations, table.concat(answers)}
 end
 
 local outcomes = {}
