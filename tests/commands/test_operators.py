@@ -1,0 +1,125 @@
+"""token, budget, freeze, user: what they change, what they refuse, and that the ledger has it before it happens."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from commands.conftest import Gateway, records, user_id
+
+from gateway.initialise import DEMO_MARK
+
+WHO = ("--partner", "relais-emploi", "--sub", "4711", "--login", "camille", "--name", "desk")
+
+
+def issue(gateway: Gateway, live: Path, *more: object) -> dict[str, str]:
+    return gateway("token", "issue", *WHO, *more, "--config", live, "--json").json
+
+
+def in_days(days: int) -> str:
+    return (datetime.now(UTC) + timedelta(days=days)).strftime("%Y-%m-%d")
+
+
+def test_a_token_is_shown_once_and_never_written_down(gateway: Gateway, live: Path) -> None:
+    made = issue(gateway, live)
+    assert made["token"].startswith("gwt_")
+    listed = gateway("token", "list", "--config", live)
+    assert made["id"] in listed.out
+    assert made["token"] not in listed.out
+    assert all(
+        made["token"] not in path.read_text("latin-1") for path in (live / "ledger").rglob("*") if path.is_file()
+    )
+
+
+def test_issuing_and_revoking_are_recorded_with_who_did_it(gateway: Gateway, live: Path) -> None:
+    made = issue(gateway, live, "--by", "officer")
+    assert gateway("token", "revoke", made["id"], "--by", "chief", "--config", live).status == 0
+    events = [(one["event"], one["by"], one["token"]) for one in records(live) if one["kind"] == "token"]
+    assert events == [("issued", "officer", made["id"]), ("revoked", "chief", made["id"])]
+    (row,) = gateway("token", "list", "--config", live, "--json").json
+    assert row["state"] == "revoked"
+    assert gateway("token", "revoke", "t_nobody", "--config", live).status == 1
+
+
+def test_a_partner_that_nobody_declared_gets_no_token(gateway: Gateway, live: Path) -> None:
+    refused = gateway("token", "issue", *WHO[2:], "--partner", "nobody", "--config", live)
+    assert refused.status == 2
+    assert "relais-emploi" in refused.err
+
+
+def test_a_mandate_is_for_a_machine_at_most_90_days_by_somebody(gateway: Gateway, live: Path) -> None:
+    machine = issue(gateway, live, "--machine")["id"]
+    given = ("--persons", 200, "--per", "day", "--config", live)
+
+    def mandate(*arguments: object) -> int:
+        return gateway("token", "mandate", *arguments, *given).status
+
+    assert mandate(machine, "--until", in_days(30)) == 2
+    assert mandate(machine, "--until", in_days(91), "--by", "officer") == 1
+    assert mandate(machine, "--until", in_days(-2), "--by", "officer") == 1
+    assert mandate(machine, "--until", in_days(30), "--by", "officer", "--class", "internal") == 1
+    assert mandate(issue(gateway, live)["id"], "--until", in_days(30), "--by", "officer") == 1
+    assert mandate(machine, "--until", in_days(30), "--by", "officer") == 0
+    rows = gateway("token", "list", "--config", live, "--json").json
+    (said,) = [row["mandate"] for row in rows if row["id"] == machine]
+    assert (said["class"], said["persons"], said["window_s"], said["by"]) == ("sensitive", 200, 86_400, "officer")
+    assert [one["mandate"] for one in records(live) if one.get("event") == "mandated"] == [said]
+
+
+def test_a_grant_raises_the_limit_at_most_once_again_in_a_day(gateway: Gateway, live: Path) -> None:
+    issue(gateway, live)
+    given = ("--for", "2h", "--reason", "case 17", "--by", "officer", "--config", live)
+    assert gateway("budget", "grant", "camille", "--persons", 40, *given).status == 0
+    refused = gateway("budget", "grant", "camille", "--persons", 21, *given)
+    assert refused.status == 1
+    assert "at most 60 persons" in refused.err
+    (shown,) = gateway("budget", "show", "camille", "--config", live, "--json").json
+    limits = {one["name"]: one["limit"] for one in shown["budgets"]}
+    assert (limits["sensitive-hour"], limits["personal-hour"]) == (100, 100)
+    events = [one["event"] for one in records(live) if one["kind"] == "grant"]
+    assert events == ["asked", "given", "asked", "refused"]
+
+
+def test_a_login_that_nobody_has_is_said_so(gateway: Gateway, live: Path) -> None:
+    refused = gateway("budget", "show", "nobody", "--config", live)
+    assert refused.status == 2
+    assert "nobody known has the login" in refused.err
+
+
+def test_a_login_of_two_partners_must_say_whose(gateway: Gateway, live: Path) -> None:
+    issue(gateway, live)
+    gateway("token", "issue", *WHO[2:], "--partner", "cap-insertion", "--config", live)
+    assert "say which with --partner" in gateway("budget", "show", "camille", "--config", live).err
+    shown = gateway("budget", "show", "camille", "--partner", "cap-insertion", "--config", live, "--json").json
+    assert [one["user"] for one in shown] == [user_id(live, "4711", "cap-insertion")]
+
+
+def test_freezing_is_recorded_and_lifted(gateway: Gateway, live: Path) -> None:
+    issue(gateway, live)
+    frozen = gateway("freeze", "user", "camille", "--reason", "not them", "--config", live, "--json").json
+    assert frozen["id"] == user_id(live, "4711")
+    assert gateway("unfreeze", "user", "camille", "--config", live).status == 0
+    assert gateway("unfreeze", "user", "camille", "--config", live).status == 1
+    events = [(one["event"], one["name"]) for one in records(live) if one["kind"] == "operator"]
+    assert events == [(event, frozen["id"]) for event in ("freeze", "unfreeze", "unfreeze")]
+    assert gateway("freeze", "partner", "nobody", "--config", live).status == 1
+
+
+def test_a_secret_is_shown_in_a_demo_only(gateway: Gateway, live: Path) -> None:
+    issue(gateway, live)
+    refused = gateway("user", "enrol", "camille", "--config", live)
+    assert refused.status == 1
+    assert "demo only" in refused.err
+    (live / DEMO_MARK).touch()
+    shown = gateway("user", "enrol", "camille", "--config", live, "--json").json
+    assert shown["user"] == user_id(live, "4711")
+    assert len(shown["totp_secret"]) == 32
+    assert shown["totp_secret"] not in str(records(live))
+
+
+@pytest.mark.parametrize("arguments", [("token", "list"), ("budget", "show"), ("freeze", "partner", "relais-emploi")])
+def test_without_a_store_it_is_one_line(gateway: Gateway, config: Path, arguments: tuple[str, ...]) -> None:
+    text = (config / "gateway.toml").read_text()
+    (config / "gateway.toml").write_text(text.replace("127.0.0.1:6379", "127.0.0.1:1"))
+    refused = gateway(*arguments, "--config", config)
+    assert refused.status == 2
+    assert refused.err.startswith("gateway: the store does not answer")

@@ -1,0 +1,88 @@
+"""init, check, serve: every mistake at once, in words, and nothing overwritten."""
+
+from pathlib import Path
+
+import pytest
+
+from commands.conftest import Gateway
+
+
+def test_init_writes_a_configuration_that_check_accepts(gateway: Gateway, tmp_path: Path) -> None:
+    assert gateway("init", tmp_path / "new").status == 0
+    checked = gateway("check", "--config", tmp_path / "new")
+    assert checked.status == 0
+    assert "can be served" in checked.out
+    assert "pages_url" in checked.out
+
+
+def test_init_leaves_what_is_there(gateway: Gateway, config: Path) -> None:
+    before = (config / "policy.toml").read_bytes()
+    again = gateway("init", config)
+    assert again.status == 1
+    assert "nothing was written" in again.err
+    assert (config / "policy.toml").read_bytes() == before
+
+
+def test_check_names_every_mistake_with_file_line_and_rule(gateway: Gateway, config: Path) -> None:
+    for name, old, new in (
+        ("gateway.toml", "workers = 2", "workres = 2"),
+        ("policy.toml", 'proof = ["totp"]', 'proof = ["sms"]'),
+        ("partners.toml", 'client_id = "gateway"', "client = 1"),
+    ):
+        text = (config / name).read_text()
+        (config / name).write_text(text.replace(old, new, 1))
+    found = gateway("check", "--config", config)
+    assert found.status == 1
+    assert "gateway.toml:17: listen.workres: no such setting" in found.out
+    assert "policy.toml:17: classes.sensitive.proof: no such proof ['sms']" in found.out
+    assert "partners.relais-emploi.client_id: is missing" in found.out
+
+
+def test_check_answers_scripts_in_json(gateway: Gateway, config: Path) -> None:
+    (config / "partners.toml").unlink()
+    found = gateway("check", "--config", config, "--json")
+    assert found.status == 1
+    assert [one["file"] for one in found.json["mistakes"]] == ["partners.toml"]
+
+
+def test_check_misses_keys_and_named_files(gateway: Gateway, config: Path) -> None:
+    (config / "keys" / "partner-relais-emploi.secret").unlink()
+    next((config / "keys").glob("hash-*")).chmod(0o644)
+    found = gateway("check", "--config", config)
+    assert found.status == 1
+    assert "open to others" in found.out
+    assert "partner-relais-emploi.secret" in found.out
+
+
+def test_check_live_says_who_does_not_answer(gateway: Gateway, live: Path) -> None:
+    for name, old in (("gateway.toml", "8001"), ("partners.toml", "8002"), ("partners.toml", "8003")):
+        text = (live / name).read_text()
+        (live / name).write_text(text.replace(old, "1"))
+    found = gateway("check", "--config", live, "--live", "--json")
+    assert found.status == 1
+    assert {one["rule"] for one in found.json["mistakes"]} == {
+        "applications.emploi.upstream",
+        "partners.relais-emploi.issuer",
+        "partners.cap-insertion.issuer",
+    }
+
+
+def test_serve_does_not_start_with_a_mistake(gateway: Gateway, config: Path) -> None:
+    (config / "policy.toml").write_text("nonsense = 1\n")
+    refused = gateway("serve", "--config", config)
+    assert refused.status == 1
+    assert "policy.toml:1: nonsense: no such setting" in refused.err
+
+
+def test_the_folder_may_come_from_the_environment(
+    gateway: Gateway, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATEWAY_CONFIG", str(config))
+    assert gateway("check").status == 0
+
+
+def test_a_missing_folder_is_one_line_and_no_traceback(gateway: Gateway, tmp_path: Path) -> None:
+    refused = gateway("explain", "GET", "/", "--config", tmp_path / "nowhere")
+    assert refused.status == 1
+    assert refused.err.startswith("gateway: ")
+    assert "Traceback" not in refused.err
