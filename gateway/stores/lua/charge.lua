@@ -25,24 +25,17 @@ end
 
 local clock = tonumber(call('GET', KEYS[2]) or '0')
 local now = math.max(tonumber(ARGV[1]), clock)
-local link_ms = tonumber(ARGV[4])
 
-local function ms(value)
-  return string.format('%.0f', value)
-end
+local function ms(value) return string.format('%.0f', value) end
+local hash_ms, group_ms = ARGV[4], ms(ARGV[4] + 86400000)
 
 local function in_chunks(list, act)
-  for first = 1, #list, CHUNK do
-    act(first, math.min(first + CHUNK - 1, #list))
-  end
+  for first = 1, #list, CHUNK do act(first, math.min(first + CHUNK - 1, #list)) end
 end
 
 local function read_kinds(blob)
-  local kinds, count = {}, 0
-  for kind in string.gmatch(blob, '[^\n]+') do
-    kinds[count] = kind
-    count = count + 1
-  end
+  local kinds = {}
+  for kind in string.gmatch(blob, '[^\n]+') do kinds[#kinds + 1] = kind end
   return kinds
 end
 
@@ -71,14 +64,11 @@ local function read_records(blob)
       at = at + 3
       local hashes, of_kind, aliases = {}, {}, {}
       for one = 1, hashes_n do
-        of_kind[one] = byte(blob, at)
-        hashes[one] = sub(blob, at + 1, at + 16)
+        of_kind[one], hashes[one] = byte(blob, at) + 1, sub(blob, at + 1, at + 16)
         at = at + 17
       end
-      for one = 1, aliases_n do
-        aliases[one] = sub(blob, at, at + 15)
-        at = at + 16
-      end
+      for one = 1, aliases_n do aliases[one] = sub(blob, at + 16 * one - 16, at + 16 * one - 1) end
+      at = at + 16 * aliases_n
       record[index] = {class = class, hashes = hashes, kinds = of_kind, aliases = aliases}
     end
     records[#records + 1] = record
@@ -94,17 +84,14 @@ local function read_roots(records)
       for _, hash in ipairs(person.hashes) do
         if roots[hash] == nil then
           roots[hash] = false
-          distinct[#distinct + 1] = hash
-          keys[#keys + 1] = 'l:' .. hash
+          distinct[#distinct + 1], keys[#keys + 1] = hash, 'l:' .. hash
         end
       end
     end
   end
   in_chunks(keys, function(first, last)
     local found = call('MGET', unpack(keys, first, last))
-    for index = 1, last - first + 1 do
-      roots[distinct[first + index - 1]] = found[index]
-    end
+    for index = first, last do roots[distinct[index]] = found[index - first + 1] end
   end)
   return roots
 end
@@ -127,9 +114,7 @@ local function candidates(records, roots)
       end
     end
   end
-  if linking then
-    for _, hash in ipairs(list) do class_of[hash] = highest end
-  end
+  for _, hash in ipairs(linking and list or {}) do class_of[hash] = highest end
   return list, class_of
 end
 
@@ -151,9 +136,9 @@ local function read_counted(limits, list, class_of)
       if limit.used > 0 then
         in_chunks(asked, function(first, last)
           local scores = call('ZMSCORE', limit.key, unpack(asked, first, last))
-          for index = 1, last - first + 1 do
-            local score = scores[index]
-            if score and tonumber(score) > edge then seen[asked[first + index - 1]] = true end
+          for index = first, last do
+            local score = scores[index - first + 1]
+            if score and tonumber(score) > edge then seen[asked[index]] = true end
           end
         end)
       end
@@ -255,9 +240,7 @@ local function count(c, root, hashes, class)
     local seen = limit.seen
     if class >= limit.class and not seen[root] then
       local known
-      for _, hash in ipairs(hashes) do
-        if seen[hash] then known = hash break end
-      end
+      for _, hash in ipairs(hashes) do known = known or seen[hash] and hash end
       if known then
         c.plan.moves[#c.plan.moves + 1] = {limit, known, root}
       else
@@ -320,15 +303,12 @@ local function violations_of(limits)
   return found
 end
 
-local function shorten(list, length)
-  for index = #list, length + 1, -1 do list[index] = nil end
-end
+local function shorten(list, length) for index = #list, length + 1, -1 do list[index] = nil end end
 
 local function write_budget(limit)
   local values, score = {}, ms(now)
   for _, root in ipairs(limit.added) do
-    values[#values + 1] = score
-    values[#values + 1] = root
+    values[#values + 1], values[#values + 2] = score, root
   end
   -- First of all writes: the one that a store without memory refuses, while nothing is written yet.
   in_chunks(values, function(first, last) call('ZADD', limit.key, unpack(values, first, last)) end)
@@ -337,7 +317,6 @@ local function write_budget(limit)
 end
 
 local function write_links(plan)
-  local group_ms, hash_ms = ms(link_ms + 86400000), ms(link_ms)
   for _, one in ipairs(plan.links) do
     call('HSET', 'g:' .. one[1], one[2], one[3])
     call('PEXPIRE', 'g:' .. one[1], group_ms)
@@ -350,9 +329,7 @@ local function write_links(plan)
       if hash ~= one[1] then call('PEXPIRE', 'l:' .. hash, hash_ms) end
     end
   end
-  for _, one in ipairs(plan.aliases) do
-    call('SET', 'l:' .. one[1], one[2], 'NX', 'PX', hash_ms)
-  end
+  for _, one in ipairs(plan.aliases) do call('SET', 'l:' .. one[1], one[2], 'NX', 'PX', hash_ms) end
 end
 
 local function write(c)
@@ -378,16 +355,14 @@ end
 local function take_what_fits(c, records)
   local plan, answers = c.plan, {}
   for _, record in ipairs(records) do
-    local links, moves, touched, aliases = #plan.links, #plan.moves, #plan.touched, #plan.aliases
+    local before = {}
+    for name, list in pairs(plan) do before[name] = #list end
     for _, limit in ipairs(c.limits) do limit.before = #limit.added end
     local answer = take(c, record)
     local violations = violations_of(c.limits)
     if #violations > 0 then
       for _, limit in ipairs(c.limits) do shorten(limit.added, limit.before) end
-      shorten(plan.links, links)
-      shorten(plan.moves, moves)
-      shorten(plan.touched, touched)
-      shorten(plan.aliases, aliases)
+      for name, list in pairs(plan) do shorten(list, before[name]) end
       return answers, violations
     end
     answers[#answers + 1] = answer
