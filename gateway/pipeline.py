@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Protocol
 
+from gateway.answering import release_answer
 from gateway.application import Application
 from gateway.charges import NO_CALLER_REASONS, Charger
 from gateway.core import decide
@@ -299,7 +300,7 @@ class Pipeline:
         passage.executed = not classified.reads
         release = Release(passage, application, answer, self.means(passage, application))
         try:
-            return await release.run()
+            return await release_answer(release)
         finally:
             release.end()
             await answer.close()
@@ -330,6 +331,8 @@ class Pipeline:
 
     async def refuse(self, passage: Passage, refusal: Refusal) -> None:
         """Record a refusal and answer it; a transfer that has begun is broken off instead."""
+        if passage.executed and refusal.reason is not Reason.CONTENT_WITHHELD:
+            refusal = Refusal(Reason.CONTENT_WITHHELD, klass=refusal.klass, detail=str(refusal.reason))
         application = passage.application
         site = application.site if application else self.served.site
         name = application.name if application else "-"

@@ -21,15 +21,14 @@ from gateway.incoming import ClientGone
 from gateway.means import ClientStalled, Means
 from gateway.outgoing import to_client
 from gateway.passage import Passage
-from gateway.reading.body import Family, Inflater, Media, open_headers
+from gateway.reading.body import Inflater, Media
 from gateway.reading.identifiers import find_nirs, identify
-from gateway.reading.media import is_inert
 from gateway.reading.ports import Reading, Unreadable
 from gateway.reading.read import read_document
 from gateway.upstream import Answer
 
-INERT_HEAD_BYTES = 1024
-_BODYLESS = frozenset({204, 304})
+READ_IN_THREAD_BYTES = 128 * 1024
+"""Above this a reading takes tens of milliseconds, and other requests must not wait for it."""
 
 
 @dataclass(slots=True)
@@ -42,45 +41,14 @@ class Release:
     means: Means
     _gone: asyncio.Future[None] | None = None
 
-    async def run(self) -> Refusal | None:
-        """Release the answer, or say why not. A refusal after the first byte means: break the transfer off."""
-        passage, answer = self.passage, self.answer
-        passage.status = answer.status
-        route = self.means.charger.classified.route
-        if route is not None and not route.inspect:
-            return await self._unread(answer.headers)
-        media = open_headers(answer.headers, answer.status)
-        if answer.status == 206 and not self.application.observing:
-            return Refusal(Reason.UPSTREAM_MALFORMED, detail="a partial answer to a request without a range")
-        if not answer.has_body or answer.status in _BODYLESS:
-            return await self._document(_Empty(), media, b"")
-        if isinstance(media, Unreadable):
-            return await self.unreadable(media.reason, b"")
-        return await self._by_family(media)
-
-    async def _by_family(self, media: Media) -> Refusal | None:
-        from gateway.release_stream import StreamRelease
-
-        if media.family is Family.INERT and self.passage.method in (b"GET", b"HEAD"):
-            head = await self.head(INERT_HEAD_BYTES)
-            if is_inert(media.media_type, head) and not self._somebody:
-                return await self._inert(media, head)
-            return await self.unreadable("no media that proves itself inert", head)
-        if media.family in (Family.OTHER, Family.INERT, Family.UNTYPED):
-            return await self.unreadable(f"{media.media_type or 'untyped'} is not read", b"")
-        if media.family.is_stream:
-            return await StreamRelease(self, media).run(b"")
-        if media.family is Family.TEXT:
-            return await StreamRelease(self, media).run_if_records()
-        return await self.whole(media, b"")
-
     @property
-    def _somebody(self) -> bool:
+    def somebodys(self) -> bool:
         """Whether the request itself says whose data this is, or its route that it is not public."""
         charger = self.means.charger
         return bool(self.passage.persons) or charger.classified.klass >= Class.INTERNAL
 
     async def head(self, size_bytes: int) -> bytes:
+        """The first bytes of the answer, at least so many where it has them."""
         head = b""
         while len(head) < size_bytes and (piece := await self.answer.read()):
             head += piece
@@ -110,10 +78,14 @@ class Release:
             if ended := inflater.end():
                 return await self.unreadable(ended.reason, b"".join(raw))
             body = b"".join(pieces)
-            reading = read_document(media, body, self.application.rules_for(self.means.charger.classified.route))
+            rules = self.application.rules_for(self.means.charger.classified.route)
+            if len(body) > READ_IN_THREAD_BYTES:
+                reading = await asyncio.to_thread(read_document, media, body, rules)
+            else:
+                reading = read_document(media, body, rules)
             if isinstance(reading, Unreadable):
                 return await self.unreadable(reading.reason, body, coded=False)
-            return await self._document(reading, media, body)
+            return await self.document(reading, media, body)
         finally:
             room.give_back(reserved)
 
@@ -122,7 +94,7 @@ class Release:
             return await self._pass_on(self.answer.headers, read, classified=False, length=self.answer.content_length)
         return Refusal(Reason.TOO_LARGE_TO_READ, limit=None, detail="an answer beyond the size that is read whole")
 
-    async def _document(self, reading: Reading, media: Media | Unreadable, body: bytes) -> Refusal | None:
+    async def document(self, reading: Reading, media: Media | Unreadable, body: bytes) -> Refusal | None:
         """Decide, charge, record and release one whole answer."""
         charger = self.means.charger
         records = [*reading.records, *self._in_headers()]
@@ -182,7 +154,7 @@ class Release:
         charger = self.means.charger
         whole = all(found.maskable for one in persons for found in one.found)
         named = all(one.identifiers and one.floor is Class.PUBLIC for one in persons)
-        if not (whole and named) or isinstance(reading, _Empty):
+        if not (whole and named) or isinstance(reading, Empty):
             return Refusal(Reason.CONTENT_WITHHELD, klass=refusal.klass, detail=str(refusal.reason))
         hide = frozenset(found.category for one in persons for found in one.found)
         outcome = charger.wholly_masked(persons, hide)
@@ -224,7 +196,7 @@ class Release:
             pieces.append(piece)
         return b"".join(pieces)
 
-    async def _inert(self, media: Media, head: bytes) -> Refusal | None:
+    async def inert(self, media: Media, head: bytes) -> Refusal | None:
         charger = self.means.charger
         klass = charger.policy.media.get(media.media_type.split("/", 1)[0], charger.policy.unreadable)
         if media.media_type.startswith("application/"):
@@ -234,7 +206,7 @@ class Release:
             return refusal
         return await self._pass_on(self.answer.headers, head, classified=False, length=self.answer.content_length)
 
-    async def _unread(self, headers: Headers) -> Refusal | None:
+    async def unread(self, headers: Headers) -> Refusal | None:
         """A route with ``inspect = false``: passed through as it comes."""
         self._count()
         return await self._pass_on(headers, b"", classified=False, length=self.answer.content_length)
@@ -345,7 +317,7 @@ class Release:
             raise ClientStalled from fault
 
 
-class _Empty:
+class Empty:
     """An answer without a body."""
 
     records: tuple[Record, ...] = ()

@@ -210,7 +210,7 @@ def serve(
     if mistakes:
         fail("\n  ".join(["the gateway does not start:", *map(str, mistakes)]), NO)
     if bound:
-        from gateway.demo.parentdeath import die_with_parent
+        from gateway.parentdeath import die_with_parent
 
         die_with_parent()
     from gateway.serve import serve as run

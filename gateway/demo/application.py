@@ -20,8 +20,8 @@ from gateway.demo.legacy_live import Live
 from gateway.demo.legacy_pages import Pages
 from gateway.demo.legacy_partner_api import PartnerApi
 from gateway.demo.legacy_register import Register
-from gateway.demo.parentdeath import die_with_parent
 from gateway.demo.serving import fault, serve
+from gateway.parentdeath import die_with_parent
 
 
 def create_application(register: Register) -> ASGIApp:

@@ -27,9 +27,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway.demo.parentdeath import die_with_parent
 from gateway.demo.serving import fault, serve
 from gateway.demo.sso_requests import Code, Fields, Refusal, Session, basic_pair, fields, login_needed, request_error
+from gateway.parentdeath import die_with_parent
 
 _CODE_S, _TOKEN_S, _SESSION_S = 60, 300, 8 * 3600
 _WRONG_PASSWORDS, _LOCK_S = 10, 900

@@ -68,7 +68,7 @@ class Rules:
                 self._exact.setdefault(normalised(name), named)
 
     def named(self, name: str) -> Named | None:
-        """What ``name`` (any spelling) means: identifiers before fields, exact names before globs, nothing if minted."""
+        """What ``name`` (any spelling) means: identifiers before fields, exact before globs; nothing if minted."""
         if name in self._cache:
             return self._cache[name]
         key = normalised(name)
