@@ -114,6 +114,14 @@ async def test_who_is_counted_already_is_free_and_not_renewed(budgets: Budgets, 
     assert (await budgets.charge(one_record(person(1)))).persons[0][0].new == 1
 
 
+async def test_who_leaves_the_window_is_new_though_others_stay(budgets: Budgets, clock) -> None:
+    await budgets.charge(one_record(person(1)))
+    clock.forward(1800)
+    await budgets.charge(one_record(person(2)))
+    clock.forward(1800)
+    assert (await budgets.charge(one_record(person(1)))).persons[0][0].new == 1
+
+
 async def test_retry_says_when_there_is_room_for_all_that_were_asked(budgets: Budgets, clock) -> None:
     for number in range(3):
         await budgets.charge(one_record(person(number), limits=(limit(3),)))
