@@ -179,7 +179,7 @@ class Stack:
     ) -> Answer:
         """One request on a connection of its own."""
         who = (account.bearer,) if account else ()
-        raw = wire.request(target, host or self.host, *who, *fields, method=method, body=body, version=version)
+        raw = wire.request(target, self.host if host is None else host, *who, *fields, method=method, body=body, version=version)
         return wire.send(self.port, raw, head=method == "HEAD")
 
     def get(self, target: str | bytes, account: Account | None = None, *fields: tuple[str, str | bytes]) -> Answer:
@@ -225,7 +225,7 @@ def configure(
     changes: Mapping[str, Mapping[str, str]] | None = None,
     more: Mapping[str, str] | None = None,
 ) -> Settings:
-    """Write a configuration: the example with ``changes`` (old text to new), and ``more`` after the end of its files."""
+    """Write a configuration: the example with ``changes`` (old text to new), and ``more`` at the end of its files."""
     port, admin = free_ports(2)
     gateway = {
         "\nport = 8080": f"\nport = {port}",

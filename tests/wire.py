@@ -1,5 +1,7 @@
 """HTTP/1.1 as bytes on a socket: requests written by hand, answers taken apart strictly."""
 
+import contextlib
+import json
 import socket
 from dataclasses import dataclass
 
@@ -29,8 +31,6 @@ class Answer:
     @property
     def reason(self) -> str:
         """The gateway's reason where the answer is its own refusal, else nothing."""
-        import json
-
         if b"json" not in (self.one("content-type") or "").encode():
             return ""
         try:
@@ -67,21 +67,17 @@ def connect(port: int) -> socket.socket:
 def send(port: int, raw: bytes, *, head: bool = False) -> Answer:
     """Send a request's bytes and read to the end of the connection."""
     with connect(port) as connection:
-        try:
+        with contextlib.suppress(OSError):  # refused before all of it was read: the answer says why
             connection.sendall(raw)
-        except OSError:
-            pass  # refused before all of it was read: the answer says why
         return parse(rest(connection), head=head)
 
 
 def rest(connection: socket.socket) -> bytes:
     """Everything up to the end of the connection, however it ends."""
     received = bytearray()
-    try:
+    with contextlib.suppress(ConnectionError):
         while piece := connection.recv(65_536):
             received += piece
-    except ConnectionError:
-        pass
     return bytes(received)
 
 
