@@ -180,6 +180,8 @@ class _Conversation:
             tasks = [asyncio.create_task(self._ended(way)) for way in ways]
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             self._over = True
+            tasks[0].cancel()  # the server does not close while somebody waits for the client's next message
+            await asyncio.wait(tasks[:1], timeout=LAST_WORDS_S)
             await self._end(next(task for task in tasks if task in done).result())
         except ClientStalled:
             pass
