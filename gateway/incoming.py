@@ -19,6 +19,10 @@ class BodyStalled(Exception):
     """The client stopped sending its body."""
 
 
+class BodyTooLarge(Exception):
+    """The body is longer than its route takes: the forwarding is broken off."""
+
+
 class ClientGone(Exception):
     """The client closed its connection."""
 
@@ -28,7 +32,10 @@ class MaskReturned(Exception):
 
 
 class RequestBody:
-    """A request's body. ``length``: what Content-Length announced; ``None``: chunked (or HTTP/2 without a length)."""
+    """A request's body. ``length``: what Content-Length announced; ``None``: chunked (or HTTP/2 without a length).
+
+    ``most_bytes``: the longest body that its route takes, however it is framed.
+    """
 
     def __init__(self, receive: Receive, headers: Headers, method: bytes, idle_s: float) -> None:
         announced = first(headers, b"content-length")
@@ -38,6 +45,8 @@ class RequestBody:
         self.content_type = (first(headers, b"content-type") or b"").lower()
         self._receive = receive
         self._idle_s = idle_s
+        self.most_bytes: int | None = None
+        self._came_bytes = 0
         self._kept: list[bytes] = []
         self._kept_bytes = 0
         self._ended = not self.present
@@ -55,7 +64,7 @@ class RequestBody:
     async def buffer(self, limit_bytes: int) -> bytes | None:
         """The whole body when it is not longer than ``limit_bytes``; else ``None``, and what was read stays kept.
 
-        :raises BodyStalled, ClientGone:
+        :raises BodyStalled, BodyTooLarge, ClientGone:
         """
         while not self._ended and self._kept_bytes <= limit_bytes:
             await self._more()
@@ -73,6 +82,9 @@ class RequestBody:
         if message["type"] != "http.request":
             raise ClientGone
         piece = message.get("body", b"")
+        self._came_bytes += len(piece)
+        if self.most_bytes is not None and self._came_bytes > self.most_bytes:
+            raise BodyTooLarge
         if piece:
             self._kept.append(piece)
             self._kept_bytes += len(piece)
@@ -81,7 +93,7 @@ class RequestBody:
     async def stream(self) -> AsyncIterator[bytes]:
         """The body piece by piece, what was kept first.
 
-        :raises MaskReturned: when a masked value comes by; BodyStalled, ClientGone.
+        :raises MaskReturned: when a masked value comes by; BodyStalled, BodyTooLarge, ClientGone.
         """
         tail = b""
         while True:

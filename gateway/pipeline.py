@@ -30,7 +30,7 @@ from gateway.core.policy import Route
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge import answers
 from gateway.edge.answers import RETURN_FLOW, RETURN_FLOW_TTL_S, Rendered, Site
-from gateway.incoming import BodyStalled, ClientGone, MaskReturned, RequestBody, parsed
+from gateway.incoming import BodyStalled, BodyTooLarge, ClientGone, MaskReturned, RequestBody, parsed
 from gateway.ledger import LedgerUnavailable
 from gateway.means import ClientStalled, Means, Meter, Room
 from gateway.outgoing import to_application
@@ -239,9 +239,9 @@ class Pipeline:
         """Look at what must be known of the request's body before it is forwarded: whom it names, masked values."""
         route = classified.route
         target = passage.target
-        limit = route.max_body_bytes if route and route.max_body_bytes is not None else None
-        if limit is not None and (body.length or 0) > limit:
-            return Refusal(Reason.BODY_TOO_LARGE, limit=None)
+        body.most_bytes = route.max_body_bytes if route else None
+        if body.most_bytes is not None and (body.length or 0) > body.most_bytes:
+            return Refusal(Reason.BODY_TOO_LARGE)
         names_in_body = bool(route and any(where.startswith(("body:", "query:")) for where, _ in route.persons))
         kept: bytes | None = b""
         if body.present and (body.structured or names_in_body):
@@ -397,6 +397,8 @@ def translated(fault: BaseException) -> Refusal:
             return Refusal(Reason.UPSTREAM_MALFORMED, detail=str(fault))
         case BodyStalled():
             return Refusal(Reason.BODY_STALLED)
+        case BodyTooLarge():
+            return Refusal(Reason.BODY_TOO_LARGE)
         case MaskReturned():
             return Refusal(Reason.MASKED_VALUE_RETURNED)
         case _:
