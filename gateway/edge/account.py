@@ -3,6 +3,7 @@
 from starlette.responses import Response
 
 from gateway.core.charging import Usage
+from gateway.core.policy import Scope
 from gateway.core.reasons import Refusal
 from gateway.edge import words
 from gateway.edge.budget import usages
@@ -24,7 +25,7 @@ async def account(context: Context) -> Response:
         "partner": partner.name if partner is not None else caller.partner,
         "confirmed_ago_s": None if confirmed is None else max(0.0, now - confirmed),
         "disclosed": context.doors.policy().disclose,
-        "limits": [_meter(usage, context) for usage in used],
+        "limits": [_meter(usage, context) for usage in used if usage.limit.scope is not Scope.PARTNER],
         "by_session": identified.cookie is not None,
     }
     return context.page("account", values)
