@@ -53,6 +53,17 @@ async def _usage(at_desk: Desk, settings: Settings, user: str, partner: str) -> 
     return list(await Budgets(at_desk.store).usage(limits))
 
 
+def used(settings: Settings, user: str) -> list[dict[str, object]]:
+    """What is used of one user's limits."""
+
+    async def work() -> list[Usage]:
+        async with desk(settings, writes=False) as at_desk:
+            one = await user_named(Tokens(at_desk.store, at_desk.keys), user)
+            return await _usage(at_desk, settings, one, "")
+
+    return [_plain(usage) for usage in asyncio.run(work())]
+
+
 @app.command()
 def show(
     user: Annotated[

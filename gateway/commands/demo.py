@@ -2,13 +2,19 @@
 
 import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from gateway.commands.ledger_access import key_ring, ledger_directory
 from gateway.commands.terminal import CANNOT, JsonOption, emit, fail
+from gateway.config import load
+from gateway.ledger_reports import Selector, report_caller
+
+if TYPE_CHECKING:
+    from gateway.demo.ready import Ready
 
 
 def register(app: typer.Typer) -> None:
@@ -56,13 +62,18 @@ def _run(
     stay: bool,
     json: bool,
 ) -> None:
-    from gateway.demo.stage import Stage, choose_ports
+    try:
+        from gateway.demo.stage import Stage, choose_ports
+        from gateway.demo.tour import show
+    except ImportError as fault:
+        fail(f"the demo needs more than the gateway ({fault.name} is missing): pip install 'step-up-gateway[demo]'")
     from gateway.demo.supervise import DidNotStart, Household, private_folder
-    from gateway.demo.tour import show
     from gateway.ports import StoreUnavailable
     from gateway.stores.embedded import NoServer
 
     if ready_file is not None:
+        if not ready_file.absolute().parent.is_dir():
+            fail(f"there is no folder for {ready_file}")
         ready_file.unlink(missing_ok=True)
     household = Household()
     with private_folder() as folder:
@@ -76,7 +87,7 @@ def _run(
                     lambda words: progress.update(task, description=words),
                 )
             if theft:
-                _theft(console, told.config, told, json)
+                _theft(console, told, json)
             if not theft or stay:
                 show(console, told)
                 stage.keep(told, ready_file, lambda words: console.print(f"[dim]{words}[/dim]"))
@@ -93,36 +104,25 @@ def _bar(console: Console) -> Progress:
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
-def _theft(console: Console, config: str, told: "object", json: bool) -> None:
+def _theft(console: Console, told: "Ready", json: bool) -> None:
     import httpx2
 
-    from gateway.config import load
-    from gateway.demo.ready import SAMPLES, Ready
+    from gateway.demo.cast import user_id
+    from gateway.demo.ready import SAMPLES
     from gateway.demo.theft import NoProof, drawn, shown_live, steal
-    from gateway.keyring import KeyRing
-    from gateway.ledger_reports import Selector, report_caller
 
-    assert isinstance(told, Ready)  # noqa: S101  (typed so late because the demo's modules are loaded late)
     token, user = told.tokens[0], told.users[0]
     console.print("A thief has the token of an adviser, and one fresh code of theirs. It takes what it can:")
+    seen = shown_live(console)
     try:
-        found = asyncio.run(
-            steal(
-                told.gateway,
-                token.token,
-                user.totp_secret,
-                SAMPLES["person"],
-                told.ids,
-                seen=shown_live(console),
-            )
-        )
+        found = asyncio.run(steal(told.gateway, token.token, user.totp_secret, SAMPLES["person"], told.ids, seen=seen))
     except (NoProof, httpx2.HTTPError) as fault:
         fail(f"the theft could not begin: {fault}")
-    settings = load(Path(config))
-    keys = KeyRing.load(settings.path(settings.gateway.keys))
-    directory = settings.path(settings.gateway.ledger.directory)
-    report = report_caller(directory, keys.ledger_keys(), Selector(partner=user.partner))
+    settings = load(Path(told.config))
+    keys = key_ring(settings)
+    thief = user_id(settings, keys, user.login)
+    report = report_caller(ledger_directory(settings), keys.ledger_keys(), Selector(user=thief))
     if json:
         emit({"asked": found.asked, "taken": found.taken, "stopped_by": found.stopped_by, "reported": report.persons})
     else:
-        console.print(drawn(found, report.persons))
+        console.print(drawn(found, report.persons, user.login))

@@ -38,6 +38,7 @@ def explain(
     proved: Annotated[bool, typer.Option("--proved", help="As a caller with a fresh proof.")] = False,
     machine: Annotated[bool, typer.Option("--machine", help="As a machine's token.")] = False,
     klass: Annotated[str | None, typer.Option("--class", help="As if the request were of this class.")] = None,
+    user: Annotated[str | None, typer.Option(help="Also what is used of this user's limits: login or id.")] = None,
     ref: Annotated[str | None, typer.Option("--ref", help="The reference of a refusal that happened.")] = None,
     json: JsonOption = False,
 ) -> None:
@@ -72,11 +73,15 @@ def explain(
         headers.append((b"content-type", b"application/json"))
     as_class = _class(klass) if klass else None
     asked = Asked(method.upper(), host, path, query, headers, sent, proved, machine, None, as_class)
-    result = follow(settings, asked, Sample(content_type, _read(body)) if body else None)
+    found = follow(settings, asked, Sample(content_type, _read(body)) if body else None).facts
+    if user is not None:
+        from gateway.commands.budget import used
+
+        found["used"] = used(settings, user)
     if json:
-        emit(result.facts)
+        emit(found)
     else:
-        _show(result.facts)
+        _show(found)
 
 
 def _header(line: str) -> tuple[bytes, bytes]:
@@ -126,6 +131,10 @@ def _show(found: dict[str, Any]) -> None:
             ("name", "scope", "class", "persons", "in", "then"),
             [(b["name"], b["scope"], b["class"], b["limit"], span(b["window_s"]), b["then"]) for b in found["budgets"]],
         )
+    if found.get("used"):
+        say("")
+        rows_of = [(one["name"], one["used"], one["limit"], span(one["next_free_s"])) for one in found["used"]]
+        table("Used by this user", ("limit", "used", "of", "next free"), rows_of)
     say("")
     say(_verdict(found))
     if "answer" in found:

@@ -1,5 +1,6 @@
 """What every command shares: its options, its two ways of answering (for people, for machines), its one way to fail."""
 
+import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -22,6 +23,10 @@ ConfigOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer with one JSON value, for scripts.")]
 DEFAULT_CONFIG = Path("config")
 
+_PIPE_WIDTH = 200
+_COPIED = frozenset({"id", "user", "limit", "name", "reference"})
+"""Columns that people copy: never cut or wrapped."""
+
 _UNITS_S = {"m": 60, "h": 3600, "d": 86_400}
 
 
@@ -40,7 +45,8 @@ def fail(message: str, status: int = CANNOT) -> NoReturn:
 
 def console() -> Console:
     """Where people read. Made at each use: tests and pipes replace the standard output."""
-    return Console(highlight=False, soft_wrap=True)
+    fixed = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(highlight=False, soft_wrap=True, width=None if fixed else _PIPE_WIDTH)
 
 
 def say(text: str) -> None:
@@ -56,10 +62,13 @@ def emit(value: object) -> None:
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A table for people."""
     grid = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
-    for column in columns:
-        grid.add_column(column)
-    for row in rows:
-        grid.add_row(*("" if cell is None else str(cell) for cell in row))
+    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    for index, column in enumerate(columns):
+        longest = max((len(row[index]) for row in cells), default=0)
+        copied = column in _COPIED
+        grid.add_column(column, no_wrap=copied, min_width=longest if copied else None)
+    for row in cells:
+        grid.add_row(*row)
     console().print(grid)
 
 

@@ -13,6 +13,7 @@ from typing import Final
 from gateway.commands.ledger_access import desk
 from gateway.config import Settings
 from gateway.demo.ready import ReadyToken, ReadyUser
+from gateway.keyring import KeyRing
 from gateway.stores.factors import Factors
 from gateway.stores.tokens import Tokens
 
@@ -90,7 +91,7 @@ async def enter(settings: Settings) -> tuple[tuple[ReadyUser, ...], tuple[ReadyT
         factors, issuing = Factors(at_desk.store, at_desk.keys), Tokens(at_desk.store, at_desk.keys)
         for one in ADVISERS:
             secret = secrets.token_bytes(_SECRET_BYTES)
-            user = at_desk.keys.user_id(issuers[one.partner], one.sub)
+            user = user_id(settings, at_desk.keys, one.login)
             await at_desk.record("factor", "enrolled", "demo", user=user, factor_kind="totp")
             await factors.enrol_totp(user, secret)
             text = base64.b32encode(secret).decode()
@@ -98,7 +99,7 @@ async def enter(settings: Settings) -> tuple[tuple[ReadyUser, ...], tuple[ReadyT
         for part in TOKENS:
             one = _adviser(part.login)
             token, token_id = await _issue(issuing, part, one, issuers, at_desk.now)
-            user = at_desk.keys.user_id(issuers[one.partner], one.sub)
+            user = user_id(settings, at_desk.keys, one.login)
             await at_desk.record("token", "issued", "demo", token=token_id, user=user, partner=one.partner)
             tokens.append(ReadyToken(part.name, token, one.login))
     return tuple(users), tuple(tokens)
@@ -116,6 +117,12 @@ async def _issue(
         expires_at=now + _TOKEN_LASTS_S,
         max_persons=part.max_persons,
     )
+
+
+def user_id(settings: Settings, keys: KeyRing, login: str) -> str:
+    """The id under which store and ledger know an adviser."""
+    one = _adviser(login)
+    return keys.user_id(settings.partners[one.partner].issuer, one.sub)
 
 
 def _adviser(login: str) -> Adviser:

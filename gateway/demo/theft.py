@@ -84,7 +84,7 @@ def _take(theft: Theft, answer: httpx2.Response) -> None:
         theft.stopped_by = {**problem, "reason": reason}
 
 
-def drawn(theft: Theft, reported: int) -> Panel:
+def drawn(theft: Theft, reported: int, login: str) -> Panel:
     """The result: who was asked for, who was taken, what stopped it, and what the ledger says of it."""
     bar = Text()
     step = max(1, -(-len(theft.marks) // _WIDTH))
@@ -98,7 +98,7 @@ def drawn(theft: Theft, reported: int) -> Panel:
     facts.add_row("persons taken", Text(str(theft.taken), "bold red"))
     facts.add_row("kept from the thief", Text(str(theft.asked - theft.taken), "bold green"))
     facts.add_row("stopped", _stopped(theft))
-    facts.add_row("the ledger says", f"persons: {reported}   (gateway report caller)")
+    facts.add_row("the ledger says", f"persons  {reported}    (gateway report caller {login})")
     grid = Table.grid()
     grid.add_row(bar)
     grid.add_row("")

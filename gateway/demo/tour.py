@@ -72,6 +72,7 @@ def steps(ready: Ready) -> list[tuple[str, list[str]]]:
             [
                 f"gateway budget show {config}",
                 f"gateway explain GET {ready.gateway}{person} {config}",
+                f"gateway report caller {user.login} {config}",
                 f"gateway ledger verify {config}",
             ],
         ),
