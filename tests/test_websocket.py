@@ -154,6 +154,13 @@ class House:
         answer = caught.value.response
         return answer.status_code, orjson.loads(answer.body)["type"].rsplit(":", 1)[1]
 
+    def heard_from(self, client: ClientConnection) -> "queue.Queue[str | bytes | None]":
+        """What the application receives on this connection from now on; ``None``: it is closed."""
+        client.send("who are you?")
+        client.recv(timeout=10)
+        assert self.received.get(timeout=10) == "who are you?"
+        return self.received
+
     def recorded(self) -> list[dict[str, Any]]:
         lines = [
             line for file in (self.directory / "ledger").rglob("*.jsonl") for line in file.read_bytes().splitlines()
@@ -162,16 +169,17 @@ class House:
 
     def application(self, socket_: ServerConnection) -> None:
         """Echoes; ``close 4001`` closes with that code, ``bytes`` answers binary."""
+        received = self.received = queue.Queue()
         with contextlib.suppress(ConnectionClosed):
             for message in socket_:
-                self.received.put(message)
+                received.put(message)
                 if message == "bytes":
                     socket_.send(b"\0" * 100)
                 elif message == "close":
                     socket_.close(4001, "as asked")
                 else:
                     socket_.send(message)
-        self.received.put(None)
+        received.put(None)
 
 
 def choose(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
@@ -261,8 +269,10 @@ def test_message_beyond_the_budget_ends_the_conversation(house: House) -> None:
         for number in (11, 12, 11):
             client.send(nir(number))
             assert client.recv(timeout=10) == nir(number)
+        heard = house.heard_from(client)
         client.send(nir(13))
         assert ended(client) == (1008, "budget_exhausted")
+    assert [heard.get(timeout=10) for _ in range(2)] == [nir(13), None]  # the record is made before the close
     assert house.recorded()[-1]["reason"] == "budget_exhausted"
 
 
@@ -294,11 +304,10 @@ def test_route_that_is_not_inspected_passes_binary(house: House) -> None:
 
 def test_masked_value_does_not_reach_the_application(house: House) -> None:
     with house.open() as client:
-        while not house.received.empty():
-            house.received.get()
+        heard = house.heard_from(client)
         client.send('{"nir": "18501xxxxxMASKx"}')
         assert ended(client) == (1008, "masked_value_returned")
-        assert house.received.get(timeout=10) is None
+        assert heard.get(timeout=10) is None
 
 
 def test_message_too_large_is_not_passed_on(house: House) -> None:
@@ -329,11 +338,10 @@ def test_close_code_of_the_application_reaches_the_client(house: House) -> None:
 
 def test_client_that_leaves_closes_the_application_side(house: House) -> None:
     with house.open() as client:
-        while not house.received.empty():
-            house.received.get()
+        heard = house.heard_from(client)
         client.send("one")
         client.recv(timeout=10)
-    assert [house.received.get(timeout=10) for _ in range(2)] == ["one", None]
+    assert [heard.get(timeout=10) for _ in range(2)] == ["one", None]
 
 
 def test_subprotocol_of_the_application_is_kept(house: House) -> None:
