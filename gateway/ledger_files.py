@@ -151,7 +151,7 @@ def sync_directory(directory: Path) -> None:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a small file so that at any moment either the old or the new one is there, whole."""
-    fresh = path.with_name(path.name + ".new")
+    fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with os.fdopen(fd, "wb") as file:
