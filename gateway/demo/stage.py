@@ -155,8 +155,8 @@ class Stage:
         """Keep everything alive until this process is asked to end; the ready file follows the process ids."""
         written: Pids | None = None
         while True:
-            for name in self.household.tend(time.monotonic()):
-                say(f"{name} had ended and was started again")
+            for words in self.household.tend(time.monotonic()):
+                say(words)
             current = self.pids()
             complete = current.gateway and current.store and current.upstream and len(current.workers) >= self.workers
             if ready_file is not None and complete and current != written:

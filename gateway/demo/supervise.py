@@ -70,6 +70,14 @@ class Command:
         """The process's id while it runs."""
         return None if self._process is None or self._process.poll() is not None else self._process.pid
 
+    @property
+    def ended(self) -> str:
+        """How it ended, in words; empty while it runs."""
+        status = None if self._process is None else self._process.poll()
+        if status is None:
+            return ""
+        return f"with status {status}" if status >= 0 else f"by {signal.Signals(-status).name}"
+
     def start(self) -> None:
         """Start it; its output goes to the log. What an earlier one of it left running is ended first."""
         self.stop()
@@ -132,15 +140,16 @@ class Household:
         program.start()
 
     def tend(self, now: float) -> list[str]:
-        """Start again what has been dead for long enough; the names of what was started. ``now``: monotonic seconds."""
+        """Start again what has been dead for long enough; says what was. ``now``: monotonic seconds."""
         started = []
         for name, program in self.programs.items():
             if program.pid is not None:
                 self._died.pop(name, None)
             elif now - self._died.setdefault(name, now) >= RESTART_AFTER_S:
                 del self._died[name]
+                how = f" {program.ended}" if isinstance(program, Command) else ""
                 program.start()
-                started.append(name)
+                started.append(f"{name} had ended{how} and was started again")
         return started
 
     def wait(self, name: str, ready: Callable[[], bool], timeout_s: float = 60.0) -> None:
