@@ -73,7 +73,7 @@ def provider_file(partner: str, client_secret: str, gateway: str) -> str:
         "client_id": "gateway",
         "client_secret": client_secret,
         "redirect_uris": [f"{gateway}/.gateway/callback/{partner}"],
-        "post_logout_redirect_uris": [f"{gateway}/", f"{gateway}/.gateway/sign-in"],
+        "post_logout_redirect_uris": [f"{gateway}/.gateway/signed-out"],
     }
     return json.dumps({"users": users, "clients": [client]})
 
