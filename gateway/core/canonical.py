@@ -18,7 +18,17 @@ from gateway.core.reasons import Reason, Refusal
 
 Headers = Sequence[tuple[bytes, bytes]]
 
-ONCE = frozenset({b"host", b"authorization", b"gateway-authorization", b"content-type", b"content-length", b"origin"})
+ONCE = frozenset(
+    {
+        b"host",
+        b"authorization",
+        b"gateway-authorization",
+        b"content-type",
+        b"content-length",
+        b"origin",
+        b"transfer-encoding",
+    }
+)
 HOP_BY_HOP = frozenset(
     {
         b"connection",
@@ -159,6 +169,8 @@ def check_headers(headers: Headers) -> Refusal | None:
             if key in seen:
                 return Refusal(Reason.MALFORMED_REQUEST, detail=f"the header {key.decode()} stands twice")
             seen.add(key)
+        if key == b"transfer-encoding" and value.strip().lower() != b"chunked":
+            return Refusal(Reason.MALFORMED_REQUEST, detail="a transfer coding that is not chunked")
         if key == b"connection":
             for option in value.split(b","):
                 named = folded(option.strip())

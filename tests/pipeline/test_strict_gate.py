@@ -72,6 +72,21 @@ def test_connection_may_not_name_what_decides(raw: Raw, somebody: Account) -> No
     assert not raw.received
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        (("Transfer-Encoding", "gzip, chunked"),),
+        (("Transfer-Encoding", "identity"), ("Transfer-Encoding", "chunked")),
+        (("Transfer_Encoding", "chunked"), ("Transfer-Encoding", "chunked")),
+        (("Transfer_Encoding", "x"),),
+    ],
+)
+def test_a_body_framed_in_two_ways_is_refused(raw: Raw, somebody: Account, fields: tuple[tuple[str, str], ...]) -> None:
+    line = wire.request(raw.path, RAW, somebody.bearer, *fields, method="POST")
+    assert refused(raw.stack, line + b"0\r\n\r\n")[0] == 400
+    assert not raw.received
+
+
 def test_a_preflight_is_answered_and_never_forwarded(raw: Raw) -> None:
     asking = (("Origin", "https://front.example"), ("Access-Control-Request-Method", "PUT"))
     answer = raw.ask(None, *asking, ("Access-Control-Request-Headers", "x-a"), method="OPTIONS")
