@@ -164,8 +164,10 @@ def test_bytes_that_ask_nothing_do_not_keep_a_connection() -> None:
         connection = connected()
         connection.sendall(PREFACE)
         with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+            until = time.monotonic() + 20
             while connection.recv(4096):
                 connection.sendall(ping)
+                assert time.monotonic() < until, "it is kept for ever"
 
 
 def test_connection_has_the_user_timeout(quick: Connect) -> None:
