@@ -1,6 +1,8 @@
 """``gateway demo``: everything on this machine, in one command, and nothing left behind."""
 
 import asyncio
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,13 +19,19 @@ if TYPE_CHECKING:
     from gateway.demo.ready import Ready
 
 
+USUAL_PORT = 8080
+
+
 def register(app: typer.Typer) -> None:
     """Add this command to ``app``."""
     app.command("demo")(demo)
 
 
 def demo(
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="The gateway's port; 0 for any free one.")] = 8080,
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65_535, help="The gateway's port; 0 for any free one. Default: 8080 (a theft: 0)."),
+    ] = None,
     persons: Annotated[int, typer.Option(min=2_000, max=2_000_000, help="How many persons are made up.")] = 100_000,
     workers: Annotated[int, typer.Option(min=1, max=64, help="The gateway's worker processes.")] = 2,
     ready_file: Annotated[Path | None, typer.Option(help="Written when all is up: addresses, tokens, secrets.")] = None,
@@ -45,6 +53,8 @@ def demo(
     from gateway.demo.supervise import Stopped, stopping_on_signals
 
     console = Console(stderr=json, highlight=False)
+    if port is None:
+        port = 0 if theft else USUAL_PORT
     try:
         with stopping_on_signals():
             _run(console, port, persons, workers, ready_file, theft, stay, json)
@@ -89,7 +99,7 @@ def _run(
             if theft:
                 _theft(console, told, json)
             if not theft or stay:
-                show(console, told)
+                show(console, told, _called())
                 stage.keep(told, ready_file, lambda words: console.print(f"[dim]{words}[/dim]"))
         except (DidNotStart, NoServer, StoreUnavailable, OSError) as fault:
             fail(str(fault), CANNOT)
@@ -97,6 +107,14 @@ def _run(
             household.stop()
             if ready_file is not None:
                 ready_file.unlink(missing_ok=True)
+
+
+def _called() -> str:
+    """How this program was called, for people to type again."""
+    if shutil.which("gateway"):
+        return "gateway"
+    called = Path(sys.argv[0])
+    return str(called) if called.name == "gateway" else f"{sys.executable} -m gateway"
 
 
 def _bar(console: Console) -> Progress:

@@ -67,20 +67,21 @@ class Command:
 
     @property
     def pid(self) -> int | None:
-        """The process's id while it runs."""
-        return None if self._process is None or self._process.poll() is not None else self._process.pid
+        """The process's id while it runs. One that has ended is buried at once, with whatever it left running."""
+        if self._process is not None and self._process.returncode is None and self._is_over():
+            self._bury()
+        return None if self._process is None or self._process.returncode is not None else self._process.pid
 
     @property
     def ended(self) -> str:
         """How it ended, in words; empty while it runs."""
-        status = None if self._process is None else self._process.poll()
+        status = None if self._process is None else self._process.returncode
         if status is None:
             return ""
         return f"with status {status}" if status >= 0 else f"by {signal.Signals(-status).name}"
 
     def start(self) -> None:
-        """Start it; its output goes to the log. What an earlier one of it left running is ended first."""
-        self.stop()
+        """Start it; its output goes to the log."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._arguments,
@@ -93,17 +94,28 @@ class Command:
 
     def stop(self) -> None:
         """End it and whatever it started."""
-        process = self._process
-        if process is None:
+        pid = self.pid
+        if pid is None:
             return
-        if process.poll() is None:
-            process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(_STOP_S)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        self._process = None
+        os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + _STOP_S
+        while not self._is_over() and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
+        self._bury()
+
+    def _is_over(self) -> bool:
+        """Whether it has ended; it is not waited for yet, so that its number stays its own."""
+        process = self._process
+        how = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return process is None or os.waitid(os.P_PID, process.pid, how) is not None
+
+    def _bury(self) -> None:
+        """Kill its whole group, then wait for it: afterwards the number may be another's, and is never signalled."""
+        process = self._process
+        if process is not None and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 class StoreProgram:

@@ -23,12 +23,12 @@ def otpauth(ready: Ready) -> str:
 def qr(text: str) -> str:
     """A QR code in half blocks, for the terminal."""
     drawn = io.StringIO()
-    segno.make(text, error="l").terminal(drawn, compact=True, border=1)
+    segno.make(text, error="l").terminal(drawn, compact=True, border=2)
     return drawn.getvalue()
 
 
-def steps(ready: Ready) -> list[tuple[str, list[str]]]:
-    """The tour: a sentence, and what to open or type, for each step."""
+def steps(ready: Ready, command: str = "gateway") -> list[tuple[str, list[str]]]:
+    """The tour: a sentence, and what to open or type, for each step. ``command``: how to call this program."""
     user, token = ready.users[0], ready.tokens[0]
     person = SAMPLES["person"].replace("{id}", str(ready.ids[0]))
     bearer = f"-H 'Authorization: Bearer {token.token}'"
@@ -70,23 +70,23 @@ def steps(ready: Ready) -> list[tuple[str, list[str]]]:
         (
             "Ask what is left, why it stopped, and who saw whom.",
             [
-                f"gateway budget show {config}",
-                f"gateway explain GET {ready.gateway}{person} {config}",
-                f"gateway report caller {user.login} {config}",
-                f"gateway ledger verify {config}",
+                f"{command} budget show {config}",
+                f"{command} explain GET {ready.gateway}{person} {config}",
+                f"{command} report caller {user.login} {config}",
+                f"{command} ledger verify {config}",
             ],
         ),
         (
             "Last, a thief with a stolen token and a fresh code, at full speed. It is stopped, and you see at what:",
-            ["gateway demo --theft"],
+            [f"{command} demo --theft"],
         ),
     ]
 
 
-def show(console: Console, ready: Ready) -> None:
+def show(console: Console, ready: Ready, command: str = "gateway") -> None:
     """Print the tour."""
     console.print(Rule("The gateway is up", align="left"))
-    for number, (sentence, lines) in enumerate(steps(ready), 1):
+    for number, (sentence, lines) in enumerate(steps(ready, command), 1):
         console.print(Text(f"\n{number}. {sentence}", "bold"), soft_wrap=True)
         for line in lines:
             console.print(Text(f"     {line}", "cyan"), soft_wrap=True)
