@@ -7,8 +7,10 @@ Rules of this file:
 3. What an exhausted budget masks is planned again; the set of hidden categories only grows, so the loop ends.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 
 from gateway.core import decide
@@ -19,9 +21,10 @@ from gateway.core.extraction import Class, Identifier, PersonFound
 from gateway.core.policy import Policy
 from gateway.core.reasons import Reason, Refusal
 from gateway.passage import Passage
-from gateway.ports import Budgets, Callers, Clock, NoCaller
+from gateway.ports import Budgets, Callers, Clock, NoCaller, StoreUnavailable
 from gateway.recording import PersonTaken
 
+log = logging.getLogger(__name__)
 Hash = Callable[[Identifier], bytes]
 
 NO_CALLER_REASONS = {
@@ -33,14 +36,26 @@ NO_CALLER_REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A charge that went through: how the answer leaves, and whose data it is counted as."""
+    """A charge that went through: how the answer leaves, and whose data it is counted as.
+
+    ``unnamed``: persons who cannot be told apart, by the class that they were charged at.
+    """
 
     plan: decide.Plan
     taken: tuple[PersonTaken, ...]
-    unnamed: int
+    unnamed: Mapping[Class, int]
     sequence: int
     alarms: tuple[Limit, ...]
     would_be: Refusal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """A lookup that found nobody, as it was charged. ``person``: the hash of whom it asked for, where it said."""
+
+    person: bytes | None
+    new: bool
+    sequence: int
 
 
 class Charger:
@@ -74,13 +89,16 @@ class Charger:
             raise TypeError("a passage is charged only after its caller is known")
         return caller
 
-    async def still_allowed(self) -> Refusal | None:
-        """Look the caller up again: revoked, frozen and ended ones get nothing more."""
+    async def still_allowed(self, *, anew: bool = False) -> Refusal | None:
+        """Look the caller up again: revoked, frozen and ended ones get nothing more.
+
+        ``anew``: what is kept will not do, since a proof may just have been made at another worker.
+        """
         credential = self._passage.credential
         if self.caller.credential == "anonymous":
             return None
         look = self._callers.by_token if credential.kind == "token" else self._callers.by_session
-        found = await look(credential.value)
+        found = await look(credential.value, anew=anew)
         if isinstance(found, NoCaller):
             return Refusal(NO_CALLER_REASONS.get(found.reason, Reason.TOKEN_UNKNOWN))
         self._passage.caller = found
@@ -93,14 +111,20 @@ class Charger:
         if not self.observing and (gone := await self.still_allowed()):
             return gone
         hidden: frozenset[str] = frozenset()
+        asked_anew = self.observing
         while True:
             now = self.now
             plan = decide.plan(self.policy, self.classified, self.caller, persons, now, also_hide=hidden, masks=masks)
+            if not asked_anew and self._wants_proof(plan, hidden):
+                asked_anew = True
+                if gone := await self.still_allowed(anew=True):
+                    return gone
+                continue
             too_many = decide.too_many(plan.count, plan.needs)
             if too_many and not self.observing:
                 return too_many
             charge = self.charge_of((plan,), now, aliases)
-            charged = await self._budgets.charge(charge) if charge.records[0] else NOTHING_CHARGED
+            charged = await self.charge(charge) if charge.records[0] else NOTHING_CHARGED
             more = decide.masking_for(self.policy, self.classified, charged.violations, persons)
             if masks and more - plan.hide and not self.observing:
                 hidden = plan.hide | more
@@ -152,13 +176,14 @@ class Charger:
         """What a granted record took, person by person, as the store resolved them (in the order asked, then more)."""
         counted = list(charged.persons[index]) if index < len(charged.persons) else []
         taken: list[PersonTaken] = []
-        unnamed = position = 0
+        unnamed: Counter[Class] = Counter()
+        position = 0
         for one in plan.persons:
             entries = _entries(one, charged is not NOTHING_CHARGED)
             mine = counted[position : position + entries]
             position += entries
             if not one.person.identifiers:
-                unnamed += len(mine)
+                unnamed[one.klass] += len(mine)
             elif mine or one.masked:
                 canonical = mine[0] if mine else Counted(self._hash(self._anchor(one.person.identifiers)), 0)
                 taken.append(PersonTaken(canonical.person, one.klass, one.clear, one.masked, canonical.new > 0))
@@ -169,8 +194,28 @@ class Charger:
         return min(identifiers, key=lambda identifier: self._ranks.get(identifier.kind, len(self._ranks)))
 
     async def charge(self, charge: Charge) -> Charged:
-        """Charge records of a stream."""
-        return await self._budgets.charge(charge)
+        """Charge records. While observing nothing stands in the way: not a dead store, nor a record of many persons."""
+        if not self.observing:
+            return await self._budgets.charge(charge)
+        parts = tuple(
+            record[start : start + decide.MAX_PERSONS_PER_ANSWER]
+            for record in charge.records
+            for start in range(0, max(len(record), 1), decide.MAX_PERSONS_PER_ANSWER)
+        )
+        try:
+            charged = await self._budgets.charge(replace(charge, records=parts))
+        except StoreUnavailable as fault:
+            log.warning("observing, not charged: %s", fault)
+            return replace(NOTHING_CHARGED, granted=len(charge.records), persons=((),) * len(charge.records))
+        if len(parts) == len(charge.records):
+            return charged
+        everybody = tuple(one for part in charged.persons for one in part)
+        return replace(charged, granted=len(charge.records), persons=(everybody,) * len(charge.records))
+
+    def _wants_proof(self, plan: decide.Plan, hidden: frozenset[str]) -> bool:
+        """Whether a proof would show more of this answer."""
+        route = self.classified.route
+        return isinstance(plan.standing, Refusal) or bool(plan.hide - hidden - (route.mask if route else frozenset()))
 
     def outcome_of(self, plans: Sequence[decide.Plan], charged: Charged | None) -> Outcome:
         """What a batch of granted records took, together; ``charged`` is ``None`` where nobody was."""
@@ -178,7 +223,10 @@ class Charger:
         parts = [self.outcome(plan, known, index) for index, plan in enumerate(plans)]
         needy = max(plans, key=lambda one: one.needs)
         taken = tuple(one for part in parts for one in part.taken)
-        return Outcome(needy, taken, sum(part.unnamed for part in parts), known.sequence, known.alarms)
+        unnamed: Counter[Class] = Counter()
+        for part in parts:
+            unnamed.update(part.unnamed)
+        return Outcome(needy, taken, unnamed, known.sequence, known.alarms)
 
     def hash_of(self, identifier: Identifier) -> bytes:
         """The keyed hash under which an identifier is known."""
@@ -194,8 +242,8 @@ class Charger:
         plan = decide.plan(self.policy, self.classified, self.caller, persons, self.now, also_hide=hide)
         return self.outcome(plan, NOTHING_CHARGED, 0)
 
-    async def miss(self) -> Refusal | None:
-        """Charge a lookup that found nobody to the budgets of misses."""
+    async def miss(self) -> Missed | Refusal | None:
+        """Charge a lookup that found nobody to the budgets of misses; ``None`` where there are none."""
         named = self._passage.persons
         who = self._hash(named[0]) if named else self._nobody()
         limits = limits_of(self.policy, self.caller, self.now, observe=self.observing, misses=True)
@@ -203,9 +251,10 @@ class Charger:
             return None
         charge = Charge(limits, ((PersonCharge((who,), ("miss",), Class.RESTRICTED),),))
         charged = await self._budgets.charge(charge)
-        if not charged.violations or self.observing:
-            return None
-        return decide.over_budget(charged.violations)
+        if charged.violations and not self.observing:
+            return decide.over_budget(charged.violations)
+        counted = charged.persons[0][0]
+        return Missed(counted.person if named else None, counted.new > 0, charged.sequence)
 
 
 NOTHING_CHARGED = Charged(1, ((),), (), (), 0)

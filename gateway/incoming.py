@@ -34,7 +34,8 @@ class MaskReturned(Exception):
 class RequestBody:
     """A request's body. ``length``: what Content-Length announced; ``None``: chunked (or HTTP/2 without a length).
 
-    ``most_bytes``: the longest body that its route takes, however it is framed.
+    ``most_bytes``: the longest body that its route takes, however it is framed; ``refuses_masks``: whether a masked
+    value that comes by breaks it off.
     """
 
     def __init__(self, receive: Receive, headers: Headers, method: bytes, idle_s: float) -> None:
@@ -46,6 +47,7 @@ class RequestBody:
         self._receive = receive
         self._idle_s = idle_s
         self.most_bytes: int | None = None
+        self.refuses_masks = True
         self._came_bytes = 0
         self._kept: list[bytes] = []
         self._kept_bytes = 0
@@ -99,7 +101,7 @@ class RequestBody:
         while True:
             kept, self._kept = self._kept, []
             for piece in kept:
-                if self.structured and MASK_ENDING in tail + piece:
+                if self.refuses_masks and self.structured and MASK_ENDING in tail + piece:
                     raise MaskReturned
                 tail = piece[-len(MASK_ENDING) + 1 :]
                 yield piece

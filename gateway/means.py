@@ -1,15 +1,19 @@
 """What a release works with, and the record that it puts on disk before a byte leaves."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.charges import Charger, Outcome
+from gateway.charges import Charger, Missed, Outcome
 from gateway.core.extraction import Class
 from gateway.core.reasons import Refusal
+from gateway.ledger import LedgerUnavailable
 from gateway.passage import Passage
 from gateway.ports import Records
-from gateway.recording import common, refused, released
+from gateway.recording import PersonTaken, common, missed, refused, released
+
+log = logging.getLogger(__name__)
 
 
 class ClientStalled(Exception):
@@ -60,13 +64,14 @@ class Means:
         charger = self.charger
         now = charger.now
         standing = outcome.plan.standing
-        would_be = outcome.would_be
+        would_be = outcome.would_be or passage.would_be
         record = released(
             passage,
             outcome.taken,
             unnamed=outcome.unnamed,
             size_bytes=size_bytes,
             proof=None if isinstance(standing, Refusal) else standing.proof,
+            mandate=None if isinstance(standing, Refusal) else standing.mandate,
             verdict=verdict,
             reason=str(would_be.reason) if would_be else reason,
             hash_kid=self.hash_kid,
@@ -75,8 +80,23 @@ class Means:
         )
         if would_be:
             record["would_be"] = refused(passage, would_be)["kind"]
+        try:
+            await self._append(passage, record, outcome, now)
+        except LedgerUnavailable as fault:
+            if not charger.observing:
+                raise
+            log.warning("observing, not recorded: %s", fault)
+        persons = len(outcome.taken) + sum(outcome.unnamed.values())
+        self.meter.released(self.application, verdict, outcome.plan.needs, persons)
+
+    async def _append(self, passage: Passage, record: Mapping[str, object], outcome: Outcome, now: float) -> None:
         for alarm in outcome.alarms:
             words: Mapping[str, object] = {"rule": alarm.name, "limit": alarm.limit, "window_s": alarm.window_s}
             await self.records.append({**common(passage, "alarm"), **words}, now=now, reserve=True)
         await self.records.append(record, now=now)
-        self.meter.released(self.application, verdict, outcome.plan.needs, len(outcome.taken) + outcome.unnamed)
+
+    async def record_miss(self, passage: Passage, miss: Missed) -> None:
+        """Put the record of a lookup that found nobody on disk."""
+        person = None if miss.person is None else PersonTaken(miss.person, max(Class), (), (), miss.new)
+        record = missed(passage, person, hash_kid=self.hash_kid, sequence=miss.sequence)
+        await self.records.append(record, now=self.charger.now)

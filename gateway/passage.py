@@ -64,6 +64,7 @@ class Passage:
     persons: tuple[Identifier, ...] | None = None
     unclear: bool = False
     executed: bool = False
+    would_be: Refusal | None = None
     status: int = 0
     started: bool = False
     bytes_out: int = 0

@@ -206,13 +206,13 @@ class Pipeline:
         await self._answer(passage, Rendered(204, headers, b""))
         return True
 
-    async def identify(self, passage: Passage, application: Application) -> Caller | Refusal:
-        """Who asks. While observing anybody may be anonymous."""
+    async def identify(self, passage: Passage, application: Application, *, anew: bool = False) -> Caller | Refusal:
+        """Who asks. While observing anybody may be anonymous. ``anew``: what is kept will not do."""
         credential = passage.credential
         found: Caller | NoCaller = NoCaller("none")
         if credential is not NOBODY:
             look = self.doors.callers.by_token if credential.kind == "token" else self.doors.callers.by_session
-            found = await look(credential.value)
+            found = await look(credential.value, anew=anew)
         if isinstance(found, NoCaller):
             if application.observing and found.reason != "frozen":
                 passage.caller = ANONYMOUS
@@ -224,11 +224,12 @@ class Pipeline:
         return found
 
     def classify(self, passage: Passage, application: Application, target: Target) -> Classified | Refusal:
-        """The request's place in the policy. While observing only a denied route is refused."""
+        """The request's place in the policy. While observing nothing is refused: the would-be refusal is noted."""
         classified = application.routes.classify(passage.method, target)
         if isinstance(classified, Refusal):
-            if not application.observing or classified.reason is Reason.DENIED_BY_RULE:
+            if not application.observing:
                 return classified
+            passage.would_be = classified
             classified = Classified(None, Class.PUBLIC, True, {})
         passage.classified = classified
         return classified
@@ -239,6 +240,7 @@ class Pipeline:
         """Look at what must be known of the request's body before it is forwarded: whom it names, masked values."""
         route = classified.route
         target = passage.target
+        body.refuses_masks = not application.observing
         body.most_bytes = route.max_body_bytes if route else None
         if body.most_bytes is not None and (body.length or 0) > body.most_bytes:
             return Refusal(Reason.BODY_TOO_LARGE)
@@ -266,10 +268,17 @@ class Pipeline:
         caller = passage.caller
         if caller is None:
             return Refusal(Reason.NO_CALLER)
-        now = self.doors.clock.now()
-        standing = decide.standing(application.policy, caller, classified.klass, now)
         if application.observing:
             return decide.Standing()
+        now = self.doors.clock.now()
+        standing = decide.standing(application.policy, caller, classified.klass, now)
+        if isinstance(standing, Refusal) and passage.credential.kind == "token":
+            # the proof may have been made at another worker since this one last asked
+            found = await self.identify(passage, application, anew=True)
+            if isinstance(found, Refusal):
+                return found
+            caller, now = found, self.doors.clock.now()
+            standing = decide.standing(application.policy, caller, classified.klass, now)
         if isinstance(standing, Refusal) or not classified.reads:
             known = decide.Standing() if isinstance(standing, Refusal) else standing
             limits = limits_of(application.policy, caller, now, proof=known.proof, mandate=known.mandate)

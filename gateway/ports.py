@@ -37,11 +37,11 @@ class Clock(Protocol):
 
 
 class Callers(Protocol):
-    """Who asks. Answers are cached for at most the promise of revocation (1 s)."""
+    """Who asks. Answers are cached for at most the promise of revocation (1 s); ``anew`` asks the store."""
 
-    async def by_token(self, token: str) -> Caller | NoCaller: ...
+    async def by_token(self, token: str, *, anew: bool = False) -> Caller | NoCaller: ...
 
-    async def by_session(self, cookie: str) -> Caller | NoCaller: ...
+    async def by_session(self, cookie: str, *, anew: bool = False) -> Caller | NoCaller: ...
 
 
 class Budgets(Protocol):

@@ -1,9 +1,9 @@
 """What the ledger keeps of a passage: never a number, a path or a code, always who, whose, how much and why."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.core.assurance import Caller, Proof
+from gateway.core.assurance import Caller, Mandate, Proof
 from gateway.core.extraction import Class
 from gateway.core.reasons import Reason, Refusal
 from gateway.passage import Passage
@@ -67,21 +67,25 @@ def released(
     passage: Passage,
     persons: Sequence[PersonTaken],
     *,
-    unnamed: int,
+    unnamed: Mapping[Class, int],
     size_bytes: int,
     proof: Proof | None,
+    mandate: Mandate | None = None,
     verdict: str,
     reason: str | None,
     hash_kid: str,
     sequence: int,
     now: float,
 ) -> dict[str, object]:
-    """The record of one released piece: whose data, which categories, under which proof."""
+    """The record of one released piece: whose data, which categories, under which proof or mandate.
+
+    ``unnamed``: persons who cannot be told apart, by their class.
+    """
     record = common(passage, "answer")
     record |= {
         "status": passage.status,
         "persons": [_person(one) for one in persons if one.hash is not None],
-        "unnamed": unnamed,
+        "unnamed": sum(unnamed.values()),
         "bytes": size_bytes,
         "proof": proof_fields(proof, now),
         "verdict": verdict,
@@ -89,8 +93,25 @@ def released(
         "hash_kid": hash_kid,
         "charge_seq": sequence,
     }
+    if any(unnamed.values()):
+        record["unnamed_classes"] = {klass.word: count for klass, count in unnamed.items() if count}
+    if mandate is not None:
+        record["mandate"] = {"class": mandate.klass.word, "window_s": mandate.window_s}
     if passage.executed:
         record["executed"] = True
+    return record
+
+
+def missed(passage: Passage, person: PersonTaken | None, *, hash_kid: str, sequence: int) -> dict[str, object]:
+    """The record of a lookup that found nobody: the budgets of misses are rebuilt from it."""
+    record = common(passage, "miss")
+    record |= {
+        "status": passage.status,
+        "persons": [] if person is None else [_person(person)],
+        "unnamed": 1 if person is None else 0,
+        "hash_kid": hash_kid,
+        "charge_seq": sequence,
+    }
     return record
 
 

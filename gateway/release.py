@@ -39,6 +39,7 @@ class Release:
     application: Application
     answer: Answer
     means: Means
+    _raw: bytes = b""
     _gone: asyncio.Future[None] | None = None
 
     @property
@@ -78,6 +79,7 @@ class Release:
             if ended := inflater.end():
                 return await self.unreadable(ended.reason, b"".join(raw))
             body = b"".join(pieces)
+            self._raw = b"".join(raw)
             rules = self.application.rules_for(self.means.charger.classified.route)
             if len(body) > READ_IN_THREAD_BYTES:
                 reading = await asyncio.to_thread(read_document, media, body, rules)
@@ -100,8 +102,11 @@ class Release:
         records = [*reading.records, *self._in_headers()]
         lookup = charger.classified.route is not None and charger.classified.route.lookup
         if lookup and self._is_miss(records, reading.minted):
-            if refusal := await charger.miss():
-                return refusal
+            miss = await charger.miss()
+            if isinstance(miss, Refusal):
+                return miss
+            if miss is not None:
+                await self.means.record_miss(self.passage, miss)
             persons: tuple[PersonFound, ...] = ()
         else:
             persons = self._attributed(records, body)
@@ -165,7 +170,8 @@ class Release:
         self.passage.notes["unreadable"] = reason
         charger, answer = self.means.charger, self.answer
         if charger.observing:
-            return await self._pass_on(answer.headers, read, classified=False, length=answer.content_length)
+            as_came = read if coded else self._raw
+            return await self._pass_on(answer.headers, as_came, classified=False, length=answer.content_length)
         floor = max(charger.policy.unreadable, charger.classified.klass)
         headers = [one for record in self._in_headers() for one in attribute([record], None, floor)]
         if self.passage.persons:
@@ -214,6 +220,9 @@ class Release:
     async def _unclassified(self, body: bytes, *, coded: bool) -> Refusal | None:
         """Nothing of anybody in it: released with its own headers, counted by the minute."""
         self._count()
+        if self.means.charger.observing:
+            await self._untouched()
+            return None
         length = self.answer.content_length if not self.answer.has_body else len(body)
         headers = [one for one in self.answer.headers if not (coded and folded(one[0]) == b"content-encoding")]
         await self._start(headers, classified=False, length=length)
@@ -234,6 +243,9 @@ class Release:
 
     async def _release(self, outcome: Outcome, body: bytes, verdict: str, reason: str | None = None) -> Refusal | None:
         await self.record(outcome, len(body), verdict, reason)
+        if self.means.charger.observing:
+            await self._untouched()
+            return None
         await self._start(self.answer.headers, classified=True, length=len(body) if self.answer.has_body else None)
         await self.send(body, more=False)
         return None
@@ -279,6 +291,14 @@ class Release:
     async def start_stream(self) -> None:
         """Begin a record stream: nothing of it is kept by any cache."""
         await self._start(self.answer.headers, classified=True, length=None)
+
+    async def _untouched(self) -> None:
+        await self.start_untouched()
+        await self.send(self._raw, more=False)
+
+    async def start_untouched(self) -> None:
+        """Begin an answer exactly as the application gave it (observing)."""
+        await self._start(self.answer.headers, classified=False, length=self.answer.content_length)
 
     async def next_piece(self) -> bytes:
         """The application's next bytes; ``ClientGone`` as soon as the client has closed its connection.

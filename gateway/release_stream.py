@@ -62,8 +62,12 @@ class StreamRelease:
     async def run(self, head: bytes) -> Refusal | None:
         """Release the stream, or say why it does not begin."""
         release = self.release
-        if str(release.passage.scope.get("http_version")) in OLD_HTTP and not self._charger.observing:
+        if self._charger.observing:
+            return await self._observe(head)
+        if str(release.passage.scope.get("http_version")) in OLD_HTTP:
             return Refusal(Reason.HTTP_VERSION_TOO_OLD)
+        if gone := await self._charger.still_allowed(anew=True):
+            return gone
         head = head or await release.head(1)
         stream = self._reader(head)
         if stream is None:
@@ -87,6 +91,34 @@ class StreamRelease:
         await release.send(b"", more=False)
         return None
 
+    async def _observe(self, head: bytes) -> Refusal | None:
+        """Pass everything on as it comes; count and record beside it for as long as it can be read."""
+        release = self.release
+        piece = head or await release.head(1)
+        stream = self._reader(piece)
+        self._inflater = Inflater(self.media.coding, None)
+        await release.start_untouched()
+        while piece:
+            if stream is not None:
+                readings = self._readings(stream, piece)
+                if isinstance(readings, Refusal):
+                    stream = None
+                else:
+                    await self._count(readings)
+            await release.send(piece, more=True)
+            piece = await release.next_piece()
+        await release.send(b"", more=False)
+        return None
+
+    async def _count(self, readings: Sequence[Reading]) -> None:
+        persons = [found for reading in readings if (found := self._persons(reading))]
+        if not persons:
+            return
+        plans, _ = self._plans(persons, frozenset())
+        charged = await self._charger.charge(self._charger.charge_of(plans, self._charger.now))
+        outcome = self._charger.outcome_of(plans, charged)
+        await self.release.record(outcome, 0, "release")
+
     def _readings(self, stream: RecordStream, piece: bytes) -> list[Reading] | Refusal:
         inflater = self._inflater
         plain: bytes | Unreadable | None = (inflater.feed(piece) if piece else inflater.end()) if inflater else b""
@@ -108,7 +140,7 @@ class StreamRelease:
         hidden: frozenset[str] = frozenset()
         persons = [self._persons(reading) for reading in readings]
         while readings:
-            if not self._charger.observing and (gone := await self._charger.still_allowed()):
+            if gone := await self._charger.still_allowed():
                 return gone
             plans, lacking = self._plans(persons, hidden)
             granted, more, refusal = await self._charge(plans, readings, persons)
@@ -187,13 +219,13 @@ class StreamRelease:
         release, charger = self.release, self._charger
         pieces = []
         for plan, reading in zip(plans, readings, strict=False):
-            hide = frozenset() if charger.observing or not any(one.masked for one in plan.persons) else plan.hide
+            hide = plan.hide if any(one.masked for one in plan.persons) else frozenset()
             pieces.append(reading.masked(hide))
         body = b"".join(pieces)
         outcome = charger.outcome_of(plans, charged)
-        if outcome.taken or outcome.unnamed:
+        if outcome.taken or any(outcome.unnamed.values()):
             masked = any(one.masked for plan in plans for one in plan.persons)
-            await release.record(outcome, len(body), "mask" if masked and not charger.observing else "release")
+            await release.record(outcome, len(body), "mask" if masked else "release")
         if not release.passage.started:
             await release.start_stream()
         await release.send(body, more=True)

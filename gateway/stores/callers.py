@@ -48,13 +48,13 @@ class StoredCallers:
         self._kept: OrderedDict[_Name, tuple[float, Caller]] = OrderedDict()
         self._asked: dict[_Name, asyncio.Task[Caller | NoCaller]] = {}
 
-    async def by_token(self, token: str) -> Caller | NoCaller:
-        """The caller of a token; ``StoreUnavailable`` where the store does not say."""
-        return await self._caller("token", token) if well_formed(token) else NoCaller("unknown")
+    async def by_token(self, token: str, *, anew: bool = False) -> Caller | NoCaller:
+        """The caller of a token; ``StoreUnavailable`` where the store does not say. ``anew``: nothing kept will do."""
+        return await self._caller("token", token, anew) if well_formed(token) else NoCaller("unknown")
 
-    async def by_session(self, cookie: str) -> Caller | NoCaller:
-        """The caller of a session's cookie; ``StoreUnavailable`` where the store does not say."""
-        return await self._caller("session", cookie) if len(cookie) <= LONGEST_COOKIE else NoCaller("unknown")
+    async def by_session(self, cookie: str, *, anew: bool = False) -> Caller | NoCaller:
+        """The caller of a session's cookie, as ``by_token``."""
+        return await self._caller("session", cookie, anew) if len(cookie) <= LONGEST_COOKIE else NoCaller("unknown")
 
     def forget(self, credential: str) -> None:
         """Ask the store anew about a token, a cookie, a credential's id or a user."""
@@ -64,8 +64,11 @@ class StoredCallers:
         # An answer under way may be older than the change, and of whom it will be is not known yet.
         self._asked.clear()
 
-    async def _caller(self, kind: str, value: str) -> Caller | NoCaller:
+    async def _caller(self, kind: str, value: str, anew: bool) -> Caller | NoCaller:
         name = (kind, value)
+        if anew:
+            self._kept.pop(name, None)
+            self._asked.pop(name, None)
         kept = self._kept.get(name)
         if kept is not None and self._monotonic() < kept[0]:
             self._kept.move_to_end(name)
