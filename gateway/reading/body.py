@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from gateway.reading.charsets import codec_of, declared_inside, mark_of
+from gateway.reading.charsets import codec_of, declared_inside, is_two_texts, mark_of
 from gateway.reading.ports import Unreadable
 
 MAX_DOCUMENT_BYTES: Final = 8 * 1024 * 1024
@@ -299,4 +299,6 @@ def decode(body: bytes, charset: str) -> str | Unreadable:
         return Unreadable(f"not valid {charset}")
     if "\0" in text:
         return Unreadable("NUL in text")
+    if is_two_texts(body, charset):
+        return Unreadable("ASCII in UTF-16")
     return text

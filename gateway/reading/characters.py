@@ -4,6 +4,8 @@ import codecs
 import re
 from typing import Final
 
+from gateway.reading.charsets import PLAIN_RUN_BYTES, is_two_texts
+
 MAX_RECORD_BYTES: Final = 1024 * 1024
 _SUPERSETS_OF_ASCII: Final = frozenset({"ascii", "utf-8", "latin-1", "iso8859-1", "cp1252", "iso8859-15"})
 _LINE: Final = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)")
@@ -19,12 +21,16 @@ class Characters:
     def __init__(self, encoding: str) -> None:
         self.encoding = encoding
         self._bytewise = encoding in _SUPERSETS_OF_ASCII
+        self._last = b""
         self._decoder = None if self._bytewise else codecs.getincrementaldecoder(encoding)("strict")
 
     def take(self, data: bytes, final: bool = False) -> str:
         """More of the stream. ``UnicodeDecodeError`` where it cannot be read."""
         if self._decoder is None:
             return data.decode("latin-1")
+        if is_two_texts(self._last + data, self.encoding):
+            raise UnicodeDecodeError(self.encoding, data, 0, len(data), "ASCII in UTF-16")
+        self._last = (self._last + data)[1 - PLAIN_RUN_BYTES :]
         return self._decoder.decode(data, final)
 
     def raw(self, taken: str) -> bytes:

@@ -28,6 +28,8 @@ _LABELS: Final = {
     "utf-16le": "utf-16-le",
     "utf-16be": "utf-16-be",
 }
+_PLAIN_RUN: Final = re.compile(rb"[\t\r\n\x20-\x7e]{8}")
+PLAIN_RUN_BYTES: Final = 8
 _META: Final = re.compile(rb"<meta\b[^>]{0,400}?charset[ \t\r\n\f]*=[ \t\r\n\f]*[\"']?[ \t\r\n\f]*([^\"'\s>;/]+)", re.I)
 _XML_DECLARATION: Final = re.compile(rb"<\?xml[ \t\r\n][^>]{0,200}?encoding[ \t\r\n]*=[ \t\r\n]*([\"'])([^\"'>]*)\1")
 
@@ -35,6 +37,11 @@ _XML_DECLARATION: Final = re.compile(rb"<\?xml[ \t\r\n][^>]{0,200}?encoding[ \t\
 def codec_of(label: str) -> str | None:
     """The Python codec for a charset's name; ``"utf-16"`` still awaits a byte order mark; ``None`` when unknown."""
     return _LABELS.get(label.strip().lower())
+
+
+def is_two_texts(body: bytes, codec: str) -> bool:
+    """Whether bytes that are to be read as UTF-16 hold plain ASCII too, which a client that ignores it would read."""
+    return codec.startswith("utf-16") and _PLAIN_RUN.search(body) is not None
 
 
 def mark_of(body: bytes) -> str | None:

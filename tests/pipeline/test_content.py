@@ -184,3 +184,13 @@ def test_a_refusal_of_a_known_caller_is_recorded_with_its_reference(raw: Raw, so
     recorded = raw.stack.record_of(answer)
     assert (recorded["kind"], recorded["reason"]) == ("challenge", "proof_required")
     assert recorded["ref"] == answer.one("x-gateway-reference")
+
+
+@pytest.mark.parametrize("media_type", ["text/plain", "text/html", "text/csv", "application/json", "application/xml"])
+@pytest.mark.parametrize("charset", ["", "; charset=utf-16"])
+def test_plain_bytes_behind_a_mark_of_utf_16_do_not_leave(
+    raw: Raw, somebody: Account, media_type: str, charset: str
+) -> None:
+    raw.says(b'\xff\xfe[\x00"\x00]\x00\n\x00' + as_json(record(23)) + b"  ", media_type + charset)
+    answer = raw.ask(somebody)
+    assert nir(23).encode() not in answer.raw
