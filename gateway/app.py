@@ -16,6 +16,7 @@ from gateway.admin import write_state
 from gateway.assertion import AssertionSigner
 from gateway.config import Settings, load
 from gateway.core.reasons import Reason, Refusal
+from gateway.doors import Doors, Served, Timeouts
 from gateway.edge.answers import Site, render
 from gateway.edge.doors import Doors as PageDoors
 from gateway.edge.doors import Partner
@@ -26,13 +27,13 @@ from gateway.ledger_reading import last_charge_seq
 from gateway.means import Room
 from gateway.metrics import OBSERVING, READY, PrometheusMetrics
 from gateway.passage import Receive, Scope, Send, begin
-from gateway.pipeline import Doors, Pipeline, Served, Timeouts
+from gateway.pipeline import Pipeline
 from gateway.ports import StoreUnavailable
 from gateway.reaper import Reaper
 from gateway.serve import CONFIG_VARIABLE, RUN_VARIABLE
 from gateway.stores.budgets import Budgets
 from gateway.stores.callers import StoredCallers
-from gateway.stores.connection import Store
+from gateway.stores.connection import Store, StoreLost
 from gateway.stores.factors import Factors
 from gateway.stores.flows import Flows
 from gateway.stores.sessions import Sessions
@@ -59,6 +60,7 @@ class App:
         self._keyring = KeyRing.load(settings.path(settings.gateway.keys))
         listen = settings.gateway.listen
         self._reaper = Reaper(listen.port, silent_s=listen.silent_timeout, kept_alive_s=listen.kept_alive_timeout)
+        self._ledger_directory = settings.path(settings.gateway.ledger.directory)
         self._site = Site(settings.pages_url, settings.gateway.help_desk, disclose=settings.policy.disclose)
         self._tasks: list[asyncio.Task[None]] = []
         self._store: Store | None = None
@@ -111,7 +113,7 @@ class App:
             try:
                 self.pipeline = await self._join()
                 self._why = ""
-            except (StoreUnavailable, LedgerUnavailable) as fault:
+            except (StoreUnavailable, LedgerUnavailable, OSError) as fault:
                 self._why = str(fault)
                 log.warning("not ready: %s", fault)
                 await self._close()
@@ -120,8 +122,11 @@ class App:
     async def _join(self) -> Pipeline:
         settings, keyring = self._settings, self._keyring
         gateway = settings.gateway
-        directory = settings.path(gateway.ledger.directory)
+        directory = self._ledger_directory
         store = self._store = await Store.connect(gateway.store.url)
+        # First of all: a store that stays lost must not begin a new chain at every try.
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        await store.ensure_epoch(directory, await asyncio.to_thread(last_charge_seq, directory))
         ledger = self._ledger = await Ledger.open(
             directory,
             gateway.node,
@@ -130,7 +135,6 @@ class App:
             now=store.clock.now(),
             reserve_bytes=gateway.ledger.reserve_bytes,
         )
-        await store.ensure_epoch(directory, await asyncio.to_thread(last_charge_seq, directory))
         callers, budgets, flows = StoredCallers(store, keyring), Budgets(store), Flows(store, keyring)
         digest = await ledger.keep_policy(settings.policy.text)
         await ledger.append({"kind": "policy", "policy": digest, "reason": "start"}, now=store.clock.now())
@@ -185,7 +189,10 @@ class App:
         )
 
     async def _watch(self) -> None:
-        """Each second: is the ledger writable, the clock right; tell the admin listener. Each minute: write counts."""
+        """Each second: are store and ledger whole, the clock right; tell the admin listener. Each minute: write counts.
+
+        A store that was lost is taken up again here, as soon as it has been rebuilt.
+        """
         beats = 0
         folder = Path(os.environ[RUN_VARIABLE])
         while True:
@@ -209,6 +216,12 @@ class App:
             return "the store does not answer"
         if abs(store.clock.skew_s) > MOST_SKEW_S:
             return f"this machine's clock is {store.clock.skew_s:.1f} s from the store's"
+        try:
+            await store.check_epoch(self._ledger_directory)
+        except StoreLost as lost:
+            return str(lost)
+        except (StoreUnavailable, OSError) as fault:
+            return f"the store cannot be checked: {fault}"
         return ""
 
     async def _close(self) -> None:

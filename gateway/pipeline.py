@@ -12,10 +12,7 @@ Rules of this file:
 """
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network
-from typing import Any, Protocol
+from typing import Any
 
 from gateway.answering import release_answer
 from gateway.application import Application
@@ -28,14 +25,15 @@ from gateway.core.classify import Classified, Unclear, request_persons
 from gateway.core.extraction import Class, Identifier
 from gateway.core.policy import Route
 from gateway.core.reasons import Reason, Refusal
+from gateway.doors import Doors, Served
 from gateway.edge import answers
-from gateway.edge.answers import RETURN_FLOW, RETURN_FLOW_TTL_S, Rendered, Site
+from gateway.edge.answers import RETURN_FLOW, RETURN_FLOW_TTL_S, Rendered
 from gateway.incoming import BodyStalled, BodyTooLarge, ClientGone, MaskReturned, RequestBody, parsed
 from gateway.ledger import LedgerUnavailable
-from gateway.means import ClientStalled, Means, Meter, Room
+from gateway.means import ClientStalled, Means
 from gateway.outgoing import to_application
 from gateway.passage import NOBODY, Passage, Receive, Scope, Send, begin, credential_of
-from gateway.ports import Budgets, Callers, Clock, NoCaller, Records, StoreUnavailable
+from gateway.ports import NoCaller, StoreUnavailable
 from gateway.reading.identifiers import identify
 from gateway.reading.masks import masked_fields
 from gateway.recording import refused
@@ -44,75 +42,6 @@ from gateway.upstream import Request, UpstreamFault
 
 OWN_PATHS = b"/.gateway/"
 log = logging.getLogger(__name__)
-
-
-class Pages(Protocol):
-    """What answers under ``/.gateway/``."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
-
-
-class Assertions(Protocol):
-    """Signs who asks, for the application."""
-
-    def sign(self, caller: Caller, application: str, now: float) -> str: ...
-
-
-class Flows(Protocol):
-    """Keeps the target that a person goes back to."""
-
-    async def keep(self, kind: str, value: Mapping[str, object], ttl_s: int) -> str: ...
-
-
-class Hasher(Protocol):
-    """The keyed hash of an identifier, and the id of its key."""
-
-    @property
-    def hash_kid(self) -> str: ...
-
-    def person_hash(self, identifier: Identifier) -> bytes: ...
-
-
-class Metrics(Meter, Protocol):
-    """Counts decisions."""
-
-    def refused(self, application: str, refusal: Refusal) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """How long a client may take: between two pieces of its body, and to take a piece of the answer (seconds)."""
-
-    body_idle_s: float = 10.0
-    write_idle_s: float = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Doors:
-    """Everything outside the path that it calls."""
-
-    callers: Callers
-    budgets: Budgets
-    records: Records
-    clock: Clock
-    flows: Flows
-    hasher: Hasher
-    assertions: Assertions
-    metrics: Metrics
-    pages: Pages
-    room: Room
-
-
-@dataclass(slots=True)
-class Served:
-    """What is served: applications by host, and where the pages are. Replaced whole when the policy changes."""
-
-    by_host: Mapping[str, Application]
-    site: Site
-    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
-    timeouts: Timeouts = Timeouts()
-    request_bytes: int = 1024 * 1024
-    document_bytes: int = 8 * 1024 * 1024
 
 
 class Pipeline:

@@ -1,0 +1,84 @@
+"""Everything outside the path that it calls, and what it serves, each in one value."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+from typing import Protocol
+
+from gateway.application import Application
+from gateway.core.assurance import Caller
+from gateway.core.extraction import Identifier
+from gateway.core.reasons import Refusal
+from gateway.edge.answers import Site
+from gateway.means import Meter, Room
+from gateway.passage import Receive, Scope, Send
+from gateway.ports import Budgets, Callers, Clock, Records
+
+
+class Pages(Protocol):
+    """What answers under ``/.gateway/``."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+
+class Assertions(Protocol):
+    """Signs who asks, for the application."""
+
+    def sign(self, caller: Caller, application: str, now: float) -> str: ...
+
+
+class Flows(Protocol):
+    """Keeps the target that a person goes back to."""
+
+    async def keep(self, kind: str, value: Mapping[str, object], ttl_s: int) -> str: ...
+
+
+class Hasher(Protocol):
+    """The keyed hash of an identifier, and the id of its key."""
+
+    @property
+    def hash_kid(self) -> str: ...
+
+    def person_hash(self, identifier: Identifier) -> bytes: ...
+
+
+class Metrics(Meter, Protocol):
+    """Counts decisions."""
+
+    def refused(self, application: str, refusal: Refusal) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long a client may take: between two pieces of its body, and to take a piece of the answer (seconds)."""
+
+    body_idle_s: float = 10.0
+    write_idle_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Everything outside the path that it calls."""
+
+    callers: Callers
+    budgets: Budgets
+    records: Records
+    clock: Clock
+    flows: Flows
+    hasher: Hasher
+    assertions: Assertions
+    metrics: Metrics
+    pages: Pages
+    room: Room
+
+
+@dataclass(slots=True)
+class Served:
+    """What is served: applications by host, and where the pages are. Replaced whole when the policy changes."""
+
+    by_host: Mapping[str, Application]
+    site: Site
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    timeouts: Timeouts = Timeouts()
+    request_bytes: int = 1024 * 1024
+    document_bytes: int = 8 * 1024 * 1024
