@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from gateway.application import Application
 from gateway.core.assurance import Caller
 from gateway.core.canonical import METHOD_OVERRIDES, Headers, end_to_end, folded
-from gateway.passage import Passage, forwards_authorization, without_own_cookies
+from gateway.passage import Passage, forwards_authorization, is_foreign, without_own_cookies
 
 FORGED = frozenset(
     {
@@ -44,7 +44,7 @@ def to_application(passage: Passage, application: Application, inspected: bool, 
     drop = FORGED | METHOD_OVERRIDES | identity | {b"cookie", b"host"}
     if inspected:
         drop |= PARTIAL
-    if not forwards_authorization(passage) and not application.observing:
+    if not (forwards_authorization(passage) or (application.observing and is_foreign(passage.credential))):
         drop |= {b"authorization"}
     host = application.table.host
     kept = [(b"host", host.encode() if host else passage.asked.host.encode())]

@@ -180,3 +180,8 @@ def forwards_authorization(passage: Passage) -> bool:
     if passage.credential.kind == "session":
         return True
     return any(folded(name) == b"gateway-authorization" for name, _ in passage.headers)
+
+
+def is_foreign(credential: Credential) -> bool:
+    """Whether a credential is no token of ours: an application that is only observed may know it."""
+    return not credential.value.startswith(TOKEN_PREFIX.decode())
