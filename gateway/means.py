@@ -80,6 +80,8 @@ class Means:
         )
         if would_be:
             record["would_be"] = refused(passage, would_be)["kind"]
+        elif charger.observing and any(one.masked for one in outcome.plan.persons):
+            record["would_be"] = "mask"
         try:
             await self._append(passage, record, outcome, now)
         except LedgerUnavailable as fault:
