@@ -253,6 +253,8 @@ class Charger:
         charged = await self._budgets.charge(charge)
         if charged.violations and not self.observing:
             return decide.over_budget(charged.violations)
+        if not (charged.persons and charged.persons[0]):
+            return None
         counted = charged.persons[0][0]
         return Missed(counted.person if named else None, counted.new > 0, charged.sequence)
 

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,7 +45,11 @@ class ChargedPerson:
 
 @dataclass(frozen=True, slots=True)
 class RecordedCharge:
-    """One record of persons charged. ``now`` in Unix seconds; ``caller`` and ``proof`` as recorded."""
+    """One record of persons charged. ``now`` in Unix seconds; ``caller``, ``proof`` and ``mandate`` as recorded.
+
+    ``unnamed_classes``: how many of the unnamed persons were charged at which class; ``miss``: a lookup that found
+    nobody, whose person is the one it asked for.
+    """
 
     now: float
     app: str
@@ -56,6 +60,9 @@ class RecordedCharge:
     unnamed: int
     charge_seq: int | None
     hash_key_id: str | None
+    unnamed_classes: Mapping[str, int] = field(default_factory=dict)
+    mandate: Mapping[str, Any] | None = None
+    miss: bool = False
 
 
 def charges(
@@ -102,6 +109,9 @@ def _charge(record: Mapping[str, Any]) -> RecordedCharge:
         unnamed=record.get("unnamed") or 0,
         charge_seq=record.get("charge_seq"),
         hash_key_id=record.get("hash_kid"),
+        unnamed_classes=record.get("unnamed_classes") or {},
+        mandate=record.get("mandate"),
+        miss=record.get("kind") == "miss",
     )
 
 

@@ -1,11 +1,16 @@
-"""``gateway budget``: what is used of a user's limits, and to raise one for a time."""
+"""``gateway budget``: what is used of a user's limits, to raise one for a time, and to count anew from the ledger."""
 
 import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.progress import Progress
 
-from gateway.commands.ledger_access import Desk, desk
+from gateway import rebuild as rebuilding
+from gateway.commands.ledger_access import Desk, desk, ledger_directory, ledger_keys
 from gateway.commands.people import user_named
 from gateway.commands.setup import settings_of
 from gateway.commands.terminal import (
@@ -26,13 +31,15 @@ from gateway.core.assurance import Caller, Grant
 from gateway.core.charging import Usage, limits_of
 from gateway.core.extraction import Class
 from gateway.core.policy import Scope
+from gateway.ledger_reading import LedgerDamaged, Problem, charges, last_charge_seq
 from gateway.stores import keys
 from gateway.stores.budgets import Budgets
+from gateway.stores.connection import StoreLost
 from gateway.stores.encoding import grant_of
 from gateway.stores.grants import OVER_THE_DAY, Grants
 from gateway.stores.tokens import Tokens
 
-app = typer.Typer(no_args_is_help=True, help="Limits: what is used, and to raise one for a time.")
+app = typer.Typer(no_args_is_help=True, help="Limits: what is used, to raise one for a time, to count anew.")
 
 
 async def _grants(at_desk: Desk, user: str) -> tuple[Grant, ...]:
@@ -179,3 +186,71 @@ def _smallest(settings: Settings, klass: str) -> int:
     if not own:
         fail(f"no user has a limit of the class {klass!r} in policy.toml", NO)
     return min(own)
+
+
+LOST_TOO = (
+    "Not in the ledger, so not in the store either: tokens, sessions, codes' secrets, grants, and what was revoked or"
+    " frozen since a backup. Issue, enrol, revoke and freeze again."
+)
+
+
+@app.command()
+def rebuild(
+    force: Annotated[
+        bool, typer.Option(help="Also while the store is whole, or although records of the ledger do not verify.")
+    ] = False,
+    by: Annotated[str | None, typer.Option(help="Who decided it; recorded. Default: this account.")] = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    json: JsonOption = False,
+) -> None:
+    """Count every budget anew from the ledger, after the store was emptied, swapped or rolled back.
+
+    Until then every gateway answers 503; it takes up again by itself within seconds. Which identifiers are one person
+    is not in the ledger: somebody known by several may be counted twice until the window ends, never less than once.
+
+    [bold]Example[/bold]
+
+      gateway budget rebuild
+    """
+    settings = settings_of(config)
+    told: list[Problem] = []
+
+    async def work() -> rebuilding.Rebuilt:
+        async with desk(settings) as at_desk:
+            directory = ledger_directory(settings)
+            sequence = last_charge_seq(directory) or 0
+            try:
+                await at_desk.store.ensure_epoch(directory, sequence)
+            except StoreLost:
+                pass
+            else:
+                if not force:
+                    fail("the store is whole: nothing was done (--force counts anew all the same)", NO)
+            await at_desk.record("operator", "rebuild", by, force=force)
+            since = rebuilding.since(settings.policy, at_desk.now)
+            read = charges(directory, ledger_keys(settings), since, told.append if force else None)
+            found = rebuilding.replay(settings.policy, read, at_desk.now)
+            with _writing_bar(found.entries) as progress:
+                await rebuilding.write(at_desk.store, found, directory, sequence, progress)
+            return found
+
+    try:
+        found = asyncio.run(work())
+    except (LedgerDamaged, OSError) as fault:
+        fail(f"the ledger cannot be trusted, so the store stays closed: {fault} (--force leaves such records out)")
+    figures = {"records": found.records, "budgets": len(found.budgets), "persons": found.entries}
+    if json:
+        emit({**figures, "left_out": len(told)})
+    else:
+        say("{records} records of the ledger: {budgets} budgets, {persons} persons counted in them".format(**figures))
+        if told:
+            say(f"[yellow]{len(told)} problems in the ledger: what they hide is not counted[/yellow]")
+        say(LOST_TOO)
+
+
+@contextmanager
+def _writing_bar(entries: int) -> Iterator[Callable[[int], None]]:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("writing the budgets", total=entries)
+        yield lambda done: progress.update(task, completed=done)

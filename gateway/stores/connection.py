@@ -179,9 +179,24 @@ class Store:
             )
         if not known:
             _write_synced(file, bytes(epoch))
+        known_since = self.highest_sequence if bytes(epoch) == self.epoch else 0
         self.epoch = bytes(epoch)
-        self.highest_sequence = max(int(sequence or 0), minimum_sequence or 0)
+        self.highest_sequence = max(int(sequence or 0), minimum_sequence or 0, known_since)
         return self.epoch
+
+    async def check_epoch(self, directory: Path) -> None:
+        """Compare again, as a running worker does each second: takes up where the store has been rebuilt meanwhile.
+
+        Raises ``StoreLost`` as long as it has not, ``StoreUnavailable``.
+        """
+        file = directory / EPOCH_FILE
+        renewed = file.exists() and file.read_bytes().strip() != self.epoch
+        # After a rebuilding the ledger's number counts: charges that were never released are not in it.
+        await self.ensure_epoch(directory, None if renewed else self.highest_sequence)
+
+    async def forget_epoch(self) -> None:
+        """Take the epoch away: whoever knew it charges nothing until ``renew_epoch``."""
+        await self.call("DEL", keys.EPOCH)
 
     async def renew_epoch(self, directory: Path, sequence: int) -> None:
         """Declare this store whole again, once it has been rebuilt from the ledger up to ``sequence``."""
