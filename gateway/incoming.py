@@ -12,7 +12,7 @@ from gateway.core.classify import UNCLEAR
 from gateway.passage import Receive
 
 MASK_ENDING = b"xMASKx"
-_STRUCTURED = (b"json", b"xml", b"x-www-form-urlencoded", b"multipart/form-data", b"csv")
+_STRUCTURED = (b"json", b"xml", b"x-www-form-urlencoded", b"multipart/", b"csv", b"text/")
 
 
 class BodyStalled(Exception):
@@ -43,7 +43,7 @@ class RequestBody:
         chunked = first(headers, b"transfer-encoding") is not None
         self.length = int(announced) if announced is not None else None
         self.present = bool(self.length) or chunked or (announced is None and method not in (b"GET", b"HEAD"))
-        self.content_type = (first(headers, b"content-type") or b"").lower()
+        self.content_type = first(headers, b"content-type") or b""
         self._receive = receive
         self._idle_s = idle_s
         self.most_bytes: int | None = None
@@ -60,8 +60,9 @@ class RequestBody:
 
     @property
     def structured(self) -> bool:
-        """Whether the body has fields: it is looked at before it is forwarded."""
-        return any(word in self.content_type for word in _STRUCTURED)
+        """Whether the body has fields, or may have: it is looked at before it is forwarded."""
+        said = self.content_type.lower()
+        return not said or any(word in said for word in _STRUCTURED)
 
     async def buffer(self, limit_bytes: int) -> bytes | None:
         """The whole body when it is not longer than ``limit_bytes``; else ``None``, and what was read stays kept.
@@ -112,6 +113,7 @@ class RequestBody:
 
 def parsed(content_type: bytes, body: bytes) -> tuple[object, list[tuple[str, str]]]:
     """A body's JSON value (``UNCLEAR`` when it names something twice or is broken) and its form fields."""
+    content_type = content_type.lower()
     if b"json" in content_type or (not content_type and body[:1] in (b"{", b"[")):
         return _json(body), []
     if b"x-www-form-urlencoded" in content_type:
