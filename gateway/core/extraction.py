@@ -28,12 +28,16 @@ class Class(IntEnum):
     @property
     def word(self) -> str:
         """The class as policies, ledger and metrics write it."""
-        return self.name.lower()
+        return _WORDS[self]
 
     @classmethod
     def of(cls, word: str) -> "Class":
         """The class that a policy's word names; ``KeyError`` when there is none."""
         return cls[word.upper()]
+
+
+_WORDS = tuple(klass.name.lower() for klass in Class)
+"""By value: the name of an enumeration's member is looked up slowly, and each record has a dozen of them."""
 
 
 @dataclass(frozen=True, slots=True)
