@@ -89,6 +89,8 @@ class App:
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         self._tasks = [asyncio.create_task(work) for work in (self._open(), self._watch(), self._reaper.run())]
+        for task in self._tasks:
+            task.add_done_callback(_must_not_fail)
         await send({"type": "lifespan.startup.complete"})
         await receive()
         for task in self._tasks:
@@ -235,6 +237,13 @@ class App:
         if self._store is not None:
             await self._store.close()
         self._ledger, self._store, self._upstreams = None, None, []
+
+
+def _must_not_fail(task: asyncio.Task[None]) -> None:
+    """A worker without its watch would serve on, blind: it ends at once, and the parent starts another."""
+    if not task.cancelled() and (fault := task.exception()) is not None:
+        log.critical("this worker ends: %s", type(fault).__name__, exc_info=fault)
+        os._exit(1)
 
 
 def partners_of(settings: Settings) -> dict[str, Partner]:
