@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from gateway.config import ApplicationTable, Settings
+from gateway.core.charging import KnownLimits
 from gateway.core.classify import Routes
 from gateway.core.policy import Policy, Route, UniqueKind
 from gateway.edge.answers import Site
@@ -24,6 +25,7 @@ class Application:
     routes: Routes
     rules: Rules
     minting: dict[str, Rules]
+    limits: KnownLimits
     site: Site
     upstream: Upstream
     deadlines: Deadlines
@@ -115,6 +117,7 @@ def build(settings: Settings, policy: Policy, name: str, upstream: Upstream) -> 
         routes=Routes(routes, policy.unsafe_default),
         rules=Rules(policy.fields, policy.unique, links),
         minting={mints: Rules(policy.fields, policy.unique, links, mints) for mints in minted},
+        limits=KnownLimits(policy, observe=table.mode == "observe"),
         site=site,
         upstream=upstream,
         deadlines=Deadlines(table.connect_timeout, table.header_timeout, table.idle_timeout, table.total_timeout),

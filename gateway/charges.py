@@ -71,6 +71,7 @@ class Charger:
         self._clock = clock
         self._hash = person_hash
         self._unnamed = 0
+        self._limits = application.limits
         self.observing = application.observing
         self.policy: Policy = application.policy
         self.classified: Classified = classified
@@ -140,14 +141,7 @@ class Charger:
         standing = needy.standing
         lacking = isinstance(standing, Refusal)
         known = decide.Standing() if isinstance(standing, Refusal) else standing
-        limits = limits_of(
-            self.policy,
-            self.caller,
-            now,
-            proof=known.proof,
-            mandate=known.mandate,
-            observe=self.observing,
-        )
+        limits = self._limits.of(self.caller, now, known.proof, known.mandate)
         records = tuple(self._persons(plan, aliases) for plan in plans)
         return Charge(limits, records, commit=self.observing or not lacking)
 

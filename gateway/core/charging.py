@@ -6,6 +6,8 @@ from gateway.core.assurance import Caller, Mandate, Proof
 from gateway.core.extraction import Class
 from gateway.core.policy import BudgetRule, Policy, Scope, Then
 
+MOST_KNOWN = 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class Limit:
@@ -146,6 +148,30 @@ def limits_of(
                 )
             )
     return tuple(chosen)
+
+
+class KnownLimits:
+    """``limits_of`` under one policy, remembered by everything of a caller that it looks at."""
+
+    def __init__(self, policy: Policy, *, observe: bool = False) -> None:
+        self._policy = policy
+        self._observe = observe
+        self._known: dict[tuple[object, ...], tuple[Limit, ...]] = {}
+
+    def of(
+        self, caller: Caller, now: float, proof: Proof | None = None, mandate: Mandate | None = None
+    ) -> tuple[Limit, ...]:
+        """The same tuple for the same caller and proof, while no grant begins or ends."""
+        grants = tuple([grant for grant in caller.grants if now < grant.until]) if caller.grants else ()
+        under = (proof.id, proof.kind) if proof is not None else None
+        key = (caller.user, caller.partner, caller.credential_id, caller.max_persons, grants, under, mandate)
+        limits = self._known.get(key)
+        if limits is None:
+            limits = limits_of(self._policy, caller, now, proof=proof, mandate=mandate, observe=self._observe)
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            self._known[key] = limits
+        return limits
 
 
 def _proof_limits(policy: Policy, caller: Caller, proof: Proof | None) -> list[Limit]:

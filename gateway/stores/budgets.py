@@ -18,7 +18,7 @@ from gateway.core.charging import Charge, Charged, Counted, Limit, PersonCharge,
 from gateway.ports import Clock, StoreUnavailable
 from gateway.stores import keys
 from gateway.stores.charging_format import charged, packed_limits, packed_records
-from gateway.stores.connection import Script, Store
+from gateway.stores.connection import Argument, Script, Store
 
 IDENTIFIERS_PER_CALL = 350
 """About 5 ms of the store's time, with ten limits."""
@@ -134,7 +134,13 @@ class Budgets:
 
     async def _call(self, sent: list[_Waiting]) -> Any:
         index: dict[str, int] = {}
-        packed = [part for one in sent for part in (one.kinds, packed_limits(one.limits, index), one.records)]
+        packed: list[Argument] = []
+        packed_once: dict[int, bytes] = {}  # by identity: callers' limits are mostly the very same tuples
+        for one in sent:
+            limits = packed_once.get(id(one.limits))
+            if limits is None:
+                limits = packed_once[id(one.limits)] = packed_limits(one.limits, index)
+            packed += (one.kinds, limits, one.records)
         link_ms = keys.LINK_LIFETIME_S * 1000
         answers = await self._store.run(
             _CHARGE,

@@ -8,7 +8,7 @@
 """
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from gateway.core.charging import Charge, Charged, Counted, Limit, PersonCharge, Violation
@@ -17,23 +17,18 @@ from gateway.stores import keys
 
 HASH_BYTES = 16
 MOST = 255
-_LIMIT = struct.Struct(">HIIBB")
 _COUNT = struct.Struct(">H")
 _LARGEST = 2**32 - 1
 
 
-def packed_limits(limits: Iterable[Limit], index: dict[str, int]) -> bytes:
+def packed_limits(limits: Sequence[Limit], index: dict[str, int]) -> bytes:
     """The limits of one charge; their keys are added to ``index``, which a whole call shares."""
-    return b"".join(
-        _LIMIT.pack(
-            index.setdefault(keys.budget(limit.key), len(index)),
-            min(max(limit.limit, 0), _LARGEST),
-            limit.window_s,
-            limit.klass,
-            limit.then is Then.ALARM,
-        )
-        for limit in limits
-    )
+    numbers: list[int] = []
+    for limit in limits:
+        place = index.setdefault(keys.budget(limit.key), len(index))
+        most = min(max(limit.limit, 0), _LARGEST)
+        numbers += (place, most, limit.window_s, limit.klass, limit.then is Then.ALARM)
+    return struct.pack(">" + "HIIBB" * len(limits), *numbers)
 
 
 def packed_records(charge: Charge) -> tuple[str, bytes]:
