@@ -50,7 +50,8 @@ class StoredCallers:
 
     async def by_token(self, token: str, *, anew: bool = False) -> Caller | NoCaller:
         """The caller of a token; ``StoreUnavailable`` where the store does not say. ``anew``: nothing kept will do."""
-        return await self._caller("token", token, anew) if well_formed(token) else NoCaller("unknown")
+        plausible = ("token", token) in self._kept or well_formed(token)
+        return await self._caller("token", token, anew) if plausible else NoCaller("unknown")
 
     async def by_session(self, cookie: str, *, anew: bool = False) -> Caller | NoCaller:
         """The caller of a session's cookie, as ``by_token``."""
