@@ -21,11 +21,19 @@ READY = Gauge("gateway_worker_ready", "1 where store and ledger answer", multipr
 class PrometheusMetrics:
     """What the path counts."""
 
+    def __init__(self) -> None:
+        self._released: dict[tuple[str, str, Class], tuple[Counter, Counter]] = {}
+
     def released(self, application: str, verdict: str, klass: Class, persons: int) -> None:
         """Count one released piece."""
-        DECISIONS.labels(application, verdict, "", klass.word).inc()
+        of = (application, verdict, klass)
+        counters = self._released.get(of)
+        if counters is None:
+            decisions = DECISIONS.labels(application, verdict, "", klass.word)
+            counters = self._released[of] = (decisions, PERSONS.labels(application, klass.word))
+        counters[0].inc()
         if persons:
-            PERSONS.labels(application, klass.word).inc(persons)
+            counters[1].inc(persons)
 
     def refused(self, application: str, refusal: Refusal) -> None:
         """Count one refusal or challenge."""
