@@ -126,6 +126,9 @@ def _is_text(decoded: bytes) -> bool:
 
 
 def _decode(path: bytes, keep: frozenset[bytes] = frozenset()) -> bytes:
+    if b"%" not in path:
+        return path
+
     def one(match: re.Match[bytes]) -> bytes:
         return match[0].lower() if match[1].lower() in keep else bytes((int(match[1], 16),))
 
