@@ -1,10 +1,21 @@
 """However it is asked, and by however many hands: exactly so many persons, and the ledger knows which."""
 
 import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 
+import pytest
+import wire
 from running_demo import WORKERS, RunningDemo, at_once
+from stack import Account, Stack, demo_application, running_stack
+from wire import Answer
+
+from gateway.demo.ready import single_persons
 
 LIMIT = 60
+NUMBERS = 1_000
 
 
 def test_five_hundred_at_once_over_three_tokens_take_exactly_the_limit(running: RunningDemo) -> None:
@@ -65,3 +76,99 @@ def test_a_curriculum_vitae_is_one_person_whatever_its_size(running: RunningDemo
     assert len(document.body) > 200_000
     assert document.body.startswith(b"%PDF-1.4")
     assert running.used(caller)["sensitive-hour"] == 1
+
+
+@dataclass(frozen=True)
+class Roomy:
+    """A gateway whose limits are far away. ``nirs``: of everybody behind it; ``singles``: ids of who has no family."""
+
+    stack: Stack
+    upstream: str
+    nirs: dict[int, str]
+    singles: tuple[int, ...]
+
+    def proven(self) -> Account:
+        account = self.stack.account(max_persons=5_000)
+        assert self.stack.step_up(account).status == 200
+        return account
+
+    def nir(self, caller: Account, number: int) -> str:
+        """The number that a caller reads in somebody's record."""
+        answer = self.stack.get(f"/api/demandeurs/{number}", caller)
+        assert answer.status == 200
+        said: str = json.loads(answer.body)["nir"]
+        return said
+
+    def at_once(self, requests: Sequence[bytes]) -> list[Answer]:
+        return [
+            answer
+            for start in range(0, len(requests), 250)
+            for answer in at_once(self.stack.port, requests[start : start + 250])
+        ]
+
+
+@pytest.fixture(scope="module")
+def roomy() -> Iterator[Roomy]:
+    limit = 'name = "{}-{}"\nscope = "user"\nclass = "{}"\npersons = {}\n'
+    demo = {("sensitive", "hour"): 60, ("sensitive", "day"): 150, ("sensitive", "month"): 900}
+    demo |= {("personal", "hour"): 100, ("personal", "day"): 250}
+    changes = {
+        limit.format(klass, window, klass, persons): limit.format(klass, window, klass, 5_000)
+        for (klass, window), persons in demo.items()
+    }
+    with demo_application(1_500) as (upstream, database):
+        with closing(sqlite3.connect(database)) as rows:
+            nirs = dict(rows.execute("SELECT id, nir FROM demandeur"))
+        with running_stack(upstream, changes={"policy.toml": changes}) as stack:
+            yield Roomy(stack, upstream, nirs, single_persons(database))
+
+
+def test_a_note_with_a_thousand_numbers_is_a_thousand_persons_and_links_none(roomy: Roomy) -> None:
+    stack, writer, people = roomy.stack, max(roomy.nirs), roomy.singles[:3]
+    mentioned = [roomy.nirs[one] for one in people]
+    mentioned += [nir for one, nir in roomy.nirs.items() if one not in (*people, writer)][: NUMBERS - len(people)]
+    host = roomy.upstream.removeprefix("http://")
+    kind = ("Content-Type", "application/json")
+    body = json.dumps({"note": "Vus ensemble : " + ", ".join(mentioned)}).encode()
+    written = wire.request(f"/api/demandeurs/{writer}", host, kind, method="PUT", body=body)
+    assert wire.send(int(host.rpartition(":")[2]), written).status == 200
+
+    caller = roomy.proven()
+    note = stack.get(f"/dossiers/{writer}/note", caller)
+    assert (note.status, all(nir in note.body.decode() for nir in mentioned)) == (200, True)
+    assert stack.used(caller, "sensitive-hour") == NUMBERS
+    # Each of them is still somebody of their own, counted already; whose note it is was not among them.
+    assert [roomy.nir(caller, one) for one in people] == mentioned[:3]
+    assert stack.used(caller, "sensitive-hour") == NUMBERS
+    assert stack.get(f"/dossiers/{writer}/cv.pdf", caller).status == 200
+    assert stack.used(caller, "sensitive-hour") == NUMBERS + 1
+
+
+def test_answers_that_name_nobody_are_as_many_persons_as_were_asked_about(roomy: Roomy) -> None:
+    stack, caller = roomy.stack, roomy.proven()
+    with_json = ("Content-Type", "application/json")
+    listed = [
+        one
+        for page in (1, 2)
+        for one in json.loads(stack.get(f"/api/demandeurs?page={page}&taille=500", caller).body)["demandeurs"]
+    ]
+    assert len(listed) == NUMBERS
+    search = "/rechercher-usager/v2/usagers/par-numero-francetravail"
+    bodies = [json.dumps({"numeroFranceTravail": one["numeroFranceTravail"]}).encode() for one in listed]
+    asked = [wire.request(search, stack.host, caller.bearer, with_json, method="POST", body=body) for body in bodies]
+    handles = [json.loads(answer.body)["jetonUsager"] for answer in roomy.at_once(asked)]
+    assert len(set(handles)) == NUMBERS
+    # Whoever was listed, then searched for by number, is one person.
+    assert (stack.used(caller, "internal-hour"), stack.used(caller, "sensitive-hour")) == (NUMBERS, 0)
+
+    asked = [
+        wire.request("/donnees-rqth/v1/rqth", stack.host, caller.bearer, ("ft-jeton-usager", handle))
+        for handle in handles
+    ]
+    answers = roomy.at_once(asked)
+    assert {tuple(json.loads(answer.body)) for answer in answers} == {("rqth",)}
+    assert stack.used(caller, "sensitive-hour") == NUMBERS
+    # The handle stood for that very person: the record behind it is nobody else's.
+    one = roomy.singles[0]
+    assert roomy.nir(caller, one) == roomy.nirs[one]
+    assert (stack.used(caller, "internal-hour"), stack.used(caller, "sensitive-hour")) == (NUMBERS, NUMBERS)
