@@ -6,6 +6,7 @@ and one that waits would hide why.
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 from ipaddress import ip_network
@@ -40,6 +41,9 @@ from gateway.stores.sessions import Sessions
 from gateway.stores.tokens import Tokens
 from gateway.upstream import Upstream
 from gateway.websocket import serve_websocket
+
+NEW_OBJECTS = 20_000
+"""How many more containers there are before the collector looks again; requests leave few behind."""
 
 MOST_SKEW_S = 2.0
 """Rule 13 of the design: a process further from the store's time is not ready."""
@@ -114,6 +118,7 @@ class App:
         while self.pipeline is None:
             try:
                 self.pipeline = await self._join()
+                _spare_collections()
                 self._why = ""
             except (StoreUnavailable, LedgerUnavailable, OSError) as fault:
                 self._why = str(fault)
@@ -244,6 +249,13 @@ def _must_not_fail(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (fault := task.exception()) is not None:
         log.critical("this worker ends: %s", type(fault).__name__, exc_info=fault)
         os._exit(1)
+
+
+def _spare_collections() -> None:
+    """Let the cycle collector pass over what lives as long as the worker: it took a tenth of a request's time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(NEW_OBJECTS, 20, 20)
 
 
 def partners_of(settings: Settings) -> dict[str, Partner]:
