@@ -205,14 +205,17 @@ class StreamRelease:
             await self._let_go(plans, readings, None)
             return len(plans), frozenset(), None
         charged = await charger.charge(charge)
-        if charged.granted:
-            await self._let_go(plans[: charged.granted], readings, charged)
-        if charged.granted == len(plans):
-            return charged.granted, frozenset(), None
+        granted = charged.granted
+        if granted < len(plans) and not self.release.passage.started and not any(charge.records[:granted]):
+            granted = 0  # a heading alone is no beginning: what follows may be an ordinary refusal
+        if granted:
+            await self._let_go(plans[:granted], readings, charged)
+        if granted == len(plans):
+            return granted, frozenset(), None
         stopped = plans[charged.granted]
         more = decide.masking_for(charger.policy, charger.classified, charged.violations, persons[charged.granted])
         refusal = decide.refused(charger.policy, charged.violations, stopped, charger.caller)
-        return charged.granted, more - stopped.hide, refusal
+        return granted, more - stopped.hide, refusal
 
     async def _let_go(self, plans: Sequence[decide.Plan], readings: Sequence[Reading], charged: Charged | None) -> None:
         """Record and release records that are charged."""
