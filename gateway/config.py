@@ -7,9 +7,10 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -18,6 +19,7 @@ from gateway.config_policy import PolicyFile, compile_policy
 from gateway.config_tables import Duration, Table
 from gateway.core.policy import Policy
 
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 GATEWAY, PARTNERS, POLICY = "gateway.toml", "partners.toml", "policy.toml"
 
 
@@ -79,15 +81,15 @@ class LedgerSettings(Table):
     """Where the ledger is written, and how much disk is kept back for refusals."""
 
     directory: Path
-    reserve_bytes: int = 16 * 1024 * 1024
+    reserve_bytes: int = Field(16 * 1024 * 1024, ge=0)
 
 
 class Reading(Table):
     """How much is read whole: one document, and all documents of one worker together."""
 
-    document_bytes: int = 8 * 1024 * 1024
-    worker_bytes: int = 256 * 1024 * 1024
-    request_bytes: int = 1024 * 1024
+    document_bytes: int = Field(8 * 1024 * 1024, ge=1)
+    worker_bytes: int = Field(256 * 1024 * 1024, ge=1)
+    request_bytes: int = Field(1024 * 1024, ge=1)
 
 
 class ApplicationTable(Table):
@@ -113,12 +115,16 @@ class ApplicationTable(Table):
     total_timeout: Duration | None = None
 
 
+NODE = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+"""Names of nodes that can stand in a ledger file's name."""
+
+
 class GatewayFile(Table):
     """``gateway.toml``."""
 
     pages_url: str | None = None
     help_desk: str = ""
-    node: str = "gateway"
+    node: str = Field("gateway", pattern=NODE)
     keys: Path = Path("keys")
     trusted_proxies: list[str] = []
     listen: Listen = Listen()
@@ -174,6 +180,8 @@ def load(directory: Path) -> Settings:
     policy: Policy | None = None
     if gateway is not None:
         mistakes.extend(_cross_checks(directory, gateway))
+    if partners is not None:
+        mistakes.extend(_partner_checks(directory, partners))
     if policy_file is not None:
         text = (directory / POLICY).read_bytes()
         applications = frozenset(gateway.applications) if gateway else None
@@ -200,7 +208,7 @@ def _read(directory: Path, name: str, model: type[_File], mistakes: list[Mistake
         mistakes.append(Mistake(name, int(line[1]) if line else None, "toml", str(fault)))
     except ValidationError as fault:
         for error in fault.errors():
-            path = tuple(str(part) for part in error["loc"])
+            path = tuple(str(part) for part in error["loc"] if part != "[key]")
             mistakes.append(Mistake(name, line_of(text, path), ".".join(path), _words(error)))
     return None
 
@@ -212,7 +220,25 @@ def _words(error: Any) -> str:
         return "is missing"
     given = error.get("input")
     shown = f" (given: {given!r})" if isinstance(given, str | int | float | bool) else ""
-    return str(error["msg"]) + shown
+    return str(error["msg"]).removeprefix("Value error, ") + shown
+
+
+def _url(text: str) -> SplitResult:
+    """A URL in its parts; nothing at all where it is none."""
+    try:
+        url = urlsplit(text)
+        url.port  # noqa: B018  (raises where it is no port)
+    except ValueError:
+        return SplitResult("", "", "", "", "")
+    return url
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_local(host: str) -> bool:
@@ -236,21 +262,38 @@ def _cross_checks(directory: Path, gateway: GatewayFile) -> Iterable[Mistake]:
             if host in owners:
                 yield mistake((*at, "hosts"), f"{host!r} already belongs to the application {owners[host]!r}")
             owners[host] = name
-        url = urlsplit(application.upstream)
+        url = _url(application.upstream)
         if url.scheme not in ("http", "https") or not url.hostname or url.path not in ("", "/") or url.query:
             yield mistake((*at, "upstream"), "write http://HOST:PORT or https://HOST:PORT, without a path")
+        for header in application.identity_headers:
+            if not _HEADER_NAME.fullmatch(header):
+                yield mistake((*at, "identity_headers"), f"{header!r} is no name of a header")
         if (application.client_certificate is None) != (application.client_key is None):
             yield mistake((*at, "client_key"), "a client certificate needs its key, and a key its certificate")
     if gateway.pages_url:
-        url = urlsplit(gateway.pages_url)
+        url = _url(gateway.pages_url)
         if url.scheme == "http" and url.hostname != "localhost":
             yield mistake(("pages_url",), "http: is only for localhost; use https:")
         if url.scheme not in ("http", "https") or not url.hostname or url.path not in ("", "/"):
             yield mistake(("pages_url",), "write the origin alone, such as https://gate.example.org")
     if (gateway.listen.certificate is None) != (gateway.listen.key is None):
         yield mistake(("listen", "key"), "TLS needs certificate and key together")
-    if urlsplit(gateway.store.url).scheme not in ("unix", "redis", "rediss"):
+    for proxy in gateway.trusted_proxies:
+        if not _is_network(proxy):
+            yield mistake(("trusted_proxies",), f"{proxy!r}: write an address or a network, such as 10.0.0.0/8")
+    if _url(gateway.store.url).scheme not in ("unix", "redis", "rediss"):
         yield mistake(("store", "url"), "write unix:///PATH, redis://HOST:PORT or rediss://HOST:PORT")
+
+
+def _partner_checks(directory: Path, partners: PartnersFile) -> Iterable[Mistake]:
+    text = (directory / PARTNERS).read_text()
+    for name, partner in partners.partners.items():
+        url = _url(partner.issuer)
+        local = url.scheme == "http" and _is_local(url.netloc)
+        if not url.hostname or not (url.scheme == "https" or local):
+            path = ("partners", name, "issuer")
+            words = "write https://HOST as the provider's metadata say it; http: is only for this machine"
+            yield Mistake(PARTNERS, line_of(text, path), ".".join(path), words)
 
 
 def warnings(settings: Settings) -> list[Mistake]:

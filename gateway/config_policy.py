@@ -3,9 +3,9 @@
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from gateway.config_tables import Duration, Table
 from gateway.core.classify import compile_template
@@ -62,6 +62,16 @@ class PersonTable(Table):
     kind: str
 
 
+def _listed(value: object) -> object:
+    """One person or several, as a list; one message where it is neither."""
+    people = value if isinstance(value, list) else [value]
+    tables = (set(one) == {"at", "kind"} and all(isinstance(said, str) for said in one.values())
+              for one in people if isinstance(one, dict))  # fmt: skip
+    if not all(isinstance(one, str | dict) for one in people) or not all(tables):
+        raise ValueError('write "SOURCE:NAME", {at = "SOURCE:NAME", kind = "KIND"}, or a list of these')
+    return people
+
+
 class RouteTable(Table):
     """One rule over requests."""
 
@@ -69,8 +79,8 @@ class RouteTable(Table):
     application: str
     path: str
     klass: ClassWord = Field("public", alias="class")
-    methods: list[str] = ["GET"]
-    person: list[str | PersonTable] | str | PersonTable = []
+    methods: list[str] = Field(["GET"], min_length=1)
+    person: Annotated[list[str | PersonTable], BeforeValidator(_listed)] = []
     read: bool = False
     lookup: bool = False
     inspect: bool = True
@@ -148,8 +158,10 @@ def _classes(file: PolicyFile, problems: list[Problem]) -> dict[Class, ClassRule
         if unknown:
             known = ", ".join(sorted(PROOF_KINDS))
             problems.append(((*path, "proof"), f"classes.{word}.proof", f"no such proof {unknown}; there is: {known}"))
-        if table.proof and not table.max_age:
-            problems.append((path, f"classes.{word}.max_age", "a class that asks for a proof says how old it may be"))
+        if table.proof and table.max_age < 1:
+            problems.append(
+                ((*path, "max_age"), f"classes.{word}.max_age", "a class that asks for a proof says how old it may be")
+            )
         if table.max_persons and not table.proof:
             problems.append((path, f"classes.{word}.max_persons", "counts under a proof, but no proof is asked for"))
         rules[klass] = ClassRule(
@@ -194,15 +206,17 @@ def _routes(
             problems.append(((*path, "path"), rule, str(fault)))
         if not table.inspect and table.klass not in ("public", "internal"):
             problems.append(((*path, "inspect"), rule, "inspect = false is only for class public or internal"))
+        categories = {*file.fields, *file.unique}
+        if unknown := sorted(set(table.mask) - categories):
+            problems.append(((*path, "mask"), rule, f"no [fields.NAME] or [unique.NAME] is called {unknown}"))
         by_application.setdefault(table.application, []).append(_route(table, path, rule, rules, problems))
     return {name: tuple(routes) for name, routes in by_application.items()}
 
 
 def _route(table: RouteTable, path: tuple[str, ...], rule: str, rules: Rules, problems: list[Problem]) -> Route:
-    people = table.person if isinstance(table.person, list) else [table.person]
     persons: list[tuple[str, str]] = []
     kinds = {kind.kind for kind in rules.unique}
-    for one in people:
+    for one in table.person:
         at = one if isinstance(one, str) else one.at
         source, _, name = at.partition(":")
         if source not in ("path", "query", "header", "body") or not name:

@@ -5,20 +5,23 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+EXPECTED = 'write a duration as a number of seconds or like "30s", "15m", "4h", "30d"'
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def seconds(value: object) -> object:
     """A duration of the files (``"4h"``, ``"15m"``, ``900``) in seconds; ``ValueError`` says what is expected."""
+    if isinstance(value, bool):
+        raise ValueError(EXPECTED)
     if isinstance(value, str):
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", value.strip())
         if not match:
-            raise ValueError('write a duration as a number of seconds or like "30s", "15m", "4h", "30d"')
+            raise ValueError(EXPECTED)
         return float(match[1]) * _UNITS_S[match[2]]
     return value
 
 
-Duration = Annotated[float, BeforeValidator(seconds), Field(ge=0)]
+Duration = Annotated[float, BeforeValidator(seconds), Field(ge=0, allow_inf_nan=False)]
 
 
 class Table(BaseModel):

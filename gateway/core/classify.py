@@ -32,14 +32,22 @@ def compile_template(template: str) -> re.Pattern[bytes]:
     if not template.startswith("/"):
         raise ValueError(f"a path template begins with '/': {template!r}")
     pattern, position = b"", 0
+    names: set[str] = set()
     for match in _PARAMETER.finditer(template):
-        pattern += re.escape(template[position : match.start()].encode())
+        if match[1] in names:
+            raise ValueError(f"{{{match[1]}}} stands twice in {template!r}")
+        names.add(match[1])
+        pattern += _literal(template, position, match.start())
         pattern += b"(?P<%s>%s)" % (match[1].encode(), b".*" if match[2] else b"[^/]+")
         position = match.end()
-    tail = template[position:]
-    if "{" in tail or "}" in tail:
+    return re.compile(pattern + _literal(template, position, len(template)), re.DOTALL)
+
+
+def _literal(template: str, start: int, end: int) -> bytes:
+    text = template[start:end]
+    if "{" in text or "}" in text:
         raise ValueError(f"a brace that is no {{name}} in {template!r}")
-    return re.compile(pattern + re.escape(tail.encode()), re.DOTALL)
+    return re.escape(text.encode())
 
 
 @dataclass(frozen=True, slots=True)
