@@ -80,10 +80,14 @@ class Reaper:
             del self._in_flight[key]
 
     async def run(self) -> None:
-        """Scan until cancelled."""
-        while sys.platform == "linux":
-            await self.scan()
-            await asyncio.sleep(self._scan_s)
+        """Scan until cancelled; afterwards there is no scanning any more."""
+        try:
+            while sys.platform == "linux":
+                await self.scan()
+                await asyncio.sleep(self._scan_s)
+        finally:
+            self._duplicate.close()
+            self._placeholder.close()
 
     async def scan(self) -> int:
         """Look once at every connection, giving way to others now and then; how many were cut."""
