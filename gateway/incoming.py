@@ -104,7 +104,7 @@ class RequestBody:
             for piece in kept:
                 if self.refuses_masks and self.structured and MASK_ENDING in tail + piece:
                     raise MaskReturned
-                tail = piece[-len(MASK_ENDING) + 1 :]
+                tail = (tail + piece)[-len(MASK_ENDING) + 1 :]
                 yield piece
             if self._ended:
                 return

@@ -120,15 +120,19 @@ def _cookie_back(value: bytes, passage: Passage, application: Application) -> by
     parts = value.split(b";")
     for index, part in enumerate(parts):
         key, _, domain = part.strip().partition(b"=")
-        if key.lower() == b"domain" and domain.strip().lstrip(b".").lower() == own.rsplit(":", 1)[0].encode():
+        if key.lower() == b"domain" and domain.strip().lstrip(b".").lower() == own.rsplit(":", 1)[0].lower().encode():
             parts[index] = b" Domain=" + passage.asked.host.rsplit(":", 1)[0].encode()
     return b";".join(parts)
 
 
 def _location_back(value: bytes, passage: Passage, application: Application) -> bytes:
-    url = urlsplit(value)
-    if url.netloc.lower() != (application.table.host or "").lower().encode():
+    text = value.decode("latin-1")
+    try:
+        netloc = urlsplit(text).netloc
+        start = text.index(netloc) + len(netloc)
+    except ValueError:  # no URL: what the application says, the client reads
         return value
-    scheme = b"https" if application.site.pages_url.startswith("https:") else b"http"
-    start = value.index(url.netloc) + len(url.netloc)
-    return scheme + b"://" + passage.asked.host.encode() + value[start:]
+    if netloc.lower() != (application.table.host or "").lower():
+        return value
+    scheme = "https" if application.site.pages_url.startswith("https:") else "http"
+    return f"{scheme}://{passage.asked.host}{text[start:]}".encode("latin-1")
