@@ -282,11 +282,17 @@ class Release:
             length = None
         fields = to_client(self.passage, self.application, headers, classified=classified, length=length)
         self.passage.started = True
-        await self._push({"type": "http.response.start", "status": self.answer.status, "headers": [*fields, *extra]})
+        head = {"type": "http.response.start", "status": self.answer.status, "headers": [*fields, *extra]}
+        await self.passage.send(head)  # at once: the server holds it until the first body message (ASGI)
 
     async def send(self, body: bytes, *, more: bool) -> None:
+        whole = not more and not self.passage.bytes_out
         self.passage.bytes_out += len(body)
-        await self._push({"type": "http.response.body", "body": body, "more_body": more})
+        message = {"type": "http.response.body", "body": body, "more_body": more}
+        if whole:  # the server takes it at once, however slow the client: no need of a deadline
+            await self.passage.send(message)
+        else:
+            await self._push(message)
 
     async def start_stream(self) -> None:
         """Begin a record stream: nothing of it is kept by any cache."""
