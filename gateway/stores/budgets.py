@@ -63,6 +63,8 @@ class Budgets:
             if sum(map(len, charge.records)) > LARGEST_RECORD:
                 raise ValueError(f"a look ahead of more than {LARGEST_RECORD} persons")
             return await self._send(charge)
+        if _size(charge.records) <= STREAM_IDENTIFIERS_PER_CALL:
+            return await self._send(charge)
         granted, sequence = 0, 0
         persons: list[tuple[Counted, ...]] = []
         alarms: dict[Limit, None] = {}
