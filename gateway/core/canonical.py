@@ -203,7 +203,10 @@ def joined(headers: Headers, name: bytes, separator: bytes = b",") -> bytes | No
 
 def first(headers: Headers, name: bytes) -> bytes | None:
     """The value of a header that stands once (``check_headers`` has seen to it)."""
-    return next((value for key, value in headers if folded(key) == name), None)
+    for key, value in headers:
+        if folded(key) == name:
+            return value
+    return None
 
 
 def end_to_end(headers: Headers, drop: Iterable[bytes] = ()) -> list[tuple[bytes, bytes]]:
