@@ -111,7 +111,7 @@ def to_client(
 
 def _cookie_back(value: bytes, passage: Passage, application: Application) -> bytes | None:
     """A ``Set-Cookie`` of the application: never with our name; ``Domain`` mapped where the host is replaced."""
-    name = value.partition(b"=")[0].strip()
+    name = value.lstrip(b"= \t").partition(b"=")[0].strip()  # "=a=b" is sent back as "a=b"
     if name.lower().startswith(b"__host-gateway") or name == b"gateway_lang":
         return None
     own = application.table.host
