@@ -1,7 +1,7 @@
 """Whose data an answer is, and what it costs whom."""
 
-import itertools
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import wire
@@ -10,8 +10,6 @@ from stack import Account, Stack
 
 from gateway.core.assurance import Mandate
 from gateway.core.extraction import Class
-
-TOKENS = itertools.count(1)
 
 
 def jeton(number: int) -> str:
@@ -115,6 +113,19 @@ def test_two_tokens_of_one_person_draw_on_one_limit(raw: Raw, proven: Account) -
     assert raw.ask(proven).status == 200
     raw.says(as_json(record(99)))
     assert raw.ask(other).status == 429
+
+
+def test_parallel_requests_never_take_one_person_more(raw: Raw, proven: Account) -> None:
+    def one(number: int) -> int:
+        path = f"{raw.path}/{number}"
+        raw.app.says(path, as_json(record(30_000 + number)))
+        return raw.stack.ask(path, proven, host=RAW).status
+
+    with ThreadPoolExecutor(20) as pool:
+        statuses = list(pool.map(one, range(80)))
+    assert statuses.count(200) == 60
+    assert statuses.count(429) == 20
+    assert raw.stack.used(proven, "sensitive-hour") == 60
 
 
 def test_a_proof_has_an_end(raw: Raw, stack: Stack) -> None:

@@ -1,6 +1,7 @@
 """Streams of records: the longest prefix of whole records, a notice, and a transfer that is visibly cut."""
 
 import csv
+import gzip
 import io
 import json
 import threading
@@ -105,6 +106,20 @@ def test_numbers_of_a_stream_are_masked_without_a_proof(raw: Raw, somebody: Acco
     assert answer.complete
     assert answer.body.count(b"xMASKx") == 10
     assert not any(nir(number).encode() in answer.body for number in range(5_000, 5_010))
+
+
+def test_a_coded_stream_is_decoded_and_read(raw: Raw, somebody: Account) -> None:
+    coded = gzip.compress(stream("csv", range(5_100, 5_110)))
+    raw.says(coded, "text/csv", "Content-Encoding: gzip")
+    answer = raw.ask(somebody)
+    assert (answer.complete, answer.one("content-encoding")) == (True, None)
+    assert answer.body.count(b"xMASKx") == 10
+
+
+def test_a_coded_stream_that_is_cut_is_not_taken_for_whole(raw: Raw, somebody: Account) -> None:
+    coded = gzip.compress(stream("csv", range(5_100, 5_110)))[:-9]
+    raw.says(coded, "text/csv", "Content-Encoding: gzip")
+    assert not raw.ask(somebody).complete or raw.ask(somebody).status >= 400
 
 
 def test_an_old_client_gets_no_stream(raw: Raw, proven: Account) -> None:
