@@ -6,6 +6,7 @@ asked for by an RFC 9470 challenge. Nothing of a refusal's ``detail`` (for the o
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 
 import orjson
@@ -289,6 +290,7 @@ def navigating(headers: Iterable[tuple[bytes, bytes]], method: bytes = b"GET") -
     return any(name == b"accept" and b"text/html" in value.lower() for name, value in headers)
 
 
+@lru_cache(maxsize=1024)
 def language(accept_language: str | None, cookie: str | None = None) -> Language:
     """French or English: the person's own switch first, then Accept-Language (RFC 9110, 12.5.4), else English."""
     for known in words.LANGUAGES:
