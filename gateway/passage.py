@@ -103,6 +103,8 @@ def begin(scope: Scope, receive: Receive, send: Send, trusted: "tuple[IPv4Networ
 def client_of(scope: Scope, headers: Headers, trusted: "tuple[IPv4Network | IPv6Network, ...]") -> str:
     """The client's address: the peer, or what trusted proxies say, read from the nearest hop outwards."""
     peer = str((scope.get("client") or ("", 0))[0])
+    if not trusted:
+        return peer
     hops = [part.strip() for part in (joined(headers, b"x-forwarded-for") or b"").decode("latin-1").split(",")]
     while hops and hops[-1] and _is_in(peer, trusted) and _is_address(hops[-1]):
         peer = hops.pop()
