@@ -1,0 +1,312 @@
+"""From persons found to persons charged, on a real store: all or none, masked anew, never for nothing."""
+
+from dataclasses import dataclass
+
+import pytest
+from small_application import CALLER, small_application, small_passage
+
+from gateway.application import Application
+from gateway.charges import Charger, Missed, Outcome
+from gateway.core import decide
+from gateway.core.assurance import Caller, Proof
+from gateway.core.charging import limits_of
+from gateway.core.extraction import Class, Found, Identifier, PersonFound
+from gateway.core.reasons import Reason, Refusal
+from gateway.keyring import KeyRing
+from gateway.passage import Credential
+from gateway.stores.budgets import Budgets
+from gateway.stores.callers import StoredCallers
+from gateway.stores.clock import StoreClock
+from gateway.stores.connection import Store
+from gateway.stores.tokens import Tokens
+
+NAME, EMAIL, NIR = Found("name", Class.INTERNAL), Found("email", Class.PERSONAL), Found("nir", Class.SENSITIVE)
+FIXED = Found("nir", Class.SENSITIVE, maskable=False)
+REPLACED = {
+    "max_persons = 40\n": 'max_persons = 6\nwithout = "mask"\n',
+    "persons = 60\n": "persons = 4\n",
+}
+MORE = """
+[[budgets]]
+name = "personal-hour"
+scope = "user"
+class = "personal"
+persons = 8
+per = "1h"
+then = "mask"
+
+[[budgets]]
+name = "internal-hour"
+scope = "user"
+class = "internal"
+persons = 2_000
+per = "1h"
+
+[[budgets]]
+name = "misses-hour"
+scope = "user"
+persons = 2
+per = "1h"
+misses = true
+"""
+
+
+def person(number: int, *found: Found, floor: Class = Class.PUBLIC, also: str = "") -> PersonFound:
+    identifiers = (Identifier("nir", str(number)), *((Identifier("number", also),) if also else ()))
+    return PersonFound(identifiers, found or (NAME, NIR), floor)
+
+
+def persons(*numbers: int) -> list[PersonFound]:
+    return [person(number) for number in numbers]
+
+
+@dataclass
+class Desk:
+    """One caller's way to the budgets."""
+
+    app: Application
+    store: Store
+    keyring: KeyRing
+    clock: StoreClock
+    token: str
+    token_id: str
+    monotonic: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.tokens = Tokens(self.store, self.keyring, self.clock)
+        self.budgets = Budgets(self.store, self.clock)
+        self.callers = StoredCallers(self.store, self.keyring, self.clock, monotonic=lambda: self.monotonic)
+
+    async def charger(self) -> Charger:
+        passage = small_passage([], self.app, credential=Credential("token", self.token))
+        caller = await self.callers.by_token(self.token)
+        assert isinstance(caller, Caller)
+        passage.caller = caller
+        return Charger(passage, self.callers, self.budgets, self.clock, self.keyring.person_hash)
+
+    async def prove(self) -> None:
+        user = self.keyring.user_id(CALLER.issuer, CALLER.sub)
+        assert await self.tokens.attach_proof(
+            self.token_id, Proof("p_1", "totp", self.clock.now(), user, self.token_id)
+        )
+
+    async def used(self, *, misses: bool = False) -> dict[str, int]:
+        caller = (await self.charger()).caller
+        proof = caller.proofs[0] if caller.proofs else None
+        limits = limits_of(
+            self.app.policy, caller, self.clock.now(), proof=proof, observe=self.app.observing, misses=misses
+        )
+        return {one.limit.name: one.used for one in await self.budgets.usage(limits)}
+
+
+async def desk_of(app: Application, store: Store, keyring: KeyRing, clock) -> Desk:
+    token, token_id = await Tokens(store, keyring, clock).issue(
+        issuer=CALLER.issuer, sub=CALLER.sub, partner="north", name="n", login="l", expires_at=clock.now() + 3600
+    )
+    return Desk(app, store, keyring, clock, token, token_id)
+
+
+@pytest.fixture
+async def desk(store: Store, keyring: KeyRing, clock) -> Desk:
+    """Somebody without a proof."""
+    return await desk_of(small_application(policy=MORE, replaced=REPLACED), store, keyring, clock)
+
+
+@pytest.fixture
+async def proven(desk: Desk) -> Desk:
+    await desk.prove()
+    return desk
+
+
+def refusal(found: object) -> Refusal:
+    assert isinstance(found, Refusal)
+    return found
+
+
+def outcome(found: object) -> Outcome:
+    assert isinstance(found, Outcome)
+    return found
+
+
+async def test_a_document_is_charged_in_every_budget_of_its_class(proven: Desk) -> None:
+    done = outcome(await (await proven.charger()).document([*persons(1, 2), person(3, NAME)], masks=True))
+    assert [(one.klass, one.new) for one in done.taken] == [(Class.SENSITIVE, True)] * 2 + [(Class.INTERNAL, True)]
+    assert done.plan.hide == frozenset()
+    assert await proven.used() == {
+        "hour": 2, "day": 2, "personal-hour": 2, "internal-hour": 3, "proof-sensitive": 2,
+    }  # fmt: skip
+
+
+async def test_all_of_a_document_or_none(proven: Desk) -> None:
+    assert outcome(await (await proven.charger()).document(persons(1, 2, 3), masks=False))
+    before = await proven.used()
+    found = refusal(await (await proven.charger()).document(persons(4, 5), masks=False))
+    assert (found.reason, found.budget, found.asked, found.retry_s) == (Reason.BUDGET_EXHAUSTED, "hour", 2, 3600)
+    assert await proven.used() == before
+
+
+async def test_what_no_waiting_would_open_says_so(proven: Desk) -> None:
+    found = refusal(await (await proven.charger()).document(persons(1, 2, 3, 4, 5), masks=False))
+    assert (found.reason, found.asked, found.limit, found.retry_s) == (Reason.TOO_MANY_PERSONS, 5, 4, None)
+    assert set((await proven.used()).values()) == {0}
+
+
+async def test_who_was_counted_is_free(proven: Desk) -> None:
+    charger = await proven.charger()
+    await charger.document(persons(1), masks=True)
+    again = outcome(await charger.document(persons(1), masks=True))
+    assert [one.new for one in again.taken] == [False]
+    assert (await proven.used())["hour"] == 1
+
+
+async def test_an_exhausted_budget_that_masks_is_planned_again_with_a_mask(proven: Desk) -> None:
+    charger = await proven.charger()
+    assert outcome(await charger.document([person(number, NAME, EMAIL) for number in range(8)], masks=True))
+    done = outcome(await charger.document([person(8, NAME, EMAIL), person(9, NAME, EMAIL)], masks=True))
+    assert done.plan.hide == {"email"}
+    assert [(one.clear, one.masked) for one in done.taken] == [(("name",), ("email",))] * 2
+    used = await proven.used()
+    assert (used["personal-hour"], used["internal-hour"]) == (8, 10)
+
+
+async def test_an_exhausted_budget_that_masks_refuses_what_cannot_be_masked(proven: Desk) -> None:
+    charger = await proven.charger()
+    await charger.document([person(number, NAME, EMAIL) for number in range(8)], masks=True)
+    assert refusal(await charger.document([person(8, NAME, EMAIL)], masks=False)).budget == "personal-hour"
+    assert (await proven.used())["internal-hour"] == 8
+
+
+async def test_without_a_proof_what_it_would_show_is_masked_and_costs_nothing(desk: Desk) -> None:
+    done = outcome(await (await desk.charger()).document(persons(1), masks=True))
+    assert done.plan.hide == {"nir"}
+    assert (await desk.used())["hour"] == 0
+    assert (await desk.used())["internal-hour"] == 1
+
+
+async def test_what_is_wholly_masked_costs_nothing_and_is_told(desk: Desk) -> None:
+    done = outcome(await (await desk.charger()).document([person(1, NIR)], masks=True))
+    [one] = done.taken
+    assert (one.hash, one.klass, one.masked, one.new) == (
+        desk.keyring.person_hash(Identifier("nir", "1")), Class.PUBLIC, ("nir",), False,
+    )  # fmt: skip
+    assert done.sequence == 0
+    assert set((await desk.used()).values()) == {0}
+
+
+async def test_wholly_masked_by_order_costs_nothing_either(proven: Desk) -> None:
+    charger = await proven.charger()
+    done = charger.wholly_masked(persons(1, 2), frozenset({"name", "nir"}))
+    assert [one.clear for one in done.taken] == [(), ()]
+    assert set((await proven.used()).values()) == {0}
+
+
+async def test_what_cannot_be_masked_is_challenged_and_nothing_is_charged(desk: Desk) -> None:
+    found = refusal(await (await desk.charger()).document([person(1, NAME, FIXED)], masks=True))
+    assert (found.reason, found.klass, found.kinds) == (Reason.PROOF_REQUIRED, Class.SENSITIVE, ("totp",))
+    assert set((await desk.used()).values()) == {0}
+
+
+async def test_no_challenge_where_a_proof_would_not_open_it(desk: Desk) -> None:
+    too_many = refusal(await (await desk.charger()).document([person(n, FIXED) for n in range(5)], masks=True))
+    assert (too_many.reason, too_many.budget) == (Reason.TOO_MANY_PERSONS, "hour")
+
+
+async def test_more_than_one_proof_is_good_for_is_said_so(store: Store, keyring: KeyRing, clock) -> None:
+    replaced = {"max_persons = 40": "max_persons = 2"}
+    desk = await desk_of(small_application(policy=MORE, replaced=replaced), store, keyring, clock)
+    found = refusal(await (await desk.charger()).document(persons(1, 2, 3), masks=False))
+    assert (found.reason, found.asked, found.limit) == (Reason.ANSWER_EXCEEDS_PROOF, 3, 2)
+
+
+async def test_a_proof_made_elsewhere_meanwhile_is_seen_before_anybody_is_asked(desk: Desk) -> None:
+    charger = await desk.charger()
+    await desk.prove()
+    done = outcome(await charger.document(persons(1), masks=True))
+    assert done.plan.hide == frozenset()
+
+
+async def test_whoever_was_revoked_gets_nothing_more(proven: Desk) -> None:
+    charger = await proven.charger()
+    before = await proven.used()
+    await proven.tokens.revoke(proven.token_id)
+    proven.monotonic += 1
+    assert refusal(await charger.document(persons(1), masks=True)).reason is Reason.TOKEN_REVOKED
+    limits = limits_of(proven.app.policy, charger.caller, proven.clock.now())
+    assert not any(one.used for one in await proven.budgets.usage(limits))
+    assert set(before.values()) == {0}
+
+
+async def test_who_cannot_be_told_apart_is_counted_each_time(proven: Desk) -> None:
+    charger = await proven.charger()
+    for _ in range(2):
+        done = outcome(await charger.document([PersonFound((), (NAME,), Class.INTERNAL, 3)], masks=True))
+        assert done.unnamed == {Class.INTERNAL: 3}
+        assert done.taken == ()
+    await (await proven.charger()).document([PersonFound((), (EMAIL,), Class.PUBLIC, 1)], masks=True)
+    used = await proven.used()
+    assert (used["internal-hour"], used["personal-hour"]) == (7, 1)
+
+
+async def test_identifiers_of_one_record_are_one_person_and_known_apart_they_are_two(proven: Desk) -> None:
+    charger = await proven.charger()
+    linked = outcome(await charger.document([person(1, NAME, also="A")], masks=True))
+    assert len(linked.taken) == 1
+    both = outcome(
+        await charger.document([person(1, NAME), PersonFound((Identifier("number", "A"),), (NAME,))], masks=True)
+    )
+    assert [one.hash for one in both.taken] == [linked.taken[0].hash] * 2
+    other = outcome(await charger.document([person(2, NAME, also="A")], masks=True))
+    assert len({one.hash for one in other.taken}) == 2
+    assert (await proven.used())["internal-hour"] == 2
+
+
+async def test_more_persons_than_one_answer_may_carry_are_refused_uncounted(proven: Desk) -> None:
+    many = [person(number, NAME) for number in range(1001)]
+    found = refusal(await (await proven.charger()).document(many, masks=True))
+    assert (found.reason, found.asked, found.limit) == (Reason.TOO_MANY_PERSONS, 1001, 1000)
+    assert (await proven.used())["internal-hour"] == 0
+
+
+async def test_of_a_stream_the_longest_prefix_of_whole_records_is_charged(proven: Desk) -> None:
+    charger = await proven.charger()
+    records = [persons(1, 2), persons(3), persons(4, 5), persons(6)]
+    plans = [decide.plan(charger.policy, charger.classified, charger.caller, one, charger.now) for one in records]
+    charged = await charger.charge(charger.charge_of(plans, charger.now))
+    assert charged.granted == 2
+    done = charger.outcome_of(plans[:2], charged)
+    assert [one.new for one in done.taken] == [True] * 3
+    assert (await proven.used())["hour"] == 3
+
+
+async def test_misses_have_a_budget_of_their_own(desk: Desk) -> None:
+    charger = await desk.charger()
+    for _ in range(2):
+        missed = await charger.miss()
+        assert isinstance(missed, Missed)
+        assert (missed.person, missed.new) == (None, True)
+    assert refusal(await charger.miss()).budget == "misses-hour"
+    assert await desk.used(misses=True) == {"misses-hour": 2}
+    assert set((await desk.used()).values()) == {0}
+
+
+async def test_asking_again_for_the_same_nobody_is_one_miss(desk: Desk) -> None:
+    charger = await desk.charger()
+    charger._passage.persons = (Identifier("nir", "9"),)
+    answers = [await charger.miss() for _ in range(4)]
+    assert [isinstance(one, Missed) and one.new for one in answers] == [True, False, False, False]
+    assert isinstance(answers[0], Missed)
+    assert answers[0].person == desk.keyring.person_hash(Identifier("nir", "9"))
+
+
+async def test_observing_counts_elsewhere_stops_nothing_and_says_what_it_would_have(
+    store: Store, keyring: KeyRing, clock
+) -> None:
+    app = small_application('mode = "observe"\n', MORE, REPLACED)
+    desk = await desk_of(app, store, keyring, clock)
+    done = outcome(await (await desk.charger()).document([person(n, FIXED) for n in range(9)], masks=True))
+    assert done.would_be is not None
+    assert done.would_be.reason is Reason.ANSWER_EXCEEDS_PROOF
+    assert [limit.name for limit in done.alarms] == ["hour", "personal-hour"]
+    assert (await desk.used())["hour"] == 9
+    enforced = limits_of(app.policy, (await desk.charger()).caller, desk.clock.now())
+    assert not any(one.used for one in await desk.budgets.usage(enforced))
