@@ -194,3 +194,41 @@ def test_plain_bytes_behind_a_mark_of_utf_16_do_not_leave(
     raw.says(b'\xff\xfe[\x00"\x00]\x00\n\x00' + as_json(record(23)) + b"  ", media_type + charset)
     answer = raw.ask(somebody)
     assert nir(23).encode() not in answer.raw
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        "image/svg+xml",
+        "application/javascript",
+        "text/javascript",
+        "text/calendar",
+        "text/vcard",
+        "text/markdown",
+        "text/tab-separated-values",
+        "application/vnd.ms-excel",
+        "application/octet-stream",
+        "application/x-www-form-urlencoded",
+        "application/vnd.api+json",
+        "application/ld+json",
+        "application/problem+json",
+        "application/atom+xml",
+        "application/xhtml+xml",
+        "multipart/mixed; boundary=a",
+        "message/http",
+        "text/html; charset=utf-7",
+        "application/json; charset=ebcdic-cp-fr",
+        "x",
+        "",
+    ],
+)
+def test_a_number_leaves_as_no_media_type(raw: Raw, somebody: Account, media_type: str) -> None:
+    raw.says(b"(" + as_json(record(24)) + b")", media_type)
+    assert nir(24).encode() not in raw.ask(somebody).raw
+
+
+def test_the_length_of_a_persons_record_is_not_told_by_head(raw: Raw, proven: Account) -> None:
+    there = raw.under("sensitive")
+    there.answers(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1234\r\n\r\n")
+    answer = there.ask(proven, method="HEAD")
+    assert (answer.status, answer.one("content-length")) == (200, None)

@@ -1,5 +1,7 @@
 """What is refused before anybody is asked who they are, and before anything is forwarded."""
 
+import re
+
 import pytest
 import wire
 from persons import RAW, Raw
@@ -135,3 +137,17 @@ def test_the_id_of_every_answer_is_its_reference_in_long(raw: Raw) -> None:
 
     answer = raw.ask(None)
     assert answer.one("x-gateway-reference") == reference_of(answer.one("x-request-id") or "")
+
+
+def test_each_request_of_a_connection_is_its_own_callers(raw: Raw, stack: Stack) -> None:
+    """Kept alive and sent ahead of time: the second request is nobody's, whoever asked the first."""
+    raw.says(b"{}")
+    first, second = stack.account(), stack.account()
+    lines = [wire.request(raw.path, RAW, one.bearer) for one in (first, second)]
+    kept = lines[0].replace(b"Connection: close\r\n", b"")
+    nobody = wire.request(raw.path, RAW)
+    with wire.connect(stack.port) as connection:
+        connection.sendall(kept + lines[1].replace(b"Connection: close\r\n", b"") + nobody)
+        received = wire.rest(connection)
+    assert re.findall(rb"HTTP/1\.1 (\d+)", received) == [b"200", b"200", b"401"]
+    assert [one.all("x-gateway-user") for one in raw.received] == [[first.user.encode()], [second.user.encode()]]
