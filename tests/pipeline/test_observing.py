@@ -29,11 +29,12 @@ def test_nobody_in_particular_may_ask(raw: Raw) -> None:
     assert raw.stack.record_of(answer)["caller"]["credential_kind"] == "anonymous"
 
 
-def test_what_is_beyond_a_limit_passes_and_is_recorded_as_a_refusal(raw: Raw, somebody: Account) -> None:
+def test_what_is_beyond_a_limit_passes_with_an_alarm(raw: Raw, proven: Account) -> None:
     raw.says(as_json([record(number) for number in range(20_000, 20_070)]))
-    answer = ask(raw, somebody)
+    answer = ask(raw, proven)
     assert nir(20_069).encode() in answer.body
-    assert len(raw.stack.record_of(answer)["persons"]) == 70
+    assert len(raw.stack.record_of(answer, "answer")["persons"]) == 70
+    assert raw.stack.record_of(answer, "alarm")["rule"] == "sensitive-hour"
 
 
 def test_what_was_observed_is_not_charged(raw: Raw, somebody: Account) -> None:
