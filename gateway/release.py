@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.application import Application
-from gateway.charges import Outcome
+from gateway.charges import Missed, Outcome
 from gateway.core.canonical import Headers, folded
 from gateway.core.extraction import Class, Found, Identifier, PersonFound, Record, attribute, by_size
 from gateway.core.reasons import Reason, Refusal
@@ -29,6 +29,8 @@ from gateway.upstream import Answer
 
 READ_IN_THREAD_BYTES = 128 * 1024
 """Above this a reading takes tens of milliseconds, and other requests must not wait for it."""
+UNWATCHED_BYTES = 256 * 1024
+"""Up to here what has arrived is passed on without looking whether the client is still there."""
 
 
 @dataclass(slots=True)
@@ -39,6 +41,7 @@ class Release:
     application: Application
     answer: Answer
     means: Means
+    miss: Missed | None = None
     _raw: bytes = b""
     _gone: asyncio.Future[None] | None = None
 
@@ -102,14 +105,13 @@ class Release:
         records = [*reading.records, *self._in_headers()]
         lookup = charger.classified.route is not None and charger.classified.route.lookup
         if lookup and self._is_miss(records, reading.minted):
-            miss = await charger.miss()
-            if isinstance(miss, Refusal):
-                return miss
-            if miss is not None:
-                await self.means.record_miss(self.passage, miss)
+            if self.miss is not None:
+                await self.means.record_miss(self.passage, self.miss)
             persons: tuple[PersonFound, ...] = ()
         else:
             persons = self._attributed(records, body)
+            if self.miss is not None:
+                await charger.found(self.miss)
         if not persons:
             return await self._unclassified(body, coded=isinstance(media, Media) and media.coding != "identity")
         outcome = await charger.document(persons, masks=True, aliases=self._aliases(reading, persons))
@@ -123,7 +125,8 @@ class Release:
 
     def _attributed(self, records: Sequence[Record], body: bytes) -> tuple[PersonFound, ...]:
         floor = self.means.charger.classified.klass
-        if not body and not any(record.persons or record.found for record in records):
+        silent = not body and not any(record.persons or record.found for record in records)
+        if silent and not self.passage.persons:
             return ()
         if self.passage.unclear and not any(record.persons for record in records):
             floor = max(floor, self.means.charger.policy.unreadable)
@@ -311,11 +314,16 @@ class Release:
 
         :raises UpstreamFault: what the connector met.
         """
-        if not self.passage.body_ended():
+        arrived = self.answer.arrived
+        if not self.passage.body_ended() or (arrived and self.passage.bytes_out < UNWATCHED_BYTES):
             return await self.answer.read()
-        reading = asyncio.ensure_future(self.answer.read())
         if self._gone is None:
             self._gone = asyncio.ensure_future(self._client_gone())
+        if self._gone.done():
+            raise ClientGone
+        if arrived:
+            return await self.answer.read()
+        reading = asyncio.ensure_future(self.answer.read())
         waiting: set[asyncio.Future[Any]] = {reading, self._gone}
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)

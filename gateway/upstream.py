@@ -62,6 +62,11 @@ class Answer:
         return self._exchange.buffered_bytes
 
     @property
+    def arrived(self) -> bool:
+        """Whether the next read has nothing to wait for."""
+        return self._exchange.arrived
+
+    @property
     def held_back(self) -> bool:
         """Whether the application has to wait until more is read."""
         return self._exchange.held_back

@@ -121,6 +121,11 @@ class Exchange:
         return self._connection
 
     @property
+    def arrived(self) -> bool:
+        """Whether a piece, the end or an error is there already."""
+        return bool(self._pieces) or self.reader.ended or self._error is not None
+
+    @property
     def held_back(self) -> bool:
         """Whether the application has to wait for the reader."""
         return self._connection.reading_paused
