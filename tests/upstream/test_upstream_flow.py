@@ -148,3 +148,24 @@ async def test_interim_answers_prolong_the_wait_for_the_head():
 
     async with application(script) as app, connector(app) as upstream:
         assert await whole(await send(upstream, deadlines=Deadlines(header_s=0.3))) == b"ok"
+
+
+async def test_tells_whether_the_next_read_has_something_to_wait_for():
+    go_on = asyncio.Event()
+
+    async def script(connection):
+        await connection.head()
+        await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab")
+        await go_on.wait()
+        await connection.send(b"cd")
+
+    async with application(script) as app, connector(app) as upstream:
+        answer = await send(upstream)
+        while not answer.arrived:
+            await turn()
+        assert await answer.read() == b"ab"
+        assert not answer.arrived
+        go_on.set()
+        assert await answer.read() == b"cd"
+        assert answer.arrived
+        assert await answer.read() == b""
