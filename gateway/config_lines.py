@@ -40,8 +40,6 @@ def _places(text: str) -> Iterator[tuple[int, Path]]:
             if header[1] == "[[":
                 latest[here] = latest.get(here, -1) + 1
                 here = (*here, str(latest[here]))
-            elif here in latest:
-                here = (*here, str(latest[here]))
             yield number, here
         elif key := _KEY.match(line):
             yield number, (*here, *_parts(key[1]))

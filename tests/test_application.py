@@ -36,6 +36,7 @@ def found(template: str, link: str, kind: UniqueKind = NUMBER, name: str = "id")
         ("/files/{id}", "x/files/123", None),
         ("/files/{id}.xml", "/files/123.xml", "123"),
         ("/files/{id}.xml", "/files/123-xml", None),
+        ("/a.b/{id}", "/a-b/123", None),
         ("/{agency}/files/{id}", "/a7/files/123", "123"),
         ("/{agency}/files/{id}", "/a/b/files/123", None),
         ("/files/{id}/{rest:*}", "/files/123/a/b", "123"),

@@ -114,6 +114,7 @@ def test_a_budget_of_everyone_alarms_and_any_other_refuses_by_default(tmp_path: 
     hour, day = load(write(tmp_path, (POLICY, *scope))).policy.budgets
     assert (hour.then, day.then) == (Then.REFUSE, Then.ALARM)
     assert day.klass is Class.INTERNAL
+    assert (hour.window_s, day.window_s) == (3600, 86_400)
 
 
 def test_the_policy_s_digest_is_of_its_text(tmp_path: Path) -> None:

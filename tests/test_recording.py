@@ -74,6 +74,10 @@ def test_a_mandate_says_what_its_budget_is_named_by(passage: Passage) -> None:
     assert "mandate" not in record_of(passage)
 
 
+def test_who_has_no_hash_is_no_person_of_the_record(passage: Passage) -> None:
+    assert record_of(passage, PersonTaken(None, Class.INTERNAL, ("name",), (), True))["persons"] == []
+
+
 def test_an_executed_request_is_marked(passage: Passage) -> None:
     assert "executed" not in record_of(passage)
     passage.executed = True
