@@ -11,13 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from running_demo import Caller, RunningDemo, at_once
+from running_demo import CI, Caller, RunningDemo, at_once
 from stack import free_ports, until
 
 LIMIT = 60
 BEFORE = 5
 CURL_PARTIAL_FILE = 18
-CI = os.environ.get("CI") == "true"
 SEARCHED = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
 
 NGINX = """

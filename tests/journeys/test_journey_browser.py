@@ -1,0 +1,180 @@
+"""A person at a browser: sign in, search, open a file, confirm in place; in French, in English, without script."""
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyotp
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
+from running_demo import CHROMIUM, PERIOD_S, RunningDemo
+
+from gateway.edge.cookies import SESSION
+
+MASKED = "xMASKx"
+
+
+@dataclass(frozen=True)
+class Words:
+    """What the pages say."""
+
+    locale: str
+    confirm: str
+    wrong: str
+    numbers: str
+    used: str
+
+
+FRENCH = Words("fr-FR", "Confirmez que c'est vous", "Le code n'est pas bon", "Numéros de sécurité sociale", "{} sur {}")
+ENGLISH = Words("en-GB", "Confirm it is you", "The code is not right", "Social security numbers", "{} of {}")
+
+STORIES = [("camille", FRENCH, True), ("sacha", ENGLISH, True), ("noor", FRENCH, False)]
+
+
+@dataclass
+class Visitor:
+    """One person at one browser. ``errors``: what its console complained of, beside refusals that were asked for."""
+
+    demo: RunningDemo
+    context: BrowserContext
+    login: str
+    words: Words
+    errors: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        told = self.demo.told
+        self.user = next(one for one in told["users"] if one["login"] == self.login)
+        self.page = self.open()
+
+    def open(self) -> Page:
+        """A new tab."""
+        page = self.context.new_page()
+        page.on("console", lambda said: self._hear(said.type, said.text))
+        page.on("pageerror", lambda fault: self.errors.append(str(fault)))
+        return page
+
+    def _hear(self, kind: str, text: str) -> None:
+        if kind in ("error", "warning"):
+            self.errors.append(text)
+
+    def code(self, *, wrong: bool = False) -> str:
+        totp, now = pyotp.TOTP(self.user["totp_secret"]), int(time.time())
+        good = [totp.at(now + step * PERIOD_S) for step in range(-2, 3)]
+        if wrong:
+            return next(code for number in range(10) if (code := f"{number:06d}") not in good)
+        self.demo.secrets[good[2]] = "code"
+        return good[2]
+
+    def cookie(self) -> dict[str, Any]:
+        """The session's cookie."""
+        (found,) = [one for one in self.context.cookies() if one["name"] == SESSION]
+        self.demo.secrets[found["value"]] = "session"
+        return dict(found)
+
+    def sign_in(self) -> None:
+        page = self.page
+        page.goto(f"{self.demo.gateway}/recherche?q=MARTIN")
+        assert page.url.startswith(f"{self.demo.gateway}/.gateway/sign-in")
+        at = {"relais-emploi": "Relais Emploi", "cap-insertion": "Cap Insertion"}[self.user["partner"]]
+        page.get_by_role("link", name=at).click()
+        page.fill("input[name=login]", self.user["login"])
+        page.fill("input[name=password]", self.user["password"])
+        page.press("input[name=password]", "Enter")
+        # Where the person wanted to go, the search's words included.
+        page.wait_for_url(f"{self.demo.gateway}/recherche?q=MARTIN")
+        cookie = self.cookie()
+        assert (cookie["secure"], cookie["httpOnly"], cookie["sameSite"]) == (True, True, "Lax")
+        assert (cookie["path"], cookie["domain"], cookie["expires"]) == ("/", "localhost", -1)
+
+    def confirm(self, code: str) -> None:
+        """Type a code into the page that asks for one."""
+        self.page.fill("input[name=code]", code)
+        self.page.press("input[name=code]", "Enter")
+
+    def sign_out(self) -> None:
+        """Here, then at the partner, which asks whether that is meant."""
+        page = self.page
+        page.locator("form[action$='/sign-out'] button").click()
+        page.get_by_role("button", name="Sign out").click()
+        page.get_by_text("you are signed out").wait_for()
+        issuers = {one["id"]: one["issuer"] for one in self.demo.told["partners"]}
+        assert page.url.startswith(issuers[self.user["partner"]])
+        assert SESSION not in [one["name"] for one in self.context.cookies()]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Callable[..., Any]]:
+    """Runs something with a browser, in a thread of its own: playwright has a loop that is not the tests'."""
+    assert CHROMIUM is not None, "chromium is not installed"
+    with ThreadPoolExecutor(1) as thread:
+        driver = thread.submit(lambda: sync_playwright().start()).result()
+        started: Browser = thread.submit(
+            lambda: driver.chromium.launch(
+                executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--no-proxy-server"]
+            )
+        ).result()
+        yield lambda work, *given: thread.submit(work, started, *given).result()
+        thread.submit(started.close).result()
+        thread.submit(driver.stop).result()
+
+
+def _story(browser: Browser, demo: RunningDemo, login: str, words: Words, script: bool) -> list[str]:
+    context = browser.new_context(locale=words.locale, java_script_enabled=script)
+    context.set_default_timeout(15_000)
+    visitor = Visitor(demo, context, login, words)
+    page = visitor.page
+    asked: list[Request] = []
+    page.on("request", lambda one: asked.append(one))
+    visitor.sign_in()
+
+    page.locator("a[href^='/dossiers/']").first.click()
+    page.wait_for_url("**/dossiers/*")
+    record, number = page.url, int(page.url.rpartition("/")[2])
+    assert demo.seen(page.content().encode()) == set()
+    assert page.locator("#nir").inner_text().endswith(MASKED)
+    other = visitor.open()
+    other.goto(f"{demo.gateway}/recherche?q=DA")
+
+    before = visitor.cookie()["value"]
+    answer = page.goto(f"{record}/modifier")
+    assert answer is not None
+    # The page that asks stands in place: the address is what the person wanted.
+    assert (answer.status, page.url) == (401, f"{record}/modifier")
+    assert page.get_by_role("heading", name=words.confirm).is_visible()
+    assert demo.seen(page.content().encode()) == set()
+    visitor.confirm(visitor.code(wrong=True))
+    page.get_by_role("alert").filter(has_text=words.wrong).wait_for()
+    visitor.confirm(visitor.code())
+    page.locator("input[name=nir]").wait_for()
+    assert page.url == f"{record}/modifier"
+    assert page.input_value("input[name=nir]") == demo.nirs[number]
+    assert visitor.cookie()["value"] != before
+
+    answer = other.reload()
+    assert answer is not None
+    assert (answer.status, other.url) == (200, f"{demo.gateway}/recherche?q=DA")
+
+    page.goto(f"{demo.gateway}/.gateway/account")
+    meter = page.locator("li").filter(has_text=words.numbers).first
+    assert words.used.format(1, 60) in meter.inner_text()
+    assert meter.locator("meter").get_attribute("value") == "1"
+    visitor.sign_out()
+    page.goto(f"{demo.gateway}/recherche")
+    assert page.url.startswith(f"{demo.gateway}/.gateway/sign-in")
+    # No address holds what is secret.
+    assert demo.seen(*(one.url.encode() for one in asked)) == set()
+    assert [one.url for one in asked for secret in demo.secrets if secret in one.url] == []
+    context.close()
+    return visitor.errors
+
+
+@pytest.mark.parametrize(("login", "words", "script"), STORIES, ids=[one[0] for one in STORIES])
+def test_a_person_opens_a_file_at_a_browser(
+    running: RunningDemo, browser: Callable[..., Any], login: str, words: Words, script: bool
+) -> None:
+    errors = browser(_story, running, login, words, script)
+    # A browser says so itself when a page is a 401 or a 403.
+    unexpected = [one for one in errors if "status of 401" not in one and "status of 403" not in one]
+    assert unexpected == []
