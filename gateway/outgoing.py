@@ -1,6 +1,7 @@
 """Headers in both directions: what travels on to the application, and what of its answer reaches the client."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from gateway.application import Application
@@ -36,16 +37,13 @@ PARTIAL = frozenset({b"range", b"if-range", b"if-match", b"accept-encoding"})
 VALIDATORS = frozenset({b"etag", b"last-modified", b"cache-control", b"expires", b"pragma", b"age", b"vary"})
 VARY = b"Cookie, Authorization, Gateway-Authorization"
 NEVER_BACK = frozenset({b"content-length", b"x-request-id", b"x-gateway-reference", b"alt-svc"})
+NEVER_BACK_CLASSIFIED = NEVER_BACK | VALIDATORS | {b"content-encoding", b"accept-ranges"}
 
 
 def to_application(passage: Passage, application: Application, inspected: bool, assertion: str | None) -> Headers:
     """The request's headers as the application gets them, in the client's order, then ours."""
-    identity = {folded(name.encode()) for name in application.table.identity_headers}
-    drop = FORGED | METHOD_OVERRIDES | identity | {b"cookie", b"host"}
-    if inspected:
-        drop |= PARTIAL
-    if not (forwards_authorization(passage) or (application.observing and is_foreign(passage.credential))):
-        drop |= {b"authorization"}
+    foreign = forwards_authorization(passage) or (application.observing and is_foreign(passage.credential))
+    drop = _dropped(tuple(application.table.identity_headers), inspected, not foreign)
     host = application.table.host
     kept = [(b"host", host.encode() if host else passage.asked.host.encode())]
     kept += end_to_end(passage.headers, drop)
@@ -59,6 +57,15 @@ def to_application(passage: Passage, application: Application, inspected: bool, 
         kept += identity_headers(passage.caller, application.table.identity_headers, assertion)
     kept.append((b"x-request-id", passage.request_id.encode()))
     return kept
+
+
+@lru_cache(maxsize=256)
+def _dropped(identity: tuple[str, ...], inspected: bool, authorization: bool) -> frozenset[bytes]:
+    """The fields of a request, folded, that do not travel on."""
+    drop = FORGED | METHOD_OVERRIDES | {b"cookie", b"host"} | {folded(name.encode()) for name in identity}
+    if inspected:
+        drop |= PARTIAL
+    return drop | {b"authorization"} if authorization else drop
 
 
 def identity_headers(caller: Caller, named: Mapping[str, str], assertion: str | None) -> Headers:
@@ -86,9 +93,7 @@ def to_client(
     ``classified``: the answer carries findings or a mask, and may rest in no cache; ``length``: the body's length
     where the gateway has it whole or the connector enforces it.
     """
-    drop = set(NEVER_BACK)
-    if classified:
-        drop |= VALIDATORS | {b"content-encoding", b"accept-ranges"}
+    drop = NEVER_BACK_CLASSIFIED if classified else NEVER_BACK
     kept: list[tuple[bytes, bytes]] = []
     for name, value in end_to_end(headers, drop):
         key = folded(name)

@@ -10,7 +10,7 @@ Rules of this file:
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from itertools import product
 
@@ -209,10 +209,13 @@ def first(headers: Headers, name: bytes) -> bytes | None:
     return None
 
 
-def end_to_end(headers: Headers, drop: Iterable[bytes] = ()) -> list[tuple[bytes, bytes]]:
+def end_to_end(headers: Headers, drop: Set[bytes] = frozenset()) -> list[tuple[bytes, bytes]]:
     """The headers that travel on, in order: no hop-by-hop fields, none that ``Connection`` names, none of ``drop``."""
     named = {
         folded(part.strip()) for key, value in headers if key.lower() == b"connection" for part in value.split(b",")
     }
-    gone = HOP_BY_HOP | named | frozenset(drop)
-    return [(name, value) for name, value in headers if folded(name) not in gone]
+    return [
+        (name, value)
+        for name, value in headers
+        if (key := folded(name)) not in drop and key not in HOP_BY_HOP and key not in named
+    ]
