@@ -48,7 +48,7 @@ class RecordedCharge:
     """One record of persons charged. ``now`` in Unix seconds; ``caller``, ``proof`` and ``mandate`` as recorded.
 
     ``unnamed_classes``: how many of the unnamed persons were charged at which class; ``miss``: a lookup that found
-    nobody, whose person is the one it asked for.
+    nobody.
     """
 
     now: float
