@@ -51,10 +51,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """A lookup that found nobody, as it was charged. ``person``: the hash of whom it asked for, where it said."""
+    """A lookup counted as a miss, until it has found somebody: the limits it is counted in, and under which name."""
 
-    person: bytes | None
-    new: bool
+    limits: tuple[Limit, ...]
+    member: bytes
     sequence: int
 
 
@@ -75,6 +75,7 @@ class Charger:
         self.observing = application.observing
         self.policy: Policy = application.policy
         self.classified: Classified = classified
+        self.executing: Outcome | None = None
         self._ranks = {kind.kind: rank for rank, kind in enumerate(self.policy.unique)}
 
     @property
@@ -236,21 +237,38 @@ class Charger:
         plan = decide.plan(self.policy, self.classified, self.caller, persons, self.now, also_hide=hide)
         return self.outcome(plan, NOTHING_CHARGED, 0)
 
-    async def miss(self) -> Missed | Refusal | None:
-        """Charge a lookup that found nobody to the budgets of misses; ``None`` where there are none."""
-        named = self._passage.persons
-        who = self._hash(named[0]) if named else self._nobody()
+    async def before(self) -> Missed | Refusal | None:
+        """Charge what must be charged before anything is forwarded.
+
+        Whom an executed request names: he counts even if its answer says nothing. A lookup counts as a miss until it
+        has found somebody (``found``): else guessing would go on once the misses are used up.
+        """
+        route = self.classified.route
+        named = self._passage.persons or ()
+        if not self.classified.reads and named and self.classified.klass > Class.PUBLIC:
+            persons = [PersonFound((identifier,), (), self.classified.klass) for identifier in named]
+            executed = await self.document(persons, masks=False)
+            if isinstance(executed, Refusal):
+                return executed
+            self.executing = executed
+        return await self._miss() if route is not None and route.lookup else None
+
+    async def _miss(self) -> Missed | Refusal | None:
+        member = self._nobody()
         limits = limits_of(self.policy, self.caller, self.now, observe=self.observing, misses=True)
         if not limits:
             return None
-        charge = Charge(limits, ((PersonCharge((who,), ("miss",), Class.RESTRICTED),),))
-        charged = await self._budgets.charge(charge)
-        if charged.violations and not self.observing:
+        charged = await self.charge(Charge(limits, ((PersonCharge((member,), ("miss",), Class.RESTRICTED),),)))
+        if charged.violations:
             return decide.over_budget(charged.violations)
-        if not (charged.persons and charged.persons[0]):
-            return None
-        counted = charged.persons[0][0]
-        return Missed(counted.person if named else None, counted.new > 0, charged.sequence)
+        return Missed(limits, member, charged.sequence)
+
+    async def found(self, miss: Missed) -> None:
+        """Take back the miss of a lookup that has found somebody."""
+        try:
+            await self._budgets.withdraw(miss.limits, miss.member)
+        except StoreUnavailable as fault:
+            log.warning("a miss stays counted: %s", fault)
 
 
 NOTHING_CHARGED = Charged(1, ((),), (), (), 0)

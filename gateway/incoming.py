@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Sequence
 from urllib.parse import parse_qsl
 
 import orjson
@@ -12,6 +13,8 @@ from gateway.core.classify import UNCLEAR
 from gateway.passage import Receive
 
 MASK_ENDING = b"xMASKx"
+_FORM_START = re.compile(rb"[\w.\[\]-]{1,60}=")
+_NAMES = re.compile(rb'"([^"]{1,60})"\s*:|name="([^"]{1,60})"|<([A-Za-z_][\w.:-]{0,60})|(?:^|[&;])([\w.\[\]-]{1,60})=')
 _STRUCTURED = (b"json", b"xml", b"x-www-form-urlencoded", b"multipart/", b"csv", b"text/")
 
 
@@ -59,6 +62,11 @@ class RequestBody:
         return self._ended
 
     @property
+    def start(self) -> bytes:
+        """The first bytes that were kept."""
+        return b"".join(self._kept[:1])
+
+    @property
     def structured(self) -> bool:
         """Whether the body has fields, or may have: it is looked at before it is forwarded."""
         said = self.content_type.lower()
@@ -102,13 +110,35 @@ class RequestBody:
         while True:
             kept, self._kept = self._kept, []
             for piece in kept:
-                if self.refuses_masks and self.structured and MASK_ENDING in tail + piece:
+                if self.refuses_masks and MASK_ENDING in tail + piece:
                     raise MaskReturned
                 tail = (tail + piece)[-len(MASK_ENDING) + 1 :]
                 yield piece
             if self._ended:
                 return
             await self._more()
+
+
+def has_fields(start: bytes) -> bool:
+    """Whether a body is JSON, XML or a form whatever its type says: escapes could hide a value in it."""
+    text = start[:256].lstrip(b"\xef\xbb\xbf \t\r\n")
+    return text[:1] in (b"{", b"[", b'"', b"<") or _FORM_START.match(text) is not None
+
+
+def names_in(value: object, form: Sequence[tuple[str, str]], body: bytes) -> set[str]:
+    """The names of every field that a body writes, under whatever type it came."""
+    names = {key for key, _ in form}
+    left = [value]
+    while left:
+        node = left.pop()
+        if isinstance(node, dict):
+            names.update(map(str, node))
+            left.extend(node.values())
+        elif isinstance(node, list):
+            left.extend(node)
+    if isinstance(value, dict | list) or form:
+        return names
+    return names | {match.decode("utf-8", "replace") for found in _NAMES.findall(body) for match in found if match}
 
 
 def parsed(content_type: bytes, body: bytes) -> tuple[object, list[tuple[str, str]]]:

@@ -11,7 +11,7 @@ from gateway.core.reasons import Refusal
 from gateway.ledger import LedgerUnavailable
 from gateway.passage import Passage
 from gateway.ports import Records
-from gateway.recording import PersonTaken, common, missed, refused, released
+from gateway.recording import common, missed, refused, released
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,14 @@ class Means:
     write_idle_s: float
 
     async def record(
-        self, passage: Passage, outcome: Outcome, size_bytes: int, verdict: str, reason: str | None = None
+        self,
+        passage: Passage,
+        outcome: Outcome,
+        size_bytes: int,
+        verdict: str,
+        reason: str | None = None,
+        *,
+        kind: str = "answer",
     ) -> None:
         """Put the record of one released piece, and of every alarm it raised, on disk."""
         charger = self.charger
@@ -67,6 +74,7 @@ class Means:
         would_be = outcome.would_be or passage.would_be
         record = released(
             passage,
+            kind,
             outcome.taken,
             unnamed=outcome.unnamed,
             size_bytes=size_bytes,
@@ -99,6 +107,5 @@ class Means:
 
     async def record_miss(self, passage: Passage, miss: Missed) -> None:
         """Put the record of a lookup that found nobody on disk."""
-        person = None if miss.person is None else PersonTaken(miss.person, max(Class), (), (), miss.new)
-        record = missed(passage, person, hash_kid=self.hash_kid, sequence=miss.sequence)
+        record = missed(passage, hash_kid=self.hash_kid, sequence=miss.sequence)
         await self.records.append(record, now=self.charger.now)

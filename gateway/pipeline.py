@@ -12,30 +12,28 @@ Rules of this file:
 """
 
 import logging
-from typing import Any
 
 from gateway.answering import release_answer
 from gateway.application import Application
+from gateway.asked import look
 from gateway.charges import NO_CALLER_REASONS, Charger
 from gateway.core import decide
 from gateway.core.assurance import Caller
 from gateway.core.canonical import Headers, Target, canonicalise, check_headers, folded, host_of
 from gateway.core.charging import limits_of
-from gateway.core.classify import Classified, Unclear, request_persons
-from gateway.core.extraction import Class, Identifier
+from gateway.core.classify import Classified
+from gateway.core.extraction import Class
 from gateway.core.policy import Route
 from gateway.core.reasons import Reason, Refusal
 from gateway.doors import Doors, Served
 from gateway.edge import answers
 from gateway.edge.answers import RETURN_FLOW, RETURN_FLOW_TTL_S, Rendered
-from gateway.incoming import BodyStalled, BodyTooLarge, ClientGone, MaskReturned, RequestBody, parsed
+from gateway.incoming import BodyStalled, BodyTooLarge, ClientGone, MaskReturned, RequestBody
 from gateway.ledger import LedgerUnavailable
 from gateway.means import ClientStalled, Means
 from gateway.outgoing import to_application
 from gateway.passage import NOBODY, Passage, Receive, Scope, Send, begin, credential_of
 from gateway.ports import NoCaller, StoreUnavailable
-from gateway.reading.identifiers import identify
-from gateway.reading.masks import masked_fields
 from gateway.recording import refused
 from gateway.release import Release
 from gateway.upstream import Request, UpstreamFault
@@ -90,9 +88,9 @@ class Pipeline:
             return classified
         body = RequestBody(passage.receive, passage.headers, passage.method, served.timeouts.body_idle_s)
         passage.body_ended = lambda: body.ended
-        refusal = await self._read_request(passage, application, classified, body, served)
-        if refusal is not None:
-            return refusal
+        classified = await look(passage, application, classified, body, served.request_bytes)
+        if isinstance(classified, Refusal):
+            return classified
         standing = await self.standing(passage, application, classified)
         if isinstance(standing, Refusal):
             return standing
@@ -163,33 +161,6 @@ class Pipeline:
         passage.classified = classified
         return classified
 
-    async def _read_request(
-        self, passage: Passage, application: Application, classified: Classified, body: RequestBody, served: Served
-    ) -> Refusal | None:
-        """Look at what must be known of the request's body before it is forwarded: whom it names, masked values."""
-        route = classified.route
-        target = passage.target
-        body.refuses_masks = not application.observing
-        body.most_bytes = route.max_body_bytes if route else None
-        if body.most_bytes is not None and (body.length or 0) > body.most_bytes:
-            return Refusal(Reason.BODY_TOO_LARGE)
-        names_in_body = bool(route and any(where.startswith(("body:", "query:")) for where, _ in route.persons))
-        kept: bytes | None = b""
-        if body.present and (body.structured or names_in_body):
-            kept = await body.buffer(served.request_bytes)
-            if kept is None and names_in_body:
-                return Refusal(Reason.BODY_TOO_LARGE)
-        query = target.query if target else b""
-        if not application.observing and masked_fields(body.content_type.decode("latin-1"), kept or b"", query):
-            return Refusal(Reason.MASKED_VALUE_RETURNED)
-        value, form = parsed(body.content_type, kept) if kept else (None, [])
-        persons = request_persons(classified, query, passage.headers, value, form, application_identify(application))
-        if isinstance(persons, Unclear):
-            passage.unclear = True
-        else:
-            passage.persons = persons
-        return None
-
     async def standing(
         self, passage: Passage, application: Application, classified: Classified
     ) -> decide.Standing | Refusal:
@@ -226,6 +197,12 @@ class Pipeline:
     ) -> Refusal | None:
         """Forward, then release the answer. Closing the answer frees its connection or drops it."""
         route = classified.route
+        means = self.means(passage, application)
+        miss = await means.charger.before()
+        if isinstance(miss, Refusal):
+            return miss
+        if means.charger.executing is not None:
+            await means.record(passage, means.charger.executing, 0, "execute", kind="execution")
         request = Request(
             passage.method,
             permit.target,
@@ -236,7 +213,7 @@ class Pipeline:
         pinned = passage.caller.credential_id if application.table.pin_connections and passage.caller else None
         answer = await application.upstream.forward(permit, request, application.deadlines_for(route), pinned=pinned)
         passage.executed = not classified.reads
-        release = Release(passage, application, answer, self.means(passage, application))
+        release = Release(passage, application, answer, means, miss)
         try:
             return await release_answer(release)
         finally:
@@ -308,16 +285,6 @@ class Pipeline:
 
 
 ANONYMOUS = Caller("anonymous", "anonymous", "", "", "", "person", "anonymous", "anonymous")
-
-
-def application_identify(application: Application) -> "Any":
-    """How a value of the request becomes an identifier of a declared kind."""
-    kinds = {kind.kind: kind for kind in application.policy.unique}
-
-    def one(kind: str, value: str) -> Identifier | None:
-        return identify(kinds[kind], value)
-
-    return one
 
 
 def translated(fault: BaseException) -> Refusal:

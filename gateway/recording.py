@@ -65,6 +65,7 @@ def common(passage: Passage, kind: str) -> dict[str, object]:
 
 def released(
     passage: Passage,
+    kind: str,
     persons: Sequence[PersonTaken],
     *,
     unnamed: Mapping[Class, int],
@@ -77,11 +78,13 @@ def released(
     sequence: int,
     now: float,
 ) -> dict[str, object]:
-    """The record of one released piece: whose data, which categories, under which proof or mandate.
+    """The record of one released piece (``answer``), or of whom a request names that is about to be executed.
+
+    Whose data, which categories, under which proof or mandate.
 
     ``unnamed``: persons who cannot be told apart, by their class.
     """
-    record = common(passage, "answer")
+    record = common(passage, kind)
     record |= {
         "status": passage.status,
         "persons": [_person(one) for one in persons if one.hash is not None],
@@ -102,16 +105,10 @@ def released(
     return record
 
 
-def missed(passage: Passage, person: PersonTaken | None, *, hash_kid: str, sequence: int) -> dict[str, object]:
+def missed(passage: Passage, *, hash_kid: str, sequence: int) -> dict[str, object]:
     """The record of a lookup that found nobody: the budgets of misses are rebuilt from it."""
     record = common(passage, "miss")
-    record |= {
-        "status": passage.status,
-        "persons": [] if person is None else [_person(person)],
-        "unnamed": 1 if person is None else 0,
-        "hash_kid": hash_kid,
-        "charge_seq": sequence,
-    }
+    record |= {"status": passage.status, "persons": [], "unnamed": 1, "hash_kid": hash_kid, "charge_seq": sequence}
     return record
 
 

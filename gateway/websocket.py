@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 
 from gateway.application import Application
+from gateway.asked import identify_in
 from gateway.core import decide
 from gateway.core.classify import Unclear, request_persons
 from gateway.core.extraction import Class, PersonFound, attribute, by_size
@@ -25,7 +26,7 @@ from gateway.core.reasons import Reason, Refusal
 from gateway.edge.answers import notice_detail
 from gateway.means import ClientStalled, Means
 from gateway.passage import Passage, Receive, Scope, Send, begin
-from gateway.pipeline import Pipeline, application_identify, translated
+from gateway.pipeline import Pipeline, translated
 from gateway.reading.body import Family, Media
 from gateway.reading.masks import masked_fields
 from gateway.reading.ports import Reading, Unreadable
@@ -110,7 +111,7 @@ async def _open(pipeline: Pipeline, passage: Passage) -> UpstreamWebSocket | Ref
         return classified
     if not application.observing and masked_fields("", b"", gated.query):
         return Refusal(Reason.MASKED_VALUE_RETURNED)
-    persons = request_persons(classified, gated.query, passage.headers, None, [], application_identify(application))
+    persons = request_persons(classified, gated.query, passage.headers, None, [], identify_in(application))
     if isinstance(persons, Unclear):
         passage.unclear = True
     else:

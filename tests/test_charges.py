@@ -10,7 +10,9 @@ from gateway.charges import Charger, Missed, Outcome
 from gateway.core import decide
 from gateway.core.assurance import Caller, Proof
 from gateway.core.charging import limits_of
+from gateway.core.classify import Classified
 from gateway.core.extraction import Class, Found, Identifier, PersonFound
+from gateway.core.policy import Route
 from gateway.core.reasons import Reason, Refusal
 from gateway.keyring import KeyRing
 from gateway.passage import Credential
@@ -278,24 +280,46 @@ async def test_of_a_stream_the_longest_prefix_of_whole_records_is_charged(proven
     assert (await proven.used())["hour"] == 3
 
 
-async def test_misses_have_a_budget_of_their_own(desk: Desk) -> None:
+LOOKUP = Route("find", frozenset({b"POST"}), "/find", Class.INTERNAL, read=True, lookup=True)
+SAVE = Route("save", frozenset({b"POST"}), "/save", Class.PERSONAL)
+
+
+async def looking_up(desk: Desk, route: Route = LOOKUP) -> Charger:
     charger = await desk.charger()
+    charger.classified = Classified(route, route.klass, route.read, {})
+    return charger
+
+
+async def test_a_lookup_is_a_miss_before_it_is_forwarded_and_refused_when_they_are_used_up(desk: Desk) -> None:
+    charger = await looking_up(desk)
     for _ in range(2):
-        missed = await charger.miss()
-        assert isinstance(missed, Missed)
-        assert (missed.person, missed.new) == (None, True)
-    assert refusal(await charger.miss()).budget == "misses-hour"
+        assert isinstance(await charger.before(), Missed)
+    assert refusal(await charger.before()).budget == "misses-hour"
     assert await desk.used(misses=True) == {"misses-hour": 2}
     assert set((await desk.used()).values()) == {0}
 
 
-async def test_asking_again_for_the_same_nobody_is_one_miss(desk: Desk) -> None:
+async def test_a_lookup_that_finds_somebody_is_no_miss_after_all(desk: Desk) -> None:
+    charger = await looking_up(desk)
+    missed = await charger.before()
+    assert isinstance(missed, Missed)
+    await charger.found(missed)
+    assert await desk.used(misses=True) == {"misses-hour": 0}
+
+
+async def test_whom_an_executed_request_names_is_charged_before_it_is_forwarded(desk: Desk) -> None:
+    charger = await looking_up(desk, SAVE)
+    charger._passage.persons = (Identifier("nir", "9"),)
+    assert await charger.before() is None
+    assert charger.executing is not None
+    assert [one.new for one in charger.executing.taken] == [True]
+
+
+async def test_a_read_charges_nobody_before_it_is_forwarded(desk: Desk) -> None:
     charger = await desk.charger()
     charger._passage.persons = (Identifier("nir", "9"),)
-    answers = [await charger.miss() for _ in range(4)]
-    assert [isinstance(one, Missed) and one.new for one in answers] == [True, False, False, False]
-    assert isinstance(answers[0], Missed)
-    assert answers[0].person == desk.keyring.person_hash(Identifier("nir", "9"))
+    assert await charger.before() is None
+    assert charger.executing is None
 
 
 async def test_observing_counts_elsewhere_stops_nothing_and_says_what_it_would_have(

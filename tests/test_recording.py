@@ -33,7 +33,7 @@ def record_of(passage: Passage, *persons: PersonTaken, **more: object) -> dict[s
         "unnamed": {}, "size_bytes": 512, "proof": PROOF, "verdict": "release", "reason": None, "hash_kid": "1-aa",
         "sequence": 7, "now": NOW,
     }  # fmt: skip
-    return released(passage, persons, **{**fields, **more})  # type: ignore[arg-type]  # fields by name
+    return released(passage, "answer", persons, **{**fields, **more})  # type: ignore[arg-type]  # fields by name
 
 
 def test_a_released_piece(passage: Passage) -> None:
@@ -56,7 +56,7 @@ def test_a_released_piece(passage: Passage) -> None:
 
 def test_no_number_path_code_or_credential_stands_in_any_record(passage: Passage) -> None:
     refusal = Refusal(Reason.BUDGET_EXHAUSTED, klass=Class.SENSITIVE, budget="hour")
-    for record in (record_of(passage), refused(passage, refusal), missed(passage, None, hash_kid="1-aa", sequence=1)):
+    for record in (record_of(passage), refused(passage, refusal), missed(passage, hash_kid="1-aa", sequence=1)):
         text = orjson.dumps(record).decode()
         assert not [secret for secret in SECRETS if secret in text]
 
@@ -105,13 +105,9 @@ def test_a_challenge_is_told_from_a_refusal(passage: Passage) -> None:
     assert (record["kind"], record["verdict"]) == ("challenge", "challenge")
 
 
-def test_a_miss_names_whom_it_asked_for_where_it_said(passage: Passage) -> None:
-    person = PersonTaken(b"\x03" * 16, Class.RESTRICTED, (), (), True)
-    named = missed(passage, person, hash_kid="1-aa", sequence=9)
-    assert (named["kind"], named["unnamed"], named["charge_seq"]) == ("miss", 0, 9)
-    assert named["persons"] == [{"h": "03" * 16, "c": "restricted", "clear": [], "masked": [], "n": 1}]
-    nobody = missed(passage, None, hash_kid="1-aa", sequence=9)
-    assert (nobody["persons"], nobody["unnamed"]) == ([], 1)
+def test_a_miss_names_nobody_and_counts_one(passage: Passage) -> None:
+    nobody = missed(passage, hash_kid="1-aa", sequence=9)
+    assert (nobody["kind"], nobody["persons"], nobody["unnamed"], nobody["charge_seq"]) == ("miss", [], 1, 9)
 
 
 def test_what_is_not_known_yet_is_said_to_be_nothing(passage: Passage) -> None:

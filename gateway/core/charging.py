@@ -89,7 +89,7 @@ class Usage:
 
 
 def _raised(rule: BudgetRule, caller: Caller, now: float) -> int:
-    if rule.scope is not Scope.USER:
+    if rule.scope is not Scope.USER or rule.misses:
         return rule.limit
     return rule.limit + sum(grant.persons for grant in caller.grants if grant.klass == rule.klass and now < grant.until)
 

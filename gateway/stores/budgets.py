@@ -80,6 +80,10 @@ class Budgets:
                 break
         return Charged(granted, tuple(persons), violations, tuple(alarms), sequence)
 
+    async def withdraw(self, limits: Sequence[Limit], member: bytes) -> None:
+        """Take back a reservation under a name that nobody else has: nothing that was released is ever taken back."""
+        await self._store.calls(*(("ZREM", keys.budget(limit.key), member) for limit in limits))
+
     async def usage(self, limits: Sequence[Limit]) -> tuple[Usage, ...]:
         """How much of each limit is used now."""
         if not limits:
