@@ -20,12 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import pyotp
+import redis
 import wire
 from stack import until
 from typer.testing import CliRunner
 from wire import Answer
 
 from gateway.__main__ import app
+from gateway.config import load
 from gateway.core.extraction import Identifier
 from gateway.keyring import KeyRing
 
@@ -195,9 +197,18 @@ class RunningDemo:
         text = b"".join(answers).decode("latin-1")
         return {number for number, nir in self.nirs.items() if nir[:13] in text}
 
-    def hashes(self, numbers: Iterable[int]) -> set[str]:
-        """How the ledger knows persons whom the store first met by their NIR."""
-        return {self.keyring.person_hash(Identifier("nir", self.nirs[one][:13])).hex() for one in numbers}
+    def missing(self, numbers: Iterable[int], hashes: Iterable[str]) -> set[int]:
+        """Which of these persons are not among the ledger's hashes, under any identifier that the store links."""
+        known, url = set(hashes), load(self.config).gateway.store.url
+        lost = set()
+        with contextlib.closing(redis.Redis.from_url(url)) as store:
+            for number in numbers:
+                own = self.keyring.person_hash(Identifier("nir", self.nirs[number][:13]))
+                root = store.get(b"l:" + own) or own
+                names = {own, root, *store.hvals(b"g:" + root)}
+                if not known & {name.hex() for name in names}:
+                    lost.add(number)
+        return lost
 
     def workers_that_answered(self, user: str) -> int:
         """How many workers have recorded an answer or a refusal for this user: each has a chain of its own."""

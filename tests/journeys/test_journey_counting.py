@@ -37,7 +37,7 @@ def test_five_hundred_at_once_over_three_tokens_take_exactly_the_limit(running: 
     assert running.used(first)["sensitive-hour"] == LIMIT
     report = running.report(first)
     assert report["persons"] == LIMIT
-    assert set(report["person_hashes"]) == running.hashes(got)
+    assert running.missing(got, report["person_hashes"]) == set()
     assert running.workers_that_answered(report["callers"][0]["user"]) == WORKERS
 
     again = at_once(running.port, [running.record(token, number) for number, token in got.items()])
@@ -99,12 +99,9 @@ class Roomy:
         said: str = json.loads(answer.body)["nir"]
         return said
 
-    def at_once(self, requests: Sequence[bytes]) -> list[Answer]:
-        return [
-            answer
-            for start in range(0, len(requests), 250)
-            for answer in at_once(self.stack.port, requests[start : start + 250])
-        ]
+    def asked(self, requests: Sequence[bytes], side_by_side: int) -> list[Answer]:
+        parts = [requests[start : start + side_by_side] for start in range(0, len(requests), side_by_side)]
+        return [answer for part in parts for answer in at_once(self.stack.port, part)]
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +153,10 @@ def test_answers_that_name_nobody_are_as_many_persons_as_were_asked_about(roomy:
     search = "/rechercher-usager/v2/usagers/par-numero-francetravail"
     bodies = [json.dumps({"numeroFranceTravail": one["numeroFranceTravail"]}).encode() for one in listed]
     asked = [wire.request(search, stack.host, caller.bearer, with_json, method="POST", body=body) for body in bodies]
-    handles = [json.loads(answer.body)["jetonUsager"] for answer in roomy.at_once(asked)]
+    # A search counts as a miss until it has found somebody: fewer at a time than there are misses in an hour.
+    found = roomy.asked(asked, side_by_side=10)
+    assert {answer.status for answer in found} == {200}
+    handles = [json.loads(answer.body)["jetonUsager"] for answer in found]
     assert len(set(handles)) == NUMBERS
     # Whoever was listed, then searched for by number, is one person.
     assert (stack.used(caller, "internal-hour"), stack.used(caller, "sensitive-hour")) == (NUMBERS, 0)
@@ -165,7 +165,7 @@ def test_answers_that_name_nobody_are_as_many_persons_as_were_asked_about(roomy:
         wire.request("/donnees-rqth/v1/rqth", stack.host, caller.bearer, ("ft-jeton-usager", handle))
         for handle in handles
     ]
-    answers = roomy.at_once(asked)
+    answers = roomy.asked(asked, side_by_side=250)
     assert {tuple(json.loads(answer.body)) for answer in answers} == {("rqth",)}
     assert stack.used(caller, "sensitive-hour") == NUMBERS
     # The handle stood for that very person: the record behind it is nobody else's.
