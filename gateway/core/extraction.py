@@ -83,18 +83,40 @@ class Located:
     path: tuple[str, ...] = ()
 
 
-def persons_of(declared: Sequence[Located], loose: Iterable[Identifier] = ()) -> tuple[tuple[Identifier, ...], ...]:
+def persons_of(
+    declared: Sequence[Located], loose: Iterable[Identifier] = (), told: Iterable[tuple[tuple[str, ...], str]] = ()
+) -> tuple[tuple[Identifier, ...], ...]:
     """Group one record's identifiers into persons (rule 4 of the design).
 
     Of each kind, the value of the outermost object joins the record's own person when it is the only one there; all
     others are persons of their own, linked again among themselves where one nested object holds them (a spouse).
-    ``loose`` values (found in free text) are one person each unless already named.
+    ``told``: which categories are told at which path: a nested object that tells again what an enclosing one tells
+    (another name) is somebody else, even when it alone holds a number. ``loose`` values (found in free text) are one
+    person each unless already named.
     """
     persons: list[tuple[Identifier, ...]] = []
-    _link(list(dict.fromkeys(declared)), persons)
+    groups: dict[tuple[str, ...], list[Located]] = {(): []}
+    others = _others(told) if any(one.path for one in declared) else frozenset()
+    for one in dict.fromkeys(declared):
+        prefixes = (one.path[:depth] for depth in range(len(one.path), 0, -1))
+        groups.setdefault(next((path for path in prefixes if path in others), ()), []).append(one)
+    for group in groups.values():
+        _link(group, persons)
     known = {identifier for person in persons for identifier in person}
     persons.extend((identifier,) for identifier in dict.fromkeys(loose) if identifier not in known)
     return tuple(persons)
+
+
+def _others(told: Iterable[tuple[tuple[str, ...], str]]) -> frozenset[tuple[str, ...]]:
+    """The paths of objects that tell again what an object around them tells."""
+    at: dict[tuple[str, ...], set[str]] = {}
+    for path, category in told:
+        at.setdefault(path, set()).add(category)
+    return frozenset(
+        path
+        for path, categories in at.items()
+        if any(not categories.isdisjoint(at.get(path[:depth], ())) for depth in range(len(path)))
+    )
 
 
 def _link(declared: list[Located], persons: list[tuple[Identifier, ...]]) -> None:

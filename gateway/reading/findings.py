@@ -34,7 +34,7 @@ class Loose(NamedTuple):
 class Draft:
     """A record while it is gathered. Of each category one ``Found`` stays, of the highest class."""
 
-    __slots__ = ("_found", "declared", "loose", "parent", "text_bytes")
+    __slots__ = ("_found", "_told", "declared", "loose", "parent", "text_bytes")
 
     def __init__(self, parent: int | None = None) -> None:
         self.parent = parent
@@ -42,6 +42,7 @@ class Draft:
         self.loose: list[Identifier] = []
         self.text_bytes = 0
         self._found: dict[str, Found] = {}
+        self._told: list[tuple[tuple[str, ...], str]] = []
 
     def find(self, category: str, klass: Class, maskable: bool = True) -> None:
         """Note that the record carries ``category``."""
@@ -53,6 +54,7 @@ class Draft:
         """Take the value of a field whose name the policy knows; whether it is an identifier that fits its kind."""
         self.find(named.category, named.klass)
         if named.unique is None:
+            self._told.append((path, named.category))
             return False
         identifiers = identifiers_in(named.unique, text)
         self.declared.extend([Located(identifier, path) for identifier in identifiers])
@@ -82,9 +84,10 @@ class Draft:
             if not declared:
                 return ()
             distinct = dict.fromkeys([one.identifier for one in declared]) if len(declared) > 1 else ()
-            if len({identifier.kind for identifier in distinct}) == len(distinct):
+            plain = not any(one.path for one in declared)
+            if plain and len({identifier.kind for identifier in distinct}) == len(distinct):
                 return (tuple(distinct) or (declared[0].identifier,),)
-        return persons_of(declared, self.loose)
+        return persons_of(declared, self.loose, self._told)
 
 
 def size_of(text: str) -> int:

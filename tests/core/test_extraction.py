@@ -47,6 +47,12 @@ def test_a_nested_identifier_that_is_the_only_one_of_its_kind_links() -> None:
     assert len(persons_of([located("id", "1"), located("nir", "A", "civil")])) == 1
 
 
+def test_a_nested_object_that_tells_a_name_again_is_somebody_else_even_with_the_only_number() -> None:
+    declared = [located("id", "1"), located("nir", "B", "spouse")]
+    assert len(persons_of(declared, told=[((), "name"), (("spouse",), "name")])) == 2
+    assert len(persons_of(declared, told=[(("spouse",), "name")])) == 1
+
+
 def test_values_in_free_text_never_link() -> None:
     found = persons_of([located("id", "1")], [Identifier("nir", "A"), Identifier("nir", "B")])
     assert len(found) == 3
