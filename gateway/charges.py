@@ -18,7 +18,7 @@ from gateway.core.assurance import Caller
 from gateway.core.charging import Charge, Charged, Counted, Limit, PersonCharge, limits_of
 from gateway.core.classify import Classified
 from gateway.core.extraction import Class, Identifier, PersonFound
-from gateway.core.policy import Policy
+from gateway.core.policy import Policy, Then
 from gateway.core.reasons import Reason, Refusal
 from gateway.passage import Passage
 from gateway.ports import Budgets, Callers, Clock, NoCaller, StoreUnavailable
@@ -127,6 +127,11 @@ class Charger:
                 return too_many
             charge = self.charge_of((plan,), now, aliases)
             charged = await self.charge(charge) if charge.records[0] else NOTHING_CHARGED
+            if not asked_anew and any(one.limit.then is Then.PROVE for one in charged.violations):
+                asked_anew = True  # the proof known here is used up; there may be another
+                if gone := await self.still_allowed(anew=True):
+                    return gone
+                continue
             more = decide.masking_for(self.policy, self.classified, charged.violations, persons)
             if masks and more - plan.hide and not self.observing:
                 hidden = plan.hide | more
