@@ -39,6 +39,10 @@ from gateway.release import Release
 from gateway.upstream import Request, UpstreamFault
 
 OWN_PATHS = b"/.gateway/"
+MOST_KEPT_TARGET_BYTES = 2_048
+KEPT_FOR_NOBODY_PER_S = 20
+"""Of 2 kB for half an hour: at most 72 MB of the store a worker. Beyond, signing in ends at the account page."""
+
 log = logging.getLogger(__name__)
 
 
@@ -48,6 +52,7 @@ class Pipeline:
     def __init__(self, doors: Doors, served: Served) -> None:
         self.doors = doors
         self.served = served
+        self._kept_for_nobody = (0, 0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request."""
@@ -257,7 +262,7 @@ class Pipeline:
             return
         asked = passage.asked
         flow = None
-        if answers.keeps_target(refusal, asked):
+        if answers.keeps_target(refusal, asked) and self._may_keep(passage):
             try:
                 flow = await self.doors.flows.keep(RETURN_FLOW, answers.kept_target(asked), RETURN_FLOW_TTL_S)
             except StoreUnavailable as fault:
@@ -265,6 +270,17 @@ class Pipeline:
         status = passage.status if passage.executed else None
         rendered = answers.render(refusal, request=asked, site=site, sign_in_flow=flow, application_status=status)
         await self._answer(passage, rendered)
+
+    def _may_keep(self, passage: Passage) -> bool:
+        """Whether a target is kept in the store: for nobody only a few short ones, since anybody can ask for it."""
+        if len(passage.asked.target) > MOST_KEPT_TARGET_BYTES:
+            return False
+        if passage.caller is not None:
+            return True
+        second, kept = self._kept_for_nobody
+        now = int(self.doors.clock.now())
+        self._kept_for_nobody = (now, kept + 1 if second == now else 1)
+        return self._kept_for_nobody[1] <= KEPT_FOR_NOBODY_PER_S
 
     async def _record_refusal(self, passage: Passage, refusal: Refusal, name: str) -> Refusal:
         """One record for a known caller, a count for an unknown one; without a record the answer is a plain 503."""

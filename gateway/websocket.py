@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -98,6 +98,8 @@ async def _open(pipeline: Pipeline, passage: Passage) -> UpstreamWebSocket | Ref
     gated = pipeline.gate(passage, pipeline.served)
     if isinstance(gated, Refusal):
         return gated
+    if passage.scope.get("method", "GET") != "GET":
+        return Refusal(Reason.METHOD_NOT_LISTED, methods=("GET",), detail="RFC 6455: a handshake is a GET")
     application = passage.application
     if application is None:
         return Refusal(Reason.NOT_FOUND)
@@ -114,6 +116,8 @@ async def _open(pipeline: Pipeline, passage: Passage) -> UpstreamWebSocket | Ref
     persons = request_persons(classified, gated.query, passage.headers, None, [], identify_in(application))
     if isinstance(persons, Unclear):
         passage.unclear = True
+        classified = replace(classified, klass=max(classified.klass, application.policy.unreadable))
+        passage.classified = classified
     else:
         passage.persons = persons
     standing = await pipeline.standing(passage, application, classified)

@@ -7,13 +7,13 @@ Rules of this file:
 3. A proof belongs to the credential that made it; a session gets a new cookie with it.
 """
 
+import json
 import math
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
-import orjson
 from starlette.responses import Response
 
 from gateway.core.assurance import Caller, Proof
@@ -78,13 +78,13 @@ def read_posted(body: bytes, content_type: str | None) -> Posted | Refusal:
     pairs: list[tuple[str, object]]
     try:
         if media_type == "application/json":
-            content = orjson.loads(body)
-            pairs = list(content.items()) if isinstance(content, dict) else []
+            content = json.loads(body, object_pairs_hook=list)
+            pairs = content if isinstance(content, list) and body.lstrip()[:1] == b"{" else []
         elif media_type == "application/x-www-form-urlencoded":
             pairs = list(parse_qsl(body.decode("ascii"), keep_blank_values=True, strict_parsing=True, max_num_fields=8))
         else:
             return Refusal(Reason.MALFORMED_REQUEST)
-    except ValueError:
+    except (ValueError, RecursionError):
         return Refusal(Reason.MALFORMED_REQUEST)
     fields = dict(pairs)
     code, flow = fields.get("code"), fields.get("flow")
