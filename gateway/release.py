@@ -144,6 +144,17 @@ class Release:
         token = identify(named.unique, reading.minted[0]) if named and named.unique else None
         return (self.means.charger.hash_of(token),) if token else ()
 
+    async def headers_first(self) -> Refusal | None:
+        """Charge and record the persons in the header fields of an answer whose body is decided by itself."""
+        persons = [one for record in self._in_headers() for one in attribute([record], None, Class.PUBLIC)]
+        if not persons:
+            return None
+        outcome = await self.means.charger.document(persons, masks=False)
+        if isinstance(outcome, Refusal):
+            return outcome
+        await self.record(outcome, 0, "release", "header")
+        return None
+
     def _in_headers(self) -> list[Record]:
         """Numbers in the answer's own header fields (a Location, a file name): charged, never masked."""
         kinds = [kind for kind in self.means.charger.policy.unique if kind.pattern == "nir"]
@@ -210,7 +221,7 @@ class Release:
         klass = charger.policy.media.get(media.media_type.split("/", 1)[0], charger.policy.unreadable)
         if media.media_type.startswith("application/"):
             klass = charger.policy.media.get("font", charger.policy.unreadable)
-        refusal = charger.standing_for(klass)
+        refusal = charger.standing_for(klass) or await self.headers_first()
         if refusal and not charger.observing:
             return refusal
         return await self._pass_on(self.answer.headers, head, classified=False, length=self.answer.content_length)

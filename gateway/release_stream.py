@@ -66,8 +66,8 @@ class StreamRelease:
             return await self._observe(head)
         if str(release.passage.scope.get("http_version")) in OLD_HTTP:
             return Refusal(Reason.HTTP_VERSION_TOO_OLD)
-        if gone := await self._charger.still_allowed(anew=True):
-            return gone
+        if refusal := await self._charger.still_allowed(anew=True) or await release.headers_first():
+            return refusal
         head = head or await release.head(1)
         stream = self._reader(head)
         if stream is None:

@@ -3,6 +3,7 @@
 import os
 import resource
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable
 from http.server import ThreadingHTTPServer
@@ -43,6 +44,8 @@ def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
     os.environ[RUN_VARIABLE] = str(folder)
     os.environ[CONFIG_VARIABLE] = str(settings.directory)
     _raise_open_files()
+    # a forked worker has this process's handler until it sets its own, and would swallow the order to end
+    os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
     server = Server(
         "gateway.app:create",
         address=listen.address,
