@@ -70,6 +70,7 @@ class App:
         self._store: Store | None = None
         self._ledger: Ledger | None = None
         self._why = "starting"
+        self._metrics = PrometheusMetrics()
         self._upstreams: list[Upstream] = []
         self.pipeline: Pipeline | None = None
 
@@ -168,7 +169,7 @@ class App:
             flows=flows,
             hasher=keyring,
             assertions=AssertionSigner(keyring.assertion_key, settings.pages_url),
-            metrics=PrometheusMetrics(),
+            metrics=self._metrics,
             pages=build_pages(pages),
             room=Room(gateway.reading.worker_bytes),
         )
@@ -205,6 +206,7 @@ class App:
         while True:
             why = await self._unready()
             READY.set(0 if why else 1)
+            self._metrics.tell()
             with contextlib.suppress(OSError):  # the folder is gone when the parent is
                 write_state(folder, ready=not why, why=why)
             beats += 1

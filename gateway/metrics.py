@@ -3,6 +3,8 @@
 Import this module only after ``PROMETHEUS_MULTIPROC_DIR`` is set (``serve`` does): the library reads it once.
 """
 
+from collections import defaultdict
+
 from prometheus_client import Counter, Gauge
 
 from gateway.core.extraction import Class
@@ -19,23 +21,28 @@ READY = Gauge("gateway_worker_ready", "1 where store and ledger answer", multipr
 
 
 class PrometheusMetrics:
-    """What the path counts."""
+    """What the path counts: kept here, and told to the library each second, for its shared files cost more."""
 
     def __init__(self) -> None:
-        self._released: dict[tuple[str, str, Class], tuple[Counter, Counter]] = {}
+        self._decisions: defaultdict[tuple[str, str, str, str], int] = defaultdict(int)
+        self._persons: defaultdict[tuple[str, str], int] = defaultdict(int)
 
     def released(self, application: str, verdict: str, klass: Class, persons: int) -> None:
         """Count one released piece."""
-        of = (application, verdict, klass)
-        counters = self._released.get(of)
-        if counters is None:
-            decisions = DECISIONS.labels(application, verdict, "", klass.word)
-            counters = self._released[of] = (decisions, PERSONS.labels(application, klass.word))
-        counters[0].inc()
+        self._decisions[application, verdict, "", klass.word] += 1
         if persons:
-            counters[1].inc(persons)
+            self._persons[application, klass.word] += persons
 
     def refused(self, application: str, refusal: Refusal) -> None:
         """Count one refusal or challenge."""
         klass = refusal.klass.word if refusal.klass is not None else ""
-        DECISIONS.labels(application, "refusal", str(refusal.reason), klass).inc()
+        self._decisions[application, "refusal", str(refusal.reason), klass] += 1
+
+    def tell(self) -> None:
+        """Hand what was counted to the library."""
+        for labels, count in self._decisions.items():
+            DECISIONS.labels(*labels).inc(count)
+        for of, count in self._persons.items():
+            PERSONS.labels(*of).inc(count)
+        self._decisions.clear()
+        self._persons.clear()

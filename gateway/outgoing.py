@@ -45,7 +45,7 @@ def to_application(passage: Passage, application: Application, inspected: bool, 
     foreign = forwards_authorization(passage) or (application.observing and is_foreign(passage.credential))
     drop = _dropped(tuple(application.table.identity_headers), inspected, not foreign)
     host = application.table.host
-    kept = [(b"host", host.encode() if host else passage.asked.host.encode())]
+    kept = [(b"host", host.encode() if host else passage.host.encode())]
     kept += end_to_end(passage.headers, drop)
     cookies = b"; ".join(value for name, value in passage.headers if folded(name) == b"cookie")
     remaining = without_own_cookies(cookies) if cookies else None
@@ -80,6 +80,7 @@ def identity_headers(caller: Caller, named: Mapping[str, str], assertion: str | 
     return headers
 
 
+@lru_cache(maxsize=4096)
 def _field_value(text: str) -> bytes:
     """A name as a header's bytes: latin-1 as the legacy expects, nothing that could end the field."""
     return "".join(char for char in text if char.isprintable()).encode("latin-1", "replace")
@@ -126,7 +127,7 @@ def _cookie_back(value: bytes, passage: Passage, application: Application) -> by
     for index, part in enumerate(parts):
         key, _, domain = part.strip().partition(b"=")
         if key.lower() == b"domain" and domain.strip().lstrip(b".").lower() == own.rsplit(":", 1)[0].lower().encode():
-            parts[index] = b" Domain=" + passage.asked.host.rsplit(":", 1)[0].encode()
+            parts[index] = b" Domain=" + passage.host.rsplit(":", 1)[0].encode()
     return b";".join(parts)
 
 
@@ -140,4 +141,4 @@ def _location_back(value: bytes, passage: Passage, application: Application) -> 
     if netloc.lower() != (application.table.host or "").lower():
         return value
     scheme = "https" if application.site.pages_url.startswith("https:") else "http"
-    return f"{scheme}://{passage.asked.host}{text[start:]}".encode("latin-1")
+    return f"{scheme}://{passage.host}{text[start:]}".encode("latin-1")

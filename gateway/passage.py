@@ -54,7 +54,8 @@ class Passage:
     reference: str
     method: bytes
     headers: Headers
-    asked: Asked
+    raw_target: bytes
+    host: str
     client: str
     credential: Credential = NOBODY
     application: Application | None = None
@@ -70,6 +71,14 @@ class Passage:
     bytes_out: int = 0
     body_ended: Callable[[], bool] = lambda: True
     notes: dict[str, object] = field(default_factory=dict)
+    _asked: Asked | None = None
+
+    @property
+    def asked(self) -> Asked:
+        """What our own answers need to know of the request."""
+        if self._asked is None:
+            self._asked = asked_of(self)
+        return self._asked
 
 
 def begin(scope: Scope, receive: Receive, send: Send, trusted: "tuple[IPv4Network | IPv6Network, ...]") -> Passage:
@@ -79,24 +88,37 @@ def begin(scope: Scope, receive: Receive, send: Send, trusted: "tuple[IPv4Networ
     method = scope.get("method", "GET").encode("latin-1")
     query: bytes = scope.get("query_string", b"")
     raw_path: bytes = scope.get("raw_path") or scope["path"].encode("latin-1", "replace")
+    return Passage(
+        scope,
+        receive,
+        send,
+        request_id,
+        reference_of(request_id),
+        method,
+        headers,
+        raw_path + b"?" + query if query else raw_path,
+        (first(headers, b"host") or b"").decode("latin-1").lower(),
+        client_of(scope, headers, trusted),
+    )
+
+
+def asked_of(passage: Passage) -> Asked:
+    """What our own answers need to know of a request; most requests never ask for one."""
+    headers = passage.headers
     origin = first(headers, b"origin")
-    host = first(headers, b"host") or b""
     accept_language = first(headers, b"accept-language")
     cookies = joined(headers, b"cookie", b"; ")
-    asked = Asked(
-        navigating=navigating(headers, method),
+    return Asked(
+        navigating=navigating(headers, passage.method),
         language=language(
             accept_language.decode("latin-1") if accept_language else None, _cookie(cookies, b"gateway_lang")
         ),
-        method=method,
-        target=raw_path + (b"?" + query if query else b""),
-        reference=reference_of(request_id),
-        request_id=request_id,
+        method=passage.method,
+        target=passage.raw_target,
+        reference=passage.reference,
+        request_id=passage.request_id,
         origin=origin.decode("latin-1") if origin else None,
-        host=host.decode("latin-1").lower(),
-    )
-    return Passage(
-        scope, receive, send, request_id, asked.reference, method, headers, asked, client_of(scope, headers, trusted)
+        host=passage.host,
     )
 
 

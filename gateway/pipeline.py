@@ -73,7 +73,7 @@ class Pipeline:
         gated = self.gate(passage, served)
         if isinstance(gated, Refusal):
             return gated
-        if passage.asked.target.startswith(OWN_PATHS):
+        if passage.raw_target.startswith(OWN_PATHS):
             state = passage.scope.setdefault("state", {})
             state["gateway"] = passage.asked
             state["gateway_site"] = passage.application.site if passage.application else served.site
@@ -273,7 +273,7 @@ class Pipeline:
 
     def _may_keep(self, passage: Passage) -> bool:
         """Whether a target is kept in the store: for nobody only a few short ones, since anybody can ask for it."""
-        if len(passage.asked.target) > MOST_KEPT_TARGET_BYTES:
+        if len(passage.raw_target) > MOST_KEPT_TARGET_BYTES:
             return False
         if passage.caller is not None:
             return True

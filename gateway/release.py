@@ -275,8 +275,13 @@ class Release:
         if decoded:
             headers = [one for one in headers if folded(one[0]) != b"content-encoding"]
         coding = [one for one in headers if folded(one[0]) == b"content-encoding"]
-        await self._start(headers, classified=classified, length=length, extra=coding if classified else ())
-        async for piece in self._pieces(head, whole=decoded):
+        extra = coding if classified else ()
+        first_piece = head or (b"" if decoded else await self.next_piece())
+        await self._start(headers, classified=classified, length=length, extra=extra)
+        if len(first_piece) == length:
+            await self.send(first_piece, more=False)
+            return None
+        async for piece in self._pieces(first_piece, whole=decoded):
             if not self.application.observing and (gone := await self.means.charger.still_allowed()):
                 return gone
             await self.send(piece, more=True)

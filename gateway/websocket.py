@@ -137,7 +137,7 @@ def _is_own(passage: Passage, application: Application) -> bool:
     origin = passage.asked.origin
     if origin is None:
         return passage.credential.kind == "token" or (application.observing and passage.credential.kind == "none")
-    own = {f"http://{passage.asked.host}", f"https://{passage.asked.host}"}
+    own = {f"http://{passage.host}", f"https://{passage.host}"}
     return origin in own or origin in application.table.websocket_origins
 
 
