@@ -24,7 +24,7 @@ from gateway.edge.doors import Partner
 from gateway.edge.site import build as build_pages
 from gateway.keyring import KeyRing
 from gateway.ledger import Ledger, LedgerUnavailable
-from gateway.ledger_reading import last_charge_seq
+from gateway.ledger.reading import last_charge_seq
 from gateway.means import Room
 from gateway.metrics import OBSERVING, READY, PrometheusMetrics
 from gateway.passage import Receive, Scope, Send, begin

@@ -18,7 +18,7 @@ from gateway.core.assurance import Caller, Mandate, Proof
 from gateway.core.charging import Limit, limits_of
 from gateway.core.extraction import Class
 from gateway.core.policy import Policy
-from gateway.ledger_reading import RecordedCharge
+from gateway.ledger.reading import RecordedCharge
 from gateway.stores import keys
 from gateway.stores.connection import Store
 

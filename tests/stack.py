@@ -179,7 +179,9 @@ class Stack:
     ) -> Answer:
         """One request on a connection of its own."""
         who = (account.bearer,) if account else ()
-        raw = wire.request(target, self.host if host is None else host, *who, *fields, method=method, body=body, version=version)
+        raw = wire.request(
+            target, self.host if host is None else host, *who, *fields, method=method, body=body, version=version
+        )
         return wire.send(self.port, raw, head=method == "HEAD")
 
     def get(self, target: str | bytes, account: Account | None = None, *fields: tuple[str, str | bytes]) -> Answer:

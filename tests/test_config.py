@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config import GATEWAY, PARTNERS, POLICY, ConfigurationError, load, warnings
-from gateway.config_lines import line_of
-from gateway.config_tables import seconds
+from gateway.config.lines import line_of
+from gateway.config.tables import seconds
 from gateway.core.extraction import Class
 from gateway.core.policy import Then
 

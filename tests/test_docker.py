@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 
 from gateway import admin, serve
-from gateway.config import Admin, Listen
+from gateway.config.loading import Admin, Listen
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docker" / "Dockerfile").read_text()

@@ -11,7 +11,7 @@ from gateway.core.assurance import Caller, Proof
 from gateway.core.charging import Charge, PersonCharge, limits_of
 from gateway.core.extraction import Class
 from gateway.core.policy import BudgetRule, ClassRule, Policy, Scope
-from gateway.ledger_reading import ChargedPerson, RecordedCharge
+from gateway.ledger.reading import ChargedPerson, RecordedCharge
 from gateway.rebuild import Rebuilt, replay, since, write
 from gateway.stores.budgets import Budgets
 from gateway.stores.connection import Store, StoreLost

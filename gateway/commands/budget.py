@@ -31,7 +31,7 @@ from gateway.core.assurance import Caller, Grant
 from gateway.core.charging import Usage, limits_of
 from gateway.core.extraction import Class
 from gateway.core.policy import Scope
-from gateway.ledger_reading import LedgerDamaged, Problem, charges, last_charge_seq
+from gateway.ledger.reading import LedgerDamaged, Problem, charges, last_charge_seq
 from gateway.stores import keys
 from gateway.stores.budgets import Budgets
 from gateway.stores.connection import StoreLost

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from gateway.commands.ledger_access import key_ring, ledger_directory
 from gateway.commands.terminal import CANNOT, JsonOption, emit, fail
 from gateway.config import load
-from gateway.ledger_reports import Selector, report_caller
+from gateway.ledger.reports import Selector, report_caller
 
 if TYPE_CHECKING:
     from gateway.demo.ready import Ready

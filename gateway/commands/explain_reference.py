@@ -8,7 +8,7 @@ from gateway.commands.terminal import at, fail, span
 from gateway.config import Settings
 from gateway.core.reasons import Reason
 from gateway.edge.words import explain_reason
-from gateway.ledger_verify import Verification, walk
+from gateway.ledger.verify import Verification, walk
 
 Record = Mapping[str, Any]
 

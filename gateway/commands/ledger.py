@@ -11,8 +11,8 @@ from rich.progress import Progress
 from gateway.commands.ledger_access import ledger_directory, ledger_keys
 from gateway.commands.setup import settings_of
 from gateway.commands.terminal import DEFAULT_CONFIG, NO, ConfigOption, JsonOption, emit, fail, say
-from gateway.ledger_reading import verify as read_all
-from gateway.ledger_verify import Problem, Verification
+from gateway.ledger.reading import verify as read_all
+from gateway.ledger.verify import Problem, Verification
 
 app = typer.Typer(no_args_is_help=True, help="The record of every decision: verify it.")
 

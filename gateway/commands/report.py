@@ -29,7 +29,7 @@ from gateway.commands.terminal import (
 from gateway.config import Settings
 from gateway.core.extraction import Identifier
 from gateway.keyring import KeyRing
-from gateway.ledger_reports import (
+from gateway.ledger.reports import (
     BreachReport,
     CallerReport,
     Selector,
@@ -38,7 +38,7 @@ from gateway.ledger_reports import (
     report_caller,
     report_person,
 )
-from gateway.ledger_verify import Progress, Verification
+from gateway.ledger.verify import Progress, Verification
 from gateway.ports import StoreUnavailable
 from gateway.reading.identifiers import identify
 from gateway.stores.connection import Store

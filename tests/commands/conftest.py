@@ -14,7 +14,7 @@ from gateway.config import load
 from gateway.initialise import write_configuration
 from gateway.keyring import KeyRing
 from gateway.ledger import Ledger
-from gateway.ledger_verify import Verification, walk
+from gateway.ledger.verify import Verification, walk
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.upstream_message import MAX_HEAD_BYTES, ResponseReader, UpstreamFault, request_head
+from gateway.upstream.message import MAX_HEAD_BYTES, ResponseReader, UpstreamFault, request_head
 
 HOST = (b"Host", b"a")
 

@@ -7,7 +7,7 @@ import socket
 import pytest
 from upstream_application import OK, always_ok, application, connector, pieces, replies, request, send, whole
 
-from gateway import upstream_pool
+from gateway.upstream import pool as upstream_pool
 from gateway.upstream import Deadlines, Origin, Upstream, UpstreamFault
 
 

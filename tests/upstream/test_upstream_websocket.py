@@ -9,7 +9,7 @@ from websockets.frames import Close, Frame, Opcode
 from websockets.utils import accept_key
 
 from gateway.upstream import Deadlines, UpstreamFault, UpstreamRefusedUpgrade
-from gateway.upstream_websocket import MAX_FRAGMENTS, MAX_MESSAGE_BYTES
+from gateway.upstream.websocket import MAX_FRAGMENTS, MAX_MESSAGE_BYTES
 
 TARGET = b"/ws/../%E9'?q=|"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import orjson
 
 from gateway.ledger import Ledger
-from gateway.ledger_reports import Selector, report_breach, report_caller, report_person
-from gateway.ledger_tally import Hour
+from gateway.ledger.reports import Selector, report_breach, report_caller, report_person
+from gateway.ledger.tally import Hour
 
 KEY = b"k" * 32
 KEYS = {"k1": KEY}

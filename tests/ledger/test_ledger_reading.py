@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.ledger import Ledger
-from gateway.ledger_reading import ChargedPerson, LedgerDamaged, Problem, RecordedCharge, charges, last_charge_seq
+from gateway.ledger.reading import ChargedPerson, LedgerDamaged, Problem, RecordedCharge, charges, last_charge_seq
 
 KEY = b"k" * 32
 KEYS = {"k1": KEY}

@@ -14,9 +14,9 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BaseModel, Field, ValidationError
 
-from gateway.config_lines import line_of
-from gateway.config_policy import PolicyFile, compile_policy
-from gateway.config_tables import Duration, Table
+from gateway.config.lines import line_of
+from gateway.config.policy import PolicyFile, compile_policy
+from gateway.config.tables import Duration, Table
 from gateway.core.policy import Policy
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2

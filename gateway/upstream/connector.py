@@ -7,10 +7,10 @@ import asyncio
 from math import inf
 
 from gateway.core.decide import Permit
-from gateway.upstream_exchange import Deadlines, Exchange
-from gateway.upstream_message import Headers, Request, ResponseReader, UpstreamFault, request_head
-from gateway.upstream_pool import Origin, Pool
-from gateway.upstream_websocket import UpstreamRefusedUpgrade, UpstreamWebSocket, open_websocket
+from gateway.upstream.exchange import Deadlines, Exchange
+from gateway.upstream.message import Headers, Request, ResponseReader, UpstreamFault, request_head
+from gateway.upstream.pool import Origin, Pool
+from gateway.upstream.websocket import UpstreamRefusedUpgrade, UpstreamWebSocket, open_websocket
 
 __all__ = [
     "Answer",

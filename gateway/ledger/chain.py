@@ -20,8 +20,8 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from gateway.ledger_files import Disk, Predecessor, Reserve, Slot, repair_tail, sync_directory, write_whole
-from gateway.ledger_format import NO_PREDECESSOR, Sealer
+from gateway.ledger.files import Disk, Predecessor, Reserve, Slot, repair_tail, sync_directory, write_whole
+from gateway.ledger.format import NO_PREDECESSOR, Sealer
 
 NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 TRIAL_BYTES: Final = 64 * 1024

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.ledger import Ledger
-from gateway.ledger_format import ENVELOPE, Sealer
-from gateway.ledger_reading import verify
+from gateway.ledger.format import ENVELOPE, Sealer
+from gateway.ledger.reading import verify
 
 KEY = b"k" * 32
 KEYS = {"k1": KEY}

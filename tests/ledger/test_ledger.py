@@ -15,8 +15,8 @@ import orjson
 import pytest
 
 from gateway.ledger import Ledger, LedgerUnavailable
-from gateway.ledger_files import Disk
-from gateway.ledger_reading import verify
+from gateway.ledger.files import Disk
+from gateway.ledger.reading import verify
 
 KEY = b"k" * 32
 KEYS = {"k1": KEY}

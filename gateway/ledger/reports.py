@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from gateway.core.reasons import Reason
-from gateway.ledger_tally import CallerShare, Hour, Tally, is_released
-from gateway.ledger_verify import Progress, Verification, walk
+from gateway.ledger.tally import CallerShare, Hour, Tally, is_released
+from gateway.ledger.verify import Progress, Verification, walk
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateway.upstream_connection import Connection
-from gateway.upstream_message import UpstreamFault
+from gateway.upstream.connection import Connection
+from gateway.upstream.message import UpstreamFault
 
 IDLE_S = 15.0
 PINNED_IDLE_S = 120.0  # a connection-bound login is lost with its connection

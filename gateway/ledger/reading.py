@@ -1,6 +1,6 @@
 """What was charged: read back from the ledger when the store has lost it or says less than was written.
 
-`gateway.ledger_verify` says whether the ledger is intact, `gateway.ledger_reports` who saw whom.
+`gateway.ledger.verify` says whether the ledger is intact, `gateway.ledger.reports` who saw whom.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.ledger_files import chain_names
-from gateway.ledger_format import MAX_RECORD_BYTES, open_line
-from gateway.ledger_verify import Problem, Verification, verify, walk
+from gateway.ledger.files import chain_names
+from gateway.ledger.format import MAX_RECORD_BYTES, open_line
+from gateway.ledger.verify import Problem, Verification, verify, walk
 
 __all__ = [
     "ChargedPerson",

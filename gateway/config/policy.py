@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from gateway.config_tables import Duration, Table
+from gateway.config.tables import Duration, Table
 from gateway.core.classify import compile_template
 from gateway.core.extraction import Class
 from gateway.core.policy import (

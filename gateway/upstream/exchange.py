@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from gateway.upstream_connection import BUFFER_HIGH_BYTES, BUFFER_LOW_BYTES, Connection, Sink
-from gateway.upstream_message import ResponseReader, UpstreamFault
+from gateway.upstream.connection import BUFFER_HIGH_BYTES, BUFFER_LOW_BYTES, Connection, Sink
+from gateway.upstream.message import ResponseReader, UpstreamFault
 
 
 @dataclass(frozen=True, slots=True)

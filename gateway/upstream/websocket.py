@@ -13,17 +13,17 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN, Protocol, Side
 from websockets.utils import accept_key
 
-from gateway.upstream_connection import BUFFER_HIGH_BYTES, BUFFER_LOW_BYTES, Connection
-from gateway.upstream_exchange import Deadlines, Exchange
-from gateway.upstream_message import Headers, ResponseReader, UpstreamFault, request_head
-from gateway.upstream_pool import Pool
+from gateway.upstream.connection import BUFFER_HIGH_BYTES, BUFFER_LOW_BYTES, Connection
+from gateway.upstream.exchange import Deadlines, Exchange
+from gateway.upstream.message import Headers, ResponseReader, UpstreamFault, request_head
+from gateway.upstream.pool import Pool
 
 MAX_MESSAGE_BYTES = 1_048_576
 MAX_FRAGMENTS = 4_096  # of one message: empty fragments have no size, yet take memory
 _MESSAGE_OVERHEAD_BYTES = 64
 _CLOSE_WAIT_S = 5.0
 # At debug level the library logs payloads: it never may.
-_LOGGER = logging.getLogger("gateway.upstream_websocket")
+_LOGGER = logging.getLogger("gateway.upstream.websocket")
 _LOGGER.setLevel(logging.WARNING)
 _OURS = (b"connection", b"upgrade", b"sec-websocket-")
 

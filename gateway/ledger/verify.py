@@ -2,7 +2,7 @@
 
 What cannot be seen from the files alone: that records at the end of a slot's newest file were cut off after the
 slot's last mark (made each minute and at an orderly end), and that a whole slot with its mark was removed. The
-store's charge sequence (`gateway.ledger_reading.last_charge_seq`) tells those.
+store's charge sequence (`gateway.ledger.reading.last_charge_seq`) tells those.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from gateway.ledger_files import ChainName, chain_names, is_locked
-from gateway.ledger_format import FORMAT_VERSION, MAX_RECORD_BYTES, NO_PREDECESSOR, Opened, open_line
+from gateway.ledger.files import ChainName, chain_names, is_locked
+from gateway.ledger.format import FORMAT_VERSION, MAX_RECORD_BYTES, NO_PREDECESSOR, Opened, open_line
 
 BACKWARDS_S: Final = 2.0
 """Records that waited for the same group may be this much out of order: a process further off is not ready."""

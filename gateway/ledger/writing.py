@@ -2,8 +2,8 @@
 
 `Ledger.append` returns once the record is on disk, and only then may the answer it tells of be released. All
 appends that wait are written and synced together, by a thread of their own; while one group is being synced
-the next one gathers. The format is told in `gateway.ledger_format`, the files in `gateway.ledger_files`, what
-happens on a bad or full disk in `gateway.ledger_chain`, reading in `gateway.ledger_reading`.
+the next one gathers. The format is told in `gateway.ledger.format`, the files in `gateway.ledger.files`, what
+happens on a bad or full disk in `gateway.ledger.chain`, reading in `gateway.ledger.reading`.
 """
 
 import asyncio
@@ -16,9 +16,9 @@ from typing import Final, TypeVar
 
 import orjson
 
-from gateway.ledger_chain import ChainWriter, Entry
-from gateway.ledger_files import Disk
-from gateway.ledger_format import ENVELOPE, MAX_RECORD_BYTES
+from gateway.ledger.chain import ChainWriter, Entry
+from gateway.ledger.files import Disk
+from gateway.ledger.format import ENVELOPE, MAX_RECORD_BYTES
 
 __all__ = ["Ledger", "LedgerUnavailable"]
 

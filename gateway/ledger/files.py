@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from gateway.ledger_format import Opened, open_line
+from gateway.ledger.format import Opened, open_line
 
 SLOTS: Final = 4096
 TAIL_BYTES: Final = 16 * 1024 * 1024
@@ -239,7 +239,7 @@ def _whole_records(path: Path, size_bytes: int) -> tuple[int, Opened | None]:
     """Up to which byte a file is whole, and the record that ends there.
 
     Only the form and the links are looked at. A seal that is wrong is no crash's doing and stays, for
-    `gateway.ledger_verify` to name.
+    `gateway.ledger.verify` to name.
     """
     start = max(0, size_bytes - TAIL_BYTES)
     with path.open("rb") as file:

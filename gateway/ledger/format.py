@@ -20,7 +20,7 @@ bytes are ``,"mac":"`` + 64 digits + ``"}``. Replace them by ``}``: HMAC-SHA256 
 result under the key named by ``kid`` must give these digits. Nothing is parsed or serialised again.
 
 The first line has ``"kind":"start"`` and ``"predecessor": {"file": NAME, "mac": HEX} | null``: the file that the
-same slot (see `gateway.ledger_files`) wrote before and the head it had reached.
+same slot (see `gateway.ledger.files`) wrote before and the head it had reached.
 """
 
 import hmac
