@@ -7,8 +7,8 @@ import socket
 import pytest
 from upstream_application import OK, always_ok, application, connector, pieces, replies, request, send, whole
 
-from gateway.upstream import pool as upstream_pool
 from gateway.upstream import Deadlines, Origin, Upstream, UpstreamFault
+from gateway.upstream import pool as upstream_pool
 
 
 async def test_a_drained_connection_is_used_again():
