@@ -139,7 +139,8 @@ class Charger:
             refusal = decide.refused(self.policy, charged.violations, plan, self.caller)
             if refusal and not self.observing:
                 return refusal
-            return self.outcome(plan, charged, 0, too_many or refusal)
+            would_be = too_many or refusal or await self.passed(charge, charged)
+            return self.outcome(plan, charged, 0, would_be)
 
     def charge_of(self, plans: Sequence[decide.Plan], now: float, aliases: tuple[bytes, ...] = ()) -> Charge:
         """One charge: a record for each plan. Without a standing nothing is committed."""
@@ -211,6 +212,23 @@ class Charger:
             return charged
         everybody = tuple(one for part in charged.persons for one in part)
         return replace(charged, granted=len(charge.records), persons=(everybody,) * len(charge.records))
+
+    async def passed(self, charge: Charge, charged: Charged) -> Refusal | None:
+        """While observing: the refusal that a budget would have been, had it not only been watched."""
+        if not self.observing or not any(one.new for persons in charged.persons for one in persons):
+            return None
+        then = {rule.name: rule.then for rule in self.policy.budgets}
+        try:
+            usages = await self._budgets.usage(charge.limits)
+        except StoreUnavailable:
+            return None
+        over = [one.limit for one in usages if one.used > one.limit.limit and then[one.limit.name] is not Then.ALARM]
+        if not over:
+            return None
+        first = over[0]
+        return Refusal(
+            Reason.BUDGET_EXHAUSTED, klass=first.klass, limit=first.limit, window_s=first.window_s, budget=first.name
+        )
 
     def _wants_proof(self, plan: decide.Plan, hidden: frozenset[str]) -> bool:
         """Whether a proof would show more of this answer."""

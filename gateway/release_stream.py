@@ -8,7 +8,7 @@ Rules of this file:
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway.charges import Charger
 from gateway.core import decide
@@ -115,8 +115,10 @@ class StreamRelease:
         if not persons:
             return
         plans, _ = self._plans(persons, frozenset())
-        charged = await self._charger.charge(self._charger.charge_of(plans, self._charger.now))
+        charge = self._charger.charge_of(plans, self._charger.now)
+        charged = await self._charger.charge(charge)
         outcome = self._charger.outcome_of(plans, charged)
+        outcome = replace(outcome, would_be=await self._charger.passed(charge, charged))
         await self.release.record(outcome, 0, "release")
 
     def _readings(self, stream: RecordStream, piece: bytes) -> list[Reading] | Refusal:

@@ -35,6 +35,8 @@ def test_what_is_beyond_a_limit_passes_with_an_alarm(raw: Raw, proven: Account) 
     assert nir(20_069).encode() in answer.body
     assert len(raw.stack.record_of(answer, "answer")["persons"]) == 70
     assert raw.stack.record_of(answer, "alarm")["rule"] == "sensitive-hour"
+    recorded = raw.stack.record_of(answer, "answer")
+    assert (recorded["would_be"], recorded["reason"]) == ("refusal", "budget_exhausted")
 
 
 def test_what_was_observed_is_not_charged(raw: Raw, somebody: Account) -> None:
