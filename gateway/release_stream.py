@@ -145,8 +145,12 @@ class StreamRelease:
             if gone := await self._charger.still_allowed():
                 return gone
             plans, lacking = self._plans(persons, hidden)
+            if lacking and not self.release.passage.started and not any(plan.persons for plan in plans):
+                return decide.refused(self._charger.policy, (), lacking, self._charger.caller)
             granted, more, refusal = await self._charge(plans, readings, persons)
             readings, persons = readings[granted:], persons[granted:]
+            if refusal is None and 0 < granted < len(plans):
+                continue
             if refusal is None and granted == len(plans):
                 if lacking is None:
                     return None

@@ -91,6 +91,16 @@ def test_a_stream_of_which_nothing_may_leave_is_an_ordinary_refusal(raw: Raw, pr
     assert int(answer.one("retry-after") or 0) > 0
 
 
+def test_a_record_of_too_many_persons_stops_a_stream_and_none_after_it_is_lost_in_silence(
+    raw: Raw, proven: Account
+) -> None:
+    crowd = as_json({"note": " ".join(nir(number) for number in range(1_001))}) + b"\n"
+    raw.answers(chunked("ndjson", row("ndjson", 5_000) + crowd + row("ndjson", 5_001)))
+    answer = raw.ask(proven)
+    assert (answer.status, answer.complete) == (200, False)
+    assert last_notice("ndjson", answer.body) == (row("ndjson", 5_000), "too_many_persons")
+
+
 def test_persons_already_taken_are_free_in_a_stream(raw: Raw, proven: Account) -> None:
     whole = stream("csv", range(4_000, 4_060))
     raw.answers(chunked("csv", whole))
