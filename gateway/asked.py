@@ -5,7 +5,7 @@ from dataclasses import replace
 from gateway.application import Application
 from gateway.core.canonical import joined
 from gateway.core.classify import Classified, Identify, Unclear, request_persons
-from gateway.core.extraction import Identifier
+from gateway.core.extraction import Class, Identifier
 from gateway.core.reasons import Reason, Refusal
 from gateway.incoming import RequestBody, has_fields, names_in, parsed
 from gateway.passage import Passage
@@ -49,8 +49,9 @@ async def look(
     else:
         passage.persons = persons
     if kept and not classified.reads:
-        written = map(application.rules.named, names_in(value, form, kept))
-        klass = max([klass, *(named.klass for named in written if named and named.unique)])
+        written = [named for name in names_in(kept) if (named := application.rules.named(name)) and named.unique]
+        passage.writes_identifier = any(named.klass >= Class.INTERNAL for named in written)
+        klass = max([klass, *(named.klass for named in written)])
     passage.classified = replace(classified, klass=klass)
     return passage.classified
 

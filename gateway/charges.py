@@ -267,9 +267,11 @@ class Charger:
         has found somebody (``found``): else guessing would go on once the misses are used up.
         """
         route = self.classified.route
-        named = self._passage.persons or ()
-        if not self.classified.reads and named and self.classified.klass > Class.PUBLIC:
-            persons = [PersonFound((identifier,), (), self.classified.klass) for identifier in named]
+        klass = self.classified.klass
+        persons = [PersonFound((identifier,), (), klass) for identifier in self._passage.persons or ()]
+        if not persons and (self._passage.unclear or self._passage.writes_identifier):
+            persons = [PersonFound((), (), klass)]  # somebody, and nobody knows who
+        if not self.classified.reads and persons and klass > Class.PUBLIC:
             executed = await self.document(persons, masks=False)
             if isinstance(executed, Refusal):
                 return executed

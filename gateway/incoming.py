@@ -3,8 +3,10 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Sequence
-from urllib.parse import parse_qsl
+from collections.abc import AsyncIterator
+from html import unescape
+from itertools import chain
+from urllib.parse import parse_qsl, unquote_plus
 
 import orjson
 
@@ -14,7 +16,14 @@ from gateway.passage import Receive
 
 MASK_ENDING = b"xMASKx"
 _FORM_START = re.compile(rb"[\w.\[\]-]{1,60}=")
-_NAMES = re.compile(rb'"([^"]{1,60})"\s*:|name="([^"]{1,60})"|<([A-Za-z_][\w.:-]{0,60})|(?:^|[&;])([\w.\[\]-]{1,60})=')
+_NAMES = (
+    re.compile(r'"((?:[^"\\]|\\.){1,80}+)"\s{0,9}:'),  # JSON
+    re.compile(r'name\s{0,9}\*?\s{0,9}=\s{0,9}"?([^";\r\n]{1,80}+)'),  # multipart, with RFC 2231 as well
+    re.compile(r"<\s{0,9}([A-Za-z_][\w.:-]{0,60}+)"),  # XML
+    re.compile(r'(?:^|[&;?\s])([^&;=\s"<>]{1,80}+)='),  # forms
+)
+_ESCAPED = re.compile(r"\\u([0-9A-Fa-f]{4})")
+_PARTS = re.compile(r"[\[\].:/\s]+")
 _STRUCTURED = (b"json", b"xml", b"x-www-form-urlencoded", b"multipart/", b"csv", b"text/")
 
 
@@ -125,20 +134,19 @@ def has_fields(start: bytes) -> bool:
     return text[:1] in (b"{", b"[", b'"', b"<") or _FORM_START.match(text) is not None
 
 
-def names_in(value: object, form: Sequence[tuple[str, str]], body: bytes) -> set[str]:
-    """The names of every field that a body writes, under whatever type it came."""
-    names = {key for key, _ in form}
-    left = [value]
-    while left:
-        node = left.pop()
-        if isinstance(node, dict):
-            names.update(map(str, node))
-            left.extend(node.values())
-        elif isinstance(node, list):
-            left.extend(node)
-    if isinstance(value, dict | list) or form:
-        return names
-    return names | {match.decode("utf-8", "replace") for found in _NAMES.findall(body) for match in found if match}
+def names_in(body: bytes) -> set[str]:
+    """The names of every field that a body may write, in every reading that an application may make of it.
+
+    Under whatever type it came: as a form, JSON, multipart or XML, plain or with its characters escaped.
+    """
+    plain = body.replace(b"\0", b"").decode("latin-1")
+    texts = {plain, unquote_plus(plain), unescape(plain), _ESCAPED.sub(lambda found: chr(int(found[1], 16)), plain)}
+    names: set[str] = set()
+    for text in texts:
+        for found in chain.from_iterable(pattern.findall(text) for pattern in _NAMES):
+            said = unquote_plus(found.rpartition("''")[2]).encode("latin-1", "replace").decode("utf-8", "replace")
+            names.update(_PARTS.split(said.strip()))
+    return names
 
 
 def parsed(content_type: bytes, body: bytes) -> tuple[object, list[tuple[str, str]]]:

@@ -64,6 +64,7 @@ class Passage:
     classified: Classified | None = None
     persons: tuple[Identifier, ...] | None = None
     unclear: bool = False
+    writes_identifier: bool = False
     executed: bool = False
     would_be: Refusal | None = None
     status: int = 0

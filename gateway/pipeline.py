@@ -220,7 +220,9 @@ class Pipeline:
         passage.executed = not classified.reads
         release = Release(passage, application, answer, means, miss)
         try:
-            return await release_answer(release)
+            refusal = await release_answer(release)
+            await release.settle_miss()
+            return refusal
         finally:
             release.end()
             await answer.close()

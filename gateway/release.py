@@ -105,13 +105,10 @@ class Release:
         records = [*reading.records, *self._in_headers()]
         lookup = charger.classified.route is not None and charger.classified.route.lookup
         if lookup and self._is_miss(records, reading.minted):
-            if self.miss is not None:
-                await self.means.record_miss(self.passage, self.miss)
+            await self.settle_miss()
             persons: tuple[PersonFound, ...] = ()
         else:
             persons = self._attributed(records, body)
-            if self.miss is not None:
-                await charger.found(self.miss)
         if not persons:
             return await self._unclassified(body, coded=isinstance(media, Media) and media.coding != "identity")
         outcome = await charger.document(persons, masks=True, aliases=self._aliases(reading, persons))
@@ -119,9 +116,18 @@ class Release:
             if not self.passage.executed:
                 return outcome
             return await self._executed(outcome, reading, persons)
+        if self.miss is not None:
+            await charger.found(self.miss)
+            self.miss = None
         masked = not charger.observing and any(one.masked for one in outcome.plan.persons)
         out = reading.masked(outcome.plan.hide) if masked else body
         return await self._release(outcome, out, "mask" if masked else "release")
+
+    async def settle_miss(self) -> None:
+        """A lookup of which nothing was released stays a miss: put it on disk, once."""
+        if self.miss is not None:
+            await self.means.record_miss(self.passage, self.miss)
+            self.miss = None
 
     def _attributed(self, records: Sequence[Record], body: bytes) -> tuple[PersonFound, ...]:
         floor = self.means.charger.classified.klass

@@ -111,6 +111,8 @@ async def _open(pipeline: Pipeline, passage: Passage) -> UpstreamWebSocket | Ref
     classified = pipeline.classify(passage, application, gated)
     if isinstance(classified, Refusal):
         return classified
+    if classified.route is not None and classified.route.lookup:
+        return Refusal(Reason.DENIED_BY_RULE, rule=classified.rule, detail="a lookup is no conversation")
     if not application.observing and masked_fields("", b"", gated.query):
         return Refusal(Reason.MASKED_VALUE_RETURNED)
     persons = request_persons(classified, gated.query, passage.headers, None, [], identify_in(application))

@@ -315,6 +315,16 @@ async def test_whom_an_executed_request_names_is_charged_before_it_is_forwarded(
     assert [one.new for one in charger.executing.taken] == [True]
 
 
+@pytest.mark.parametrize("how", ["unclear", "writes_identifier"])
+async def test_an_executed_request_about_nobody_certain_is_one_person_each_time(desk: Desk, how: str) -> None:
+    charger = await looking_up(desk, SAVE)
+    setattr(charger._passage, how, True)
+    for _ in range(2):
+        assert await charger.before() is None
+        assert charger.executing is not None
+        assert charger.executing.unnamed == {Class.PERSONAL: 1}
+
+
 async def test_a_read_charges_nobody_before_it_is_forwarded(desk: Desk) -> None:
     charger = await desk.charger()
     charger._passage.persons = (Identifier("nir", "9"),)

@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.classify import UNCLEAR
-from gateway.incoming import MASK_ENDING, BodyStalled, BodyTooLarge, ClientGone, MaskReturned, RequestBody, parsed
+from gateway.incoming import (
+    MASK_ENDING,
+    BodyStalled,
+    BodyTooLarge,
+    ClientGone,
+    MaskReturned,
+    RequestBody,
+    names_in,
+    parsed,
+)
 
 JSON = (b"content-type", b"application/json")
 CHUNKED = (b"transfer-encoding", b"chunked")
@@ -167,3 +176,28 @@ def test_what_is_read_of_a_body(kind: bytes, body: bytes, value: object, form: l
 async def test_a_duplicate_deep_inside_makes_only_its_object_unclear() -> None:
     value, _ = parsed(b"application/json", b'{"a": {"b": 1, "b": 2}, "c": 3}')
     assert value == {"a": UNCLEAR, "c": 3}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"nir=1",
+        b"%6eir=1",
+        b"a=1;nir=X",
+        b"a=1; nir=X",
+        b"person[nir]=1",
+        b'{"nir":1}',
+        b'{"n\\u0069r":"1"}',
+        '{"nir":1}'.encode("utf-16"),
+        b"<x:nir>1</x:nir>",
+        b"--b\r\nContent-Disposition: form-data; name=nir\r\n\r\nX",
+        b'Content-Disposition: form-data; name = "n%69r"',
+        b"Content-Disposition: form-data; name*=utf-8''nir",
+    ],
+)
+def test_the_name_of_a_field_is_seen_under_every_type_and_spelling(body: bytes) -> None:
+    assert "nir" in names_in(body)
+
+
+def test_a_value_is_no_name() -> None:
+    assert "nir" not in names_in(b"ville=nir") | names_in(b'{"ville":"nir"}')

@@ -69,12 +69,17 @@ def _in_body(media_type: str, parameters: dict[bytes, bytes], body: bytes) -> bo
         parts = _parts(parameters.get(b"boundary", b""), body)
         if parts is not None:
             return any(_in_part(kind, content) for kind, content in parts)
-    text = _text_of(body, parameters.get(b"charset", b"").decode("latin-1"))
-    if _TRACE.search(text) is None:
-        return False
-    if media_type == "application/x-www-form-urlencoded":
-        return _any_masked(_of_form(text))
-    return _any_masked(_of_text(text, media_type.endswith("xml") or "html" in media_type))
+    texts = dict.fromkeys((_text_of(body, parameters.get(b"charset", b"").decode("latin-1")), body.decode("latin-1")))
+    markup = media_type.endswith("xml") or "html" in media_type
+    for text in texts:
+        if _TRACE.search(text) is None:
+            continue
+        # whatever the type says: an application may read any body as a form
+        if "=" in text and _any_masked(_of_form(text)):
+            return True
+        if media_type != "application/x-www-form-urlencoded" and _any_masked(_of_text(text, markup)):
+            return True
+    return False
 
 
 def _in_part(content_type: bytes, content: bytes) -> bool:
