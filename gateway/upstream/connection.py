@@ -90,7 +90,8 @@ class Connection(asyncio.Protocol):
 
     def write_parts(self, parts: tuple[bytes, ...]) -> None:
         if not self.closed and self._transport is not None:
-            self._transport.writelines(parts)
+            # not writelines: asyncio's never holds a sender back in Python 3.12.0 to 3.13.1 (CVE-2024-12254)
+            self._transport.write(b"".join(parts))
 
     async def drained(self) -> None:
         """Wait until the application takes more."""
