@@ -8,7 +8,7 @@ Rules of this file:
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from gateway.charges import Charger
 from gateway.core import decide
@@ -39,7 +39,6 @@ class StreamRelease:
     media: Media
     _stream: RecordStream | None = None
     _inflater: Inflater | None = None
-    _held: list[Reading] = field(default_factory=list)
 
     @property
     def _charger(self) -> Charger:

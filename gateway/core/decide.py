@@ -12,10 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gateway.core.assurance import Caller, Mandate, Proof, fresh, mandated
-from gateway.core.charging import Limit, Usage, Violation
+from gateway.core.charging import Usage, Violation
 from gateway.core.classify import Classified
 from gateway.core.extraction import Class, Found, PersonFound
-from gateway.core.policy import ClassRule, Policy, Scope, Then, Without
+from gateway.core.policy import ClassRule, Policy, Then, Without
 from gateway.core.reasons import Reason, Refusal
 
 MAX_PERSONS_PER_ANSWER = 1_000
@@ -251,8 +251,3 @@ def _challenge(policy: Policy, klass: Class, answer: Plan, caller: Caller) -> Re
         if asked > most:
             return Refusal(Reason.ANSWER_EXCEEDS_PROOF, klass=rule.klass, asked=asked, limit=most)
     return _proof_required(policy.classes[klass], caller)
-
-
-def own_limits(limits: Sequence[Limit]) -> tuple[Limit, ...]:
-    """The limits that a new proof would not renew."""
-    return tuple(limit for limit in limits if limit.scope is not Scope.PROOF)
