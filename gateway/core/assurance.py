@@ -2,13 +2,17 @@
 
 from dataclasses import dataclass
 
+from gateway.core.cooling import Cooling, cooling_of
 from gateway.core.extraction import Class
 from gateway.core.policy import ClassRule
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """One verified factor. ``verified_at``: Unix seconds of the verification itself, never of a session or token."""
+    """One verified factor. ``verified_at``: Unix seconds of the verification itself, never of a session or token.
+
+    ``bound``: how its factor was bound (``core.cooling.Binding``), ``bound_at``: when, in Unix seconds.
+    """
 
     id: str
     kind: str
@@ -16,6 +20,16 @@ class Proof:
     user: str
     credential_id: str
     factor_id: str = ""
+    bound: str = "own"
+    bound_at: float = 0.0
+
+    def cooling(self, now: float) -> Cooling | None:
+        """What its factor is limited to while it is young; ``None`` for a ripe one."""
+        return cooling_of(self.bound, self.bound_at, now)
+
+    def preference(self, now: float) -> tuple[bool, float]:
+        """Of several that would do, the greatest is used: a ripe factor's before a young one's, then the newest."""
+        return self.cooling(now) is None, self.verified_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +77,7 @@ class Caller:
 
 
 def fresh(rule: ClassRule, caller: Caller, now: float) -> Proof | None:
-    """The newest proof of ``caller`` young enough for ``rule`` and of one of its kinds; ``None`` when there is none.
+    """The proof of ``caller`` to use for ``rule``: young enough and of one of its kinds; ``None`` when there is none.
 
     Age only: how many persons were first charged under a proof is a budget of scope ``proof``, checked while charging.
     A proof from the future (a clock set back) is not fresh.
@@ -71,9 +85,9 @@ def fresh(rule: ClassRule, caller: Caller, now: float) -> Proof | None:
     usable = [
         proof
         for proof in caller.proofs
-        if proof.kind in rule.kinds and -2.0 <= now - proof.verified_at <= rule.max_age_s
+        if rule.accepts(proof.kind) and -2.0 <= now - proof.verified_at <= rule.max_age_s
     ]
-    return max(usable, key=lambda proof: proof.verified_at, default=None)
+    return max(usable, key=lambda proof: proof.preference(now), default=None)
 
 
 def mandated(caller: Caller, klass: Class, now: float) -> Mandate | None:

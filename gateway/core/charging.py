@@ -134,6 +134,7 @@ def limits_of(
         chosen.append(Limit(rule.name, key, rule.scope, rule.klass, _raised(rule, caller, now), rule.window_s, then))
     if not misses and not observe:
         chosen.extend(_proof_limits(policy, caller, proof))
+        chosen.extend(_cooling_limits(policy, caller, proof, now))
         if mandate is not None:
             key = f"mandate:{caller.credential_id}:{mandate.klass.word}:{mandate.window_s}"
             chosen.append(
@@ -163,7 +164,7 @@ class KnownLimits:
     ) -> tuple[Limit, ...]:
         """The same tuple for the same caller and proof, while no grant begins or ends."""
         grants = tuple([grant for grant in caller.grants if now < grant.until]) if caller.grants else ()
-        under = (proof.id, proof.kind) if proof is not None else None
+        under = (proof.id, proof.kind, proof.cooling(now)) if proof is not None else None
         key = (caller.user, caller.partner, caller.credential_id, caller.max_persons, grants, under, mandate)
         limits = self._known.get(key)
         if limits is None:
@@ -174,12 +175,34 @@ class KnownLimits:
         return limits
 
 
+def _cooling_limits(policy: Policy, caller: Caller, proof: Proof | None, now: float) -> list[Limit]:
+    """What a young factor may take of the classes that its proofs open; all of a user's young factors share it."""
+    cooling = proof.cooling(now) if proof is not None else None
+    if proof is None or cooling is None:
+        return []
+    opened = min((rule.klass for rule in policy.classes.values() if rule.accepts(proof.kind)), default=None)
+    if opened is None:
+        return []
+    return [
+        Limit(
+            f"cooling-{proof.bound}",
+            f"cooling:{caller.user}:{proof.bound}:{opened.word}:{window_s}",
+            Scope.USER,
+            opened,
+            persons,
+            window_s,
+            Then.REFUSE,
+        )
+        for persons, window_s in cooling.persons_per_window_s
+    ]
+
+
 def _proof_limits(policy: Policy, caller: Caller, proof: Proof | None) -> list[Limit]:
     if proof is None:
         return []
     limits: list[Limit] = []
     for rule in policy.classes.values():
-        if rule.max_persons is None or proof.kind not in rule.kinds:
+        if rule.max_persons is None or not rule.accepts(proof.kind):
             continue
         most = caller.max_persons if caller.max_persons is not None else rule.max_persons
         limits.append(

@@ -67,6 +67,9 @@ def standing(policy: Policy, caller: Caller, klass: Class, now: float) -> Standi
     proof = fresh(rule, caller, now)
     if proof is None:
         return _proof_required(rule, caller)
+    cooling = proof.cooling(now)
+    if cooling is not None and klass >= cooling.closed_from:
+        return Refusal(Reason.FACTOR_COOLING, klass=klass, detail=f"bound {proof.bound}")
     return Standing(proof)
 
 
@@ -77,7 +80,7 @@ def _proof_required(rule: ClassRule, caller: Caller) -> Refusal:
 
 def _newest(policy: Policy, caller: Caller, now: float) -> Proof | None:
     proofs = [proof for rule in policy.classes.values() if (proof := fresh(rule, caller, now)) is not None]
-    return max(proofs, key=lambda proof: proof.verified_at, default=None)
+    return max(proofs, key=lambda proof: proof.preference(now), default=None)
 
 
 def _any_mandate(caller: Caller, now: float) -> Mandate | None:

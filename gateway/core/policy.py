@@ -7,6 +7,10 @@ from enum import StrEnum
 from gateway.core.extraction import Class
 
 
+TOTP, RECOVERY = "totp", "recovery"
+"""Kinds of proof."""
+
+
 class Without(StrEnum):
     """What happens to a class's content when the caller holds no fresh proof."""
 
@@ -43,6 +47,10 @@ class ClassRule:
     max_age_s: int = 0
     max_persons: int | None = None
     without: Without = Without.CHALLENGE
+
+    def accepts(self, kind: str) -> bool:
+        """Whether a proof of ``kind`` may open this class. A recovery code stands in for a TOTP code, and no other."""
+        return kind in self.kinds or (kind == RECOVERY and TOTP in self.kinds)
 
 
 @dataclass(frozen=True, slots=True)

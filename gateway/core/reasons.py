@@ -36,6 +36,7 @@ class Reason(StrEnum):
     TOO_MANY_TRIES = "too_many_tries"
     FACTOR_STOPPED = "factor_stopped"
     NO_FACTOR = "no_factor"
+    FACTOR_COOLING = "factor_cooling"
     BODY_TOO_LARGE = "body_too_large"
     BODY_STALLED = "body_stalled"
     BAD_ORIGIN = "bad_origin"

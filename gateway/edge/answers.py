@@ -70,6 +70,7 @@ STATUS: Mapping[Reason, int] = MappingProxyType(
         Reason.TOO_MANY_TRIES: 429,
         Reason.FACTOR_STOPPED: 403,
         Reason.NO_FACTOR: 403,
+        Reason.FACTOR_COOLING: 403,
         Reason.BODY_TOO_LARGE: 413,
         Reason.BODY_STALLED: 408,
         Reason.BAD_ORIGIN: 403,

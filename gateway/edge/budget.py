@@ -29,7 +29,7 @@ def disclosed(policy: Policy, caller: Caller, now: float) -> tuple[Limit, ...]:
     if not policy.disclose:
         return ()
     proofs = [proof for rule in policy.classes.values() if (proof := fresh(rule, caller, now)) is not None]
-    newest = max(proofs, key=lambda proof: proof.verified_at, default=None)
+    newest = max(proofs, key=lambda proof: proof.preference(now), default=None)
     mandate = caller.mandate and mandated(caller, caller.mandate.klass, now)
     found = (
         *limits_of(policy, caller, now, proof=newest, mandate=mandate),

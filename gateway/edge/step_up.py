@@ -100,7 +100,7 @@ def fresh_for(policy: Policy, proof: Proof, now: float) -> dict[str, int]:
     return {
         rule.klass.word: max(0, math.floor(rule.max_age_s - age_s))
         for rule in policy.classes.values()
-        if proof.kind in rule.kinds
+        if rule.accepts(proof.kind)
     }
 
 

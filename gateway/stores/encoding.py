@@ -18,6 +18,8 @@ def proof_text(proof: Proof) -> bytes:
             "user": proof.user,
             "credential_id": proof.credential_id,
             "factor_id": proof.factor_id,
+            "bound": proof.bound,
+            "bound_at": proof.bound_at,
         }
     )
 

@@ -1,0 +1,57 @@
+"""How a factor was bound says how far its proofs reach while it is young.
+
+The breach this exists for began with a help desk talked into resetting an account: whoever binds a factor by talking
+gets little with it, and the person it was taken from has time to notice.
+
+Rules of this file:
+
+1. A factor that its own person added with a ripe one is ripe at once: it opens nothing that was closed before.
+2. What was vouched for in person cools for a day; what came by letter, recovery code or from afar for two.
+3. A proof by a ripe factor is never slowed by a young one beside it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gateway.core.extraction import Class
+
+HOUR_S = 3600
+DAY_S = 86_400
+
+
+class Binding(StrEnum):
+    """How a factor was bound to its person."""
+
+    OWN = "own"
+    VOUCHED = "vouched"
+    REMOTE = "remote"
+
+
+@dataclass(frozen=True, slots=True)
+class Cooling:
+    """What a young factor may do: for ``lasts_s`` after its binding at most ``persons`` in each ``window_s``.
+
+    Classes from ``closed_from`` up stay closed to it whatever the counts.
+    """
+
+    lasts_s: int
+    persons_per_window_s: tuple[tuple[int, int], ...]
+    closed_from: Class
+
+
+COOLING: Mapping[Binding, Cooling] = {
+    Binding.VOUCHED: Cooling(DAY_S, ((20, HOUR_S), (80, DAY_S)), Class.RESTRICTED),
+    Binding.REMOTE: Cooling(2 * DAY_S, ((10, 2 * DAY_S),), Class.RESTRICTED),
+}
+
+
+def cooling_of(bound: str, bound_at: float, now: float) -> Cooling | None:
+    """The cooling at ``now`` of a factor that was ``bound`` so at ``bound_at`` (Unix seconds); ``None`` when ripe.
+
+    A clock set back lengthens it: a factor bound in the future is young.
+    """
+    cooling = COOLING.get(Binding(bound))
+    if cooling is None or now >= bound_at + cooling.lasts_s:
+        return None
+    return cooling
