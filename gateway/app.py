@@ -37,6 +37,7 @@ from gateway.stores.callers import StoredCallers
 from gateway.stores.connection import Store, StoreLost
 from gateway.stores.factors import Factors
 from gateway.stores.flows import Flows
+from gateway.stores.recovery import RecoveryCodes
 from gateway.stores.sessions import Sessions
 from gateway.stores.tokens import Tokens
 from gateway.upstream import Upstream
@@ -153,6 +154,7 @@ class App:
             sessions=Sessions(store, keyring),
             flows=flows,
             factors=Factors(store, keyring),
+            recovery=RecoveryCodes(store, keyring),
             budgets=budgets,
             records=ledger,
             keyring=keyring,

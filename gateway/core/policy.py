@@ -6,7 +6,6 @@ from enum import StrEnum
 
 from gateway.core.extraction import Class
 
-
 TOTP, RECOVERY = "totp", "recovery"
 """Kinds of proof."""
 

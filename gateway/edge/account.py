@@ -26,6 +26,7 @@ async def account(context: Context) -> Response:
         "confirmed_ago_s": None if confirmed is None else max(0.0, now - confirmed),
         "disclosed": context.doors.policy().disclose,
         "limits": [_meter(usage, context) for usage in used if usage.limit.scope is not Scope.PARTNER],
+        "recovery_left": await context.doors.recovery.left(caller.user),
         "by_session": identified.cookie is not None,
     }
     return context.page("account", values)

@@ -23,7 +23,7 @@ class Partner:
 
 
 class Accepted(Protocol):
-    """A factor's answer that was accepted; ``verified_at``: Unix seconds."""
+    """A factor's answer that was accepted, and how that factor was bound; times in Unix seconds."""
 
     @property
     def factor_id(self) -> str: ...
@@ -33,6 +33,12 @@ class Accepted(Protocol):
 
     @property
     def verified_at(self) -> float: ...
+
+    @property
+    def bound(self) -> str: ...
+
+    @property
+    def bound_at(self) -> float: ...
 
 
 class ForgettingCallers(Callers, Protocol):
@@ -73,6 +79,16 @@ class Factors(Protocol):
     async def verify_totp(self, user: str, code: str) -> Accepted | CodeRejected: ...
 
 
+class Recovery(Protocol):
+    """Codes for when everything else is lost."""
+
+    async def issue(self, user: str) -> tuple[str, ...]: ...
+
+    async def left(self, user: str) -> int: ...
+
+    async def burn(self, user: str, typed: str) -> Accepted | CodeRejected: ...
+
+
 class Keyring(Protocol):
     """The gateway's keys, as far as pages need them."""
 
@@ -91,6 +107,7 @@ class Doors:
     sessions: Sessions
     flows: Flows
     factors: Factors
+    recovery: Recovery
     budgets: Budgets
     records: Records
     keyring: Keyring

@@ -18,6 +18,7 @@ from gateway.edge.budget import budget
 from gateway.edge.context import Context, Handler, context_of, endpoint, is_path, sent
 from gateway.edge.doors import Doors
 from gateway.edge.pages import FOLDER
+from gateway.edge.recovery import make_codes, recovery_page, step_up_recovery
 from gateway.edge.sign_in import SignIn, signed_out
 from gateway.edge.sso import PartnerSso
 from gateway.edge.step_up import step_up_page, step_up_totp
@@ -52,6 +53,9 @@ def build(doors: Doors) -> Starlette:
         get("signed-out", signed_out),
         get("step-up", step_up_page),
         post("step-up/totp", step_up_totp),
+        get("recovery", recovery_page),
+        post("step-up/recovery", step_up_recovery),
+        post("recovery/codes", make_codes),
         get("account", account),
         get("budget", budget),
         get("jwks.json", jwks),

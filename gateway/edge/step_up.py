@@ -26,7 +26,7 @@ from gateway.edge.words import explain_reason
 from gateway.ports import CodeRejected
 
 CODE_DIGITS = 6
-_REJECTED = {
+REJECTED = {
     "code_used": Reason.CODE_USED,
     "too_many_tries": Reason.TOO_MANY_TRIES,
     "factor_stopped": Reason.FACTOR_STOPPED,
@@ -49,7 +49,7 @@ async def step_up_page(context: Context) -> Response:
     if isinstance(identified, Refusal):
         return await context.refuse(identified)
     if identified.caller.is_machine:
-        return await _refused_on_record(context, identified.caller, Refusal(Reason.MACHINE_TOKEN))
+        return await refused_on_record(context, identified.caller, Refusal(Reason.MACHINE_TOKEN))
     return context.page("step_up", form_values(None, None))
 
 
@@ -59,9 +59,9 @@ async def step_up_totp(context: Context) -> Response:
     if isinstance(identified, Refusal):
         return await context.refuse(identified)
     if identified.cookie is not None and not context.same_origin():
-        return await _refused_on_record(context, identified.caller, Refusal(Reason.BAD_ORIGIN))
+        return await refused_on_record(context, identified.caller, Refusal(Reason.BAD_ORIGIN))
     if identified.caller.is_machine:
-        return await _refused_on_record(context, identified.caller, Refusal(Reason.MACHINE_TOKEN))
+        return await refused_on_record(context, identified.caller, Refusal(Reason.MACHINE_TOKEN))
     body = await context.body()
     posted = body if isinstance(body, Refusal) else read_posted(body, context.one_header(b"content-type"))
     if isinstance(posted, Refusal):
@@ -69,7 +69,7 @@ async def step_up_totp(context: Context) -> Response:
     accepted = await _verify(context, identified.caller, posted.code)
     if isinstance(accepted, Refusal):
         return await _refused(context, accepted, posted)
-    return await _accepted(context, identified, posted, accepted)
+    return await accepted_proof(context, identified, posted, accepted)
 
 
 def read_posted(body: bytes, content_type: str | None) -> Posted | Refusal:
@@ -127,7 +127,7 @@ async def _verify(context: Context, caller: Caller, code: str) -> Accepted | Ref
     record = record_of(context, caller)
     outcome: Accepted | Refusal
     if isinstance(answer, CodeRejected):
-        outcome = Refusal(_REJECTED.get(answer.reason, Reason.CODE_REJECTED), retry_s=answer.retry_s)
+        outcome = Refusal(REJECTED.get(answer.reason, Reason.CODE_REJECTED), retry_s=answer.retry_s)
         record |= {"verdict": "refusal", "reason": str(outcome.reason), "proof": {"kind": "totp"}}
     else:
         outcome = answer
@@ -136,7 +136,8 @@ async def _verify(context: Context, caller: Caller, code: str) -> Accepted | Ref
     return outcome if on_disk else Refusal(Reason.LEDGER_UNAVAILABLE)
 
 
-async def _refused_on_record(context: Context, caller: Caller, refusal: Refusal) -> Response:
+async def refused_on_record(context: Context, caller: Caller, refusal: Refusal) -> Response:
+    """Refuse, once the ledger has it."""
     record = record_of(context, caller) | {"kind": "refusal", "verdict": "refusal", "reason": str(refusal.reason)}
     on_disk = await recorded(context, record, reserve=True)
     return await context.refuse(refusal if on_disk else Refusal(Reason.LEDGER_UNAVAILABLE))
@@ -167,7 +168,8 @@ def record_of(context: Context, caller: Caller) -> dict[str, object]:
     }
 
 
-async def _accepted(context: Context, identified: Identified, posted: Posted, accepted: Accepted) -> Response:
+async def accepted_proof(context: Context, identified: Identified, posted: Posted, accepted: Accepted) -> Response:
+    """A verified factor becomes a proof of the credential that showed it."""
     caller = identified.caller
     proof = Proof(
         id=secrets.token_hex(8),
@@ -176,6 +178,8 @@ async def _accepted(context: Context, identified: Identified, posted: Posted, ac
         user=caller.user,
         credential_id=caller.credential_id,
         factor_id=accepted.factor_id,
+        bound=accepted.bound,
+        bound_at=accepted.bound_at,
     )
     headers: answers.Headers = []
     if identified.cookie is None:

@@ -28,11 +28,13 @@ _ACCEPT = Script("totp_accept")
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A verified factor; ``verified_at``: Unix seconds."""
+    """A verified factor and how it was bound (``core.cooling.Binding``); times in Unix seconds."""
 
     factor_id: str
     kind: str
     verified_at: float
+    bound: str = "own"
+    bound_at: float = 0.0
 
 
 class Factors:

@@ -106,6 +106,11 @@ def tries(user: str) -> str:
     return f"ft:{user}"
 
 
+def recovery(user: str) -> str:
+    """A set: keyed hashes of a user's unused recovery codes."""
+    return f"rc:{user}"
+
+
 def used_steps(factor_id: str) -> str:
     """A sorted set: accepted steps of one factor."""
     return f"fs:{factor_id}"

@@ -30,6 +30,7 @@ from gateway.stores.callers import StoredCallers
 from gateway.stores.connection import Store
 from gateway.stores.factors import Factors
 from gateway.stores.flows import Flows
+from gateway.stores.recovery import RecoveryCodes
 from gateway.stores.sessions import Sessions
 from gateway.stores.tokens import Tokens
 
@@ -84,6 +85,7 @@ class House:
         self.tokens = Tokens(self.store, self.keyring, self.clock)
         self.flows = Flows(self.store, self.keyring, self.clock)
         self.factors = Factors(self.store, self.keyring, self.clock)
+        self.recovery = RecoveryCodes(self.store, self.keyring, self.clock)
         self.budgets = Budgets(self.store, self.clock)
         self.user = self.keyring.user_id(ISSUER, SUB)
         self.doors = self.doors_of(self.store, {})
@@ -96,6 +98,7 @@ class House:
             sessions=self.sessions,
             flows=self.flows,
             factors=self.factors,
+            recovery=self.recovery,
             budgets=self.budgets,
             records=self.records,
             keyring=self.keyring,

@@ -1,0 +1,95 @@
+"""Recovery codes: made and shown once on the account page, used where the telephone is lost.
+
+Rules of this file:
+
+1. Codes are made only with a fresh proof by a ripe factor: a recovery code begets no recovery codes.
+2. The ledger knows before the codes are shown, and before a proof by one opens anything.
+"""
+
+from starlette.responses import Response
+
+from gateway.core.assurance import Caller, Proof
+from gateway.core.policy import RECOVERY
+from gateway.core.reasons import Reason, Refusal
+from gateway.edge import answers
+from gateway.edge.context import Context, Identified
+from gateway.edge.doors import Accepted
+from gateway.edge.step_up import REJECTED, accepted_proof, read_posted, record_of, recorded, refused_on_record
+from gateway.edge.words import explain_reason
+from gateway.ports import CodeRejected
+
+CHANGE_WITHIN_S = 300
+"""How fresh a proof must be to change what one confirms with."""
+
+
+async def recovery_page(context: Context) -> Response:
+    """``GET recovery``: where a recovery code is typed."""
+    identified = await _person(context)
+    if isinstance(identified, Refusal):
+        return await context.refuse(identified)
+    return context.page("recovery", {"error": None})
+
+
+async def step_up_recovery(context: Context) -> Response:
+    """``POST step-up/recovery``: one code, once; what it opens cools off."""
+    identified = await _person(context)
+    if isinstance(identified, Refusal):
+        return await context.refuse(identified)
+    if identified.cookie is not None and not context.same_origin():
+        return await refused_on_record(context, identified.caller, Refusal(Reason.BAD_ORIGIN))
+    body = await context.body()
+    posted = body if isinstance(body, Refusal) else read_posted(body, context.one_header(b"content-type"))
+    if isinstance(posted, Refusal):
+        return await context.refuse(posted)
+    outcome = await _burn(context, identified.caller, posted.code)
+    if not isinstance(outcome, Refusal):
+        return await accepted_proof(context, identified, posted, outcome)
+    if not (posted.by_form and context.asked.navigating) or outcome.reason is Reason.LEDGER_UNAVAILABLE:
+        return await context.refuse(outcome)
+    title, text = explain_reason(outcome.reason, context.asked.language)
+    return context.page("recovery", {"error": f"{title}. {text}"}, status=answers.STATUS[outcome.reason])
+
+
+async def _burn(context: Context, caller: Caller, code: str) -> Accepted | Refusal:
+    answer = await context.doors.recovery.burn(caller.user, code)
+    record = record_of(context, caller) | {"proof": {"kind": RECOVERY}}
+    if isinstance(answer, CodeRejected):
+        refusal = Refusal(REJECTED.get(answer.reason, Reason.CODE_REJECTED), retry_s=answer.retry_s)
+        record |= {"verdict": "refusal", "reason": str(refusal.reason)}
+        return refusal if await recorded(context, record, reserve=True) else Refusal(Reason.LEDGER_UNAVAILABLE)
+    record |= {"verdict": "accepted"}
+    return answer if await recorded(context, record, reserve=False) else Refusal(Reason.LEDGER_UNAVAILABLE)
+
+
+async def make_codes(context: Context) -> Response:
+    """``POST recovery/codes``: ten new codes, shown once; the old ones are over."""
+    identified = await _person(context)
+    if isinstance(identified, Refusal):
+        return await context.refuse(identified)
+    caller = identified.caller
+    if identified.cookie is None or not context.same_origin():
+        return await refused_on_record(context, caller, Refusal(Reason.BAD_ORIGIN))
+    if may_change(caller, context.doors.clock.now()) is None:
+        wanted = Refusal(Reason.PROOF_REQUIRED, kinds=("webauthn", "totp"), max_age_s=CHANGE_WITHIN_S)
+        return await refused_on_record(context, caller, wanted)
+    record = record_of(context, caller) | {"verdict": "accepted", "reason": "recovery_codes_made"}
+    if not await recorded(context, record, reserve=False):
+        return await context.refuse(Refusal(Reason.LEDGER_UNAVAILABLE))
+    return context.page("recovery_codes", {"codes": await context.doors.recovery.issue(caller.user)})
+
+
+def may_change(caller: Caller, now: float) -> Proof | None:
+    """The proof under which ``caller`` may make recovery codes: fresh, by a ripe factor; ``None``: none is."""
+    usable = [
+        proof
+        for proof in caller.proofs
+        if proof.kind != RECOVERY and proof.cooling(now) is None and -2.0 <= now - proof.verified_at <= CHANGE_WITHIN_S
+    ]
+    return max(usable, key=lambda proof: proof.verified_at, default=None)
+
+
+async def _person(context: Context) -> Identified | Refusal:
+    identified = await context.caller()
+    if not isinstance(identified, Refusal) and identified.caller.is_machine:
+        return Refusal(Reason.MACHINE_TOKEN)
+    return identified
