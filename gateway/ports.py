@@ -21,7 +21,8 @@ class NoCaller:
 
 @dataclass(frozen=True, slots=True)
 class CodeRejected:
-    """A factor's answer that was not accepted: ``code_wrong``, ``code_used``, ``too_many_tries``, ``factor_stopped``.
+    """A factor's answer that was not accepted: ``code_wrong``, ``code_used``, ``too_many_tries``, ``factor_stopped``;
+    ``code_next_needed``: right, but for a clock far from ours, so that the next code must confirm it.
 
     ``retry_s`` is given where waiting helps.
     """

@@ -33,6 +33,7 @@ class Reason(StrEnum):
     MASKED_VALUE_RETURNED = "masked_value_returned"
     CODE_REJECTED = "code_rejected"
     CODE_USED = "code_used"
+    CODE_NEXT_NEEDED = "code_next_needed"
     TOO_MANY_TRIES = "too_many_tries"
     FACTOR_STOPPED = "factor_stopped"
     NO_FACTOR = "no_factor"

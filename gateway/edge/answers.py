@@ -67,6 +67,7 @@ STATUS: Mapping[Reason, int] = MappingProxyType(
         Reason.MASKED_VALUE_RETURNED: 409,
         Reason.CODE_REJECTED: 403,
         Reason.CODE_USED: 403,
+        Reason.CODE_NEXT_NEEDED: 403,
         Reason.TOO_MANY_TRIES: 429,
         Reason.FACTOR_STOPPED: 403,
         Reason.NO_FACTOR: 403,

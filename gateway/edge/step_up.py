@@ -25,9 +25,10 @@ from gateway.edge.doors import Accepted
 from gateway.edge.words import explain_reason
 from gateway.ports import CodeRejected
 
-CODE_DIGITS = 6
+CODE_LENGTHS = (6, 8)
 REJECTED = {
     "code_used": Reason.CODE_USED,
+    "code_next_needed": Reason.CODE_NEXT_NEEDED,
     "too_many_tries": Reason.TOO_MANY_TRIES,
     "factor_stopped": Reason.FACTOR_STOPPED,
     "no_factor": Reason.NO_FACTOR,
@@ -119,7 +120,7 @@ def form_values(flow: str | None, error: str | None) -> dict[str, object]:
 
 
 async def _verify(context: Context, caller: Caller, code: str) -> Accepted | Refusal:
-    if len(code) != CODE_DIGITS or not (code.isascii() and code.isdigit()):
+    if len(code) not in CODE_LENGTHS or not (code.isascii() and code.isdigit()):
         return Refusal(Reason.CODE_REJECTED)  # not a try: it could never have been right
     if "totp" not in await context.doors.factors.kinds(caller.user):
         return Refusal(Reason.NO_FACTOR)

@@ -3,25 +3,27 @@
 Rules of this file:
 
 1. A try is counted before anybody compares it; only the success that follows takes it back.
-2. A step of a factor is accepted once ever, whichever of the neighbouring ones it is.
+2. A step of a factor is accepted once ever, and none before the last accepted one: whatever its drift becomes.
 3. A wrong code counts again in the next step, where it is a new guess; a used one counts once.
+4. Only an accepted code moves the drift. One that is right but far away is a failure; with the code of the very next
+   step, within ``NEXT_WITHIN`` periods, it tells what the generator's clock shows. Neither does alone.
 """
 
 import math
 import secrets
 from dataclasses import dataclass
 
-import orjson
-
-from gateway.factors.totp import PERIOD_S, matching_step, normalised
+from gateway.factors.totp import PERIOD_S, REACH, WINDOW, Oath, matching_step, normalised
 from gateway.keyring import KeyRing, Unsealable
 from gateway.ports import Clock, CodeRejected, StoreUnavailable
 from gateway.stores import keys
 from gateway.stores.connection import Argument, Script, Store
+from gateway.stores.oath import seal_factor, unseal_factor
 
 MOST_TRIES = 5
 MOST_FAILURES = 100
 LONGEST_CODE = 64
+NEXT_WITHIN = 3
 _TRY = Script("totp_try")
 _ACCEPT = Script("totp_accept")
 
@@ -37,6 +39,16 @@ class Accepted:
     bound_at: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A factor that may accept a code; ``awaited``: the step after a code that was right but far away."""
+
+    factor_id: str
+    oath: Oath
+    drift: int
+    awaited: int | None
+
+
 class Factors:
     """The factors in the store, their secrets sealed."""
 
@@ -46,18 +58,22 @@ class Factors:
         self._clock = clock or store.clock
 
     async def enrol_totp(self, user: str, secret: bytes) -> str:
-        """Bind a TOTP secret to ``user``; returns the factor's id."""
-        factor_id = f"f_{secrets.token_hex(8)}"
-        await self._store.call(
-            "HSET", keys.factors(user), f"totp:{factor_id}", self._keyring.seal(secret, _context(user, factor_id))
-        )
+        """Bind a telephone's TOTP secret to ``user``; returns the factor's id."""
+        return await self.enrol_oath(user, Oath(secret))
+
+    async def enrol_oath(self, user: str, oath: Oath) -> str:
+        """Bind a code generator to ``user``; returns the factor's id."""
+        factor_id = new_factor_id()
+        sealed = seal_factor(self._keyring, oath, user, factor_id)
+        await self._store.call("HSET", keys.factors(user), f"totp:{factor_id}", sealed)
         return factor_id
 
     async def remove(self, user: str, factor_id: str) -> bool:
         """Unbind a TOTP factor; false where there is none."""
-        removed, _ = await self._store.calls(
+        removed, *_ = await self._store.calls(
             ("HDEL", keys.factors(user), f"totp:{factor_id}"),
             ("HDEL", keys.failures(user), factor_id),
+            ("HDEL", keys.clocks(user), factor_id),
             atomic=True,
         )
         return bool(removed)
@@ -73,10 +89,10 @@ class Factors:
         Besides the reasons of ``CodeRejected``: ``no_factor``. Raises ``StoreUnavailable``.
         """
         now = self._clock.now()
-        step = int(now // PERIOD_S)
+        counted_in = int(now // PERIOD_S)
         typed = normalised(code[:LONGEST_CODE]) or "?"
-        attempt = self._keyring.token_hash(f"totp:{user}:{step}:{typed}")[:16]
-        names = [keys.factors(user), keys.tries(user), keys.failures(user)]
+        attempt = self._keyring.token_hash(f"totp:{user}:{counted_in}:{typed}")[:16]
+        names = [keys.factors(user), keys.tries(user), keys.failures(user), keys.clocks(user)]
         verdict, *more = await self._store.run(
             _TRY, names, [attempt, int(now * 1000), keys.TRY_WINDOW_S * 1000, MOST_TRIES, MOST_FAILURES]
         )
@@ -87,44 +103,50 @@ class Factors:
                 return CodeRejected("factor_stopped")
             case b"wait":
                 return CodeRejected("too_many_tries", math.ceil(more[0] / 1000))
-        for factor_id, sealed in zip(more[::2], more[1::2], strict=True):
-            matched = matching_step(self._unsealed(user, factor_id.decode(), sealed), typed, now)
-            if matched is not None:
-                return await self._accept(user, factor_id.decode(), matched, attempt, now)
+        held = [self._held(user, *one) for one in zip(more[::3], more[1::3], more[2::3], strict=True)]
+        for window in (WINDOW, REACH):
+            for one in held:
+                step = matching_step(one.oath, typed, now, drift=one.drift, window=window, awaited=one.awaited)
+                if step is not None:
+                    return await self._accept(user, one, step, attempt, now)
         return CodeRejected("code_wrong")
 
-    def _unsealed(self, user: str, factor_id: str, sealed: bytes) -> bytes:
+    def _held(self, user: str, name: bytes, sealed: bytes, clock: bytes) -> _Held:
+        factor_id = name.decode()
+        drift, _, far, _ = map(int, clock.split() or (0, -1, -1, 0))
         try:
-            return self._keyring.unseal(sealed, _context(user, factor_id))
+            oath = unseal_factor(self._keyring, sealed, user, factor_id)
         except Unsealable as fault:
             raise StoreUnavailable(f"factor {factor_id}: {fault}") from fault
+        return _Held(factor_id, oath, drift, far + 1 if far >= 0 else None)
 
-    async def _accept(
-        self, user: str, factor_id: str, step: int, attempt: bytes, now: float
-    ) -> Accepted | CodeRejected:
-        used = self._keyring.token_hash(f"used:{factor_id}:{step}")[:16]
-        names = [keys.factors(user), keys.tries(user), keys.failures(user), keys.used_steps(factor_id)]
-        oldest = int((now - keys.STEP_MEMORY_S) // PERIOD_S)
+    async def _accept(self, user: str, held: _Held, step: int, attempt: bytes, now: float) -> Accepted | CodeRejected:
+        used = self._keyring.token_hash(f"used:{held.factor_id}:{step}")[:16]
+        names = [keys.factors(user), keys.tries(user), keys.failures(user), keys.clocks(user)]
         arguments: list[Argument] = [
             attempt,
             int(now * 1000),
-            factor_id,
+            held.factor_id,
             step,
-            oldest,
-            2 * keys.STEP_MEMORY_S,
+            held.oath.step_at(now),
+            WINDOW,
+            REACH,
+            NEXT_WITHIN * held.oath.period_s * 1000,
             used,
             keys.TRY_WINDOW_S * 1000,
             MOST_FAILURES,
         ]
-        verdict = await self._store.run(_ACCEPT, names, arguments)
-        match verdict:
+        match await self._store.run(_ACCEPT, names, arguments):
             case b"accepted":
-                return Accepted(factor_id, "totp", now)
+                return Accepted(held.factor_id, "totp", now)
             case b"used":
                 return CodeRejected("code_used")
+            case b"next":
+                return CodeRejected("code_next_needed")
             case _:
                 return CodeRejected("code_wrong")
 
 
-def _context(user: str, factor_id: str) -> str:
-    return orjson.dumps(["totp", user, factor_id]).decode()
+def new_factor_id() -> str:
+    """An id that no factor has had."""
+    return f"f_{secrets.token_hex(8)}"

@@ -38,9 +38,6 @@ PROOF_LIFETIME_S: Final = 30 * DAY_S
 TRY_WINDOW_S: Final = 15 * MINUTE_S
 """Failed tries of a code are counted in this window."""
 
-STEP_MEMORY_S: Final = 10 * MINUTE_S
-"""An accepted step is remembered longer than its code can match."""
-
 STALE_COOKIE_S: Final = 10
 """How long an old session id keeps what it had before a step-up."""
 
@@ -111,9 +108,9 @@ def recovery(user: str) -> str:
     return f"rc:{user}"
 
 
-def used_steps(factor_id: str) -> str:
-    """A sorted set: accepted steps of one factor."""
-    return f"fs:{factor_id}"
+def clocks(user: str) -> str:
+    """A hash: factor id to its clock's drift, its last accepted step, and the code that awaits its successor."""
+    return f"fc:{user}"
 
 
 def failures(user: str) -> str:

@@ -137,7 +137,7 @@ class RunningDemo:
     def step_up(self, caller: Caller, offset: int = 0) -> Answer:
         """Confirm; once more when the step ended between the making of the code and its verifying."""
         answer = wire.send(self.port, self.confirmation(caller, self.code(caller, offset)))
-        if answer.reason == "code_rejected":
+        if answer.reason in ("code_rejected", "code_next_needed"):
             answer = wire.send(self.port, self.confirmation(caller, self.code(caller, offset)))
         return answer
 

@@ -1,8 +1,8 @@
 -- Counts a try of a code before anybody looks at it, and hands out the factors that may accept it.
 --
--- KEYS: 1 factors, 2 tries, 3 failures in a row
+-- KEYS: 1 factors, 2 tries, 3 failures in a row, 4 what is known of each factor's clock (see totp_accept.lua)
 -- ARGV: 1 the try (keyed hash of code and step), 2 now (ms), 3 window of tries (ms), 4 most tries, 5 most failures
--- Returns {"none"}, {"stopped"}, {"wait", ms} or {"go", factor id, sealed secret, ...}.
+-- Returns {"none"}, {"stopped"}, {"wait", ms} or {"go", factor id, sealed secret, clock, ...}.
 
 local now, window = tonumber(ARGV[2]), tonumber(ARGV[3])
 local held = redis.call('HGETALL', KEYS[1])
@@ -15,6 +15,7 @@ for index = 1, #held, 2 do
     else
       usable[#usable + 1] = id
       usable[#usable + 1] = held[index + 1]
+      usable[#usable + 1] = redis.call('HGET', KEYS[4], id) or ''
     end
   end
 end
@@ -30,6 +31,6 @@ if not redis.call('ZSCORE', KEYS[2], ARGV[1]) then
   end
   redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
   redis.call('PEXPIRE', KEYS[2], window)
-  for index = 1, #usable, 2 do redis.call('HINCRBY', KEYS[3], usable[index], 1) end
+  for index = 1, #usable, 3 do redis.call('HINCRBY', KEYS[3], usable[index], 1) end
 end
 return {'go', unpack(usable)}
