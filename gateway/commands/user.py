@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from gateway.commands import user_tokens
 from gateway.commands.ledger_access import desk
 from gateway.commands.people import user_named
 from gateway.commands.setup import settings_of
@@ -20,6 +21,9 @@ SECRET_BYTES = 20
 """RFC 4226, section 4: 160 bits."""
 
 app = typer.Typer(no_args_is_help=True, help="Users: in a demo, bind a code generator.")
+
+
+app.add_typer(user_tokens.app, name="tokens")
 
 
 @app.callback()

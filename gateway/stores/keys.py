@@ -26,6 +26,12 @@ TOKENS: Final = "tokens"
 FROZEN: Final = "frozen"
 """A set of what is frozen: ``kind:name``."""
 
+STOCK: Final = "oath:stock"
+"""A hash: serial number to sealed hardware token that is nobody's yet."""
+
+ASSIGNED: Final = "oath:assigned"
+"""A hash: serial number of a hardware token to whose it became."""
+
 LINK_LIFETIME_S: Final = 31 * DAY_S
 """Longer than the longest window of a budget."""
 
