@@ -40,8 +40,9 @@ def import_tokens(
 ) -> None:
     """Take the tokens of a file into the sealed stock: all of them, or none and every mistake with its line.
 
-    A CSV has a heading, serial,secret,algorithm,digits,period (the last three may be left out: SHA1, 6, 30); secrets
-    are hexadecimal or base 32. The key of an encrypted PSKC comes from --key-file, a prompt or the standard input.
+    A CSV has the columns serial,secret,algorithm,digits,period, in this order or named in its first line; then the
+    last three may be left out (SHA1, 6, 30). Secrets are hexadecimal or base 32. The key of an encrypted PSKC comes
+    from --key-file, a prompt or the standard input.
 
     [bold]Examples[/bold]
 
@@ -117,6 +118,8 @@ def assign(
     json: JsonOption = False,
 ) -> None:
     """Make a token of the stock a user's way to confirm; it is theirs alone from then on.
+
+    For two days it opens little, as everything that is bound from afar: ten new persons, nothing restricted.
 
     [bold]Example[/bold]
 
@@ -196,7 +199,7 @@ def _tell(file: Path, mistakes: list[Mistake] | tuple[Mistake, ...], json: bool)
     else:
         for one in mistakes:
             say(_escaped(f"{file}:{one.line}: {one.text}"))
-    fail(f"{file} has {len(mistakes)} mistakes: nothing of it was imported", NO)
+    fail(f"nothing of {file} was imported; to correct: {len(mistakes)}", NO)
 
 
 def _escaped(text: str) -> str:

@@ -52,9 +52,9 @@ class Wrong(Exception):
 
 
 def read_csv(content: bytes) -> Read:
-    """The tokens of a CSV: a heading that names its columns, then one token a line.
+    """The tokens of a CSV, one a line; a heading names its columns, or they are ``COLUMNS``.
 
-    ``serial`` and ``secret`` (hex or base 32) must be there; ``algorithm``, ``digits`` and ``period`` need not.
+    Named, ``serial`` and ``secret`` (hex or base 32) must be there; ``algorithm``, ``digits`` and ``period`` need not.
     """
     try:
         text = content.decode("utf-8-sig")
@@ -65,16 +65,16 @@ def read_csv(content: bytes) -> Read:
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     tokens: list[Token] = []
     mistakes: list[Mistake] = []
-    names: list[str] = []
+    names: Sequence[str] = ()
     try:
         for row in rows:
             cells = [cell.strip() for cell in row]
             if not any(cells):
                 continue
             if not names:
-                names = [cell.lower() for cell in cells]
-                _check_heading(names)
-                continue
+                names = _names_of(cells)
+                if names is not COLUMNS:
+                    continue
             try:
                 tokens.append(_token_of_row(names, cells, rows.line_num))
             except Wrong as wrong:
@@ -134,11 +134,16 @@ def oath_of(secret: bytes, algorithm: str, digits: str, period: str) -> Oath:
     return Oath(secret, name, int(digits or CODE_LENGTHS[0]), int(period or PERIODS_S[0]))
 
 
-def _check_heading(names: Sequence[str]) -> None:
-    if "serial" not in names or "secret" not in names:
+def _names_of(first: Sequence[str]) -> Sequence[str]:
+    """The columns that the first line names; ``COLUMNS`` where it names none and is a token of so many values."""
+    names = [cell.lower() for cell in first]
+    if not {"serial", "secret"} <= set(names):
+        if len(first) == len(COLUMNS) and "serial" not in names and first[3].isdecimal():
+            return COLUMNS
         raise Wrong(f"the first line must name the columns, such as: {','.join(COLUMNS)}")
     if len(set(names)) != len(names) or not set(names) <= set(COLUMNS):
         raise Wrong(f"the first line names a column twice, or one that is none of: {','.join(COLUMNS)}")
+    return names
 
 
 def _token_of_row(names: Sequence[str], cells: Sequence[str], line: int) -> Token:

@@ -18,7 +18,7 @@ from gateway.keyring import KeyRing, Unsealable
 from gateway.ports import Clock, CodeRejected, StoreUnavailable
 from gateway.stores import keys
 from gateway.stores.connection import Argument, Script, Store
-from gateway.stores.oath import seal_factor, unseal_factor
+from gateway.stores.oath import Bound, seal_factor, unseal_factor
 
 MOST_TRIES = 5
 MOST_FAILURES = 100
@@ -45,6 +45,8 @@ class _Held:
 
     factor_id: str
     oath: Oath
+    bound: str
+    bound_at: float
     drift: int
     awaited: int | None
 
@@ -64,7 +66,7 @@ class Factors:
     async def enrol_oath(self, user: str, oath: Oath) -> str:
         """Bind a code generator to ``user``; returns the factor's id."""
         factor_id = new_factor_id()
-        sealed = seal_factor(self._keyring, oath, user, factor_id)
+        sealed = seal_factor(self._keyring, Bound(oath), user, factor_id)
         await self._store.call("HSET", keys.factors(user), f"totp:{factor_id}", sealed)
         return factor_id
 
@@ -115,10 +117,10 @@ class Factors:
         factor_id = name.decode()
         drift, _, far, _ = map(int, clock.split() or (0, -1, -1, 0))
         try:
-            oath = unseal_factor(self._keyring, sealed, user, factor_id)
+            one = unseal_factor(self._keyring, sealed, user, factor_id)
         except Unsealable as fault:
             raise StoreUnavailable(f"factor {factor_id}: {fault}") from fault
-        return _Held(factor_id, oath, drift, far + 1 if far >= 0 else None)
+        return _Held(factor_id, one.oath, one.bound, one.bound_at, drift, far + 1 if far >= 0 else None)
 
     async def _accept(self, user: str, held: _Held, step: int, attempt: bytes, now: float) -> Accepted | CodeRejected:
         used = self._keyring.token_hash(f"used:{held.factor_id}:{step}")[:16]
@@ -138,7 +140,7 @@ class Factors:
         ]
         match await self._store.run(_ACCEPT, names, arguments):
             case b"accepted":
-                return Accepted(held.factor_id, "totp", now)
+                return Accepted(held.factor_id, "totp", now, held.bound, held.bound_at)
             case b"used":
                 return CodeRejected("code_used")
             case b"next":

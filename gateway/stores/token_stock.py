@@ -3,7 +3,8 @@
 Rules of this file:
 
 1. A serial number enters once: in stock or assigned, it is refused. A file is taken whole or not at all.
-2. A token leaves the stock in the step that makes it a factor: it is never two persons', and its secret never in both.
+2. Who is given a token by an operator's word is bound from afar: it opens little while it is young (``core.cooling``).
+3. A token leaves the stock in the step that makes it a factor: it is never two persons', and its secret never in both.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,13 +12,14 @@ from dataclasses import dataclass
 
 import orjson
 
+from gateway.core.cooling import Binding
 from gateway.factors.totp import Oath
 from gateway.keyring import KeyRing, Unsealable
 from gateway.ports import StoreUnavailable
 from gateway.stores import keys
 from gateway.stores.connection import Argument, Script, Store
 from gateway.stores.factors import new_factor_id
-from gateway.stores.oath import seal_factor, seal_stock, unseal_stock
+from gateway.stores.oath import Bound, seal_factor, seal_stock, unseal_stock
 
 _IMPORT = Script("oath_import")
 _ASSIGN = Script("oath_assign")
@@ -81,7 +83,7 @@ class TokenStock:
             return None
         oath, factor_id = self._unsealed(serial, sealed), new_factor_id()
         whose = orjson.dumps([user, factor_id, now, oath.algorithm, oath.digits, oath.period_s])
-        mine = seal_factor(self._keyring, oath, user, factor_id)
+        mine = seal_factor(self._keyring, Bound(oath, str(Binding.REMOTE), now), user, factor_id)
         names = [keys.STOCK, keys.ASSIGNED, keys.factors(user)]
         taken = await self._store.run(_ASSIGN, names, [serial, sealed, f"totp:{factor_id}", mine, whose])
         return factor_id if taken else None

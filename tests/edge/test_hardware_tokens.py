@@ -9,6 +9,7 @@ import pyotp
 import pytest
 
 from gateway.factors.totp import Oath
+from gateway.stores.token_stock import TokenStock
 
 from .conftest import House
 
@@ -67,3 +68,16 @@ async def test_the_second_code_a_hundred_times_at_once_opens_once(pages: httpx2.
     assert sum(answer.status_code == 200 for answer in answers) == 1
     caller = await house.caller(token)
     assert caller is not None and len(caller.proofs) == 1
+
+
+async def test_a_token_given_by_an_operators_word_opens_little_at_first(
+    pages: httpx2.AsyncClient, house: House
+) -> None:
+    stock, token = TokenStock(house.store, house.keyring), await house.token()
+    await stock.add({"A-1": TOKEN})
+    await stock.assign("A-1", house.user, now=house.clock.now())
+    assert (await pages.post(TOTP, json={"code": shown(house)}, headers=token)).status_code == 200
+    caller = await house.caller(token)
+    assert caller is not None
+    (proof,) = caller.proofs
+    assert (proof.bound, proof.bound_at) == ("remote", house.clock.now())

@@ -44,12 +44,19 @@ def test_columns_are_named_in_any_order_and_cut_in_the_french_way() -> None:
     assert [(one.serial, one.line) for one in tokens] == [("A1", 2), ("A2", 4)]
 
 
+def test_without_a_heading_all_five_columns_stand_in_order() -> None:
+    tokens, mistakes = read_csv(f"A1,{HEX},SHA256,8,60\nA2,{HEX[2:]}00,,,\n".encode())
+    assert not mistakes
+    assert [(one.serial, one.oath.digits, one.line) for one in tokens] == [("A1", 8, 1), ("A2", 6, 2)]
+
+
 @pytest.mark.parametrize(
     ("text", "line", "says"),
     [
         ("", 1, "no token"),
         (HEADING, 1, "no token"),
         (f"A1,{HEX}\n", 1, "must name the columns"),
+        (f"number,seed,hash,digits,period\nA1,{HEX},,,\n", 1, "must name the columns"),
         (f"serial,secret,secret\nA1,{HEX},{HEX}\n", 1, "names a column twice"),
         (f"serial,secret,pin\nA1,{HEX},1\n", 1, "none of"),
         (f"{HEADING}A1,{HEX}\n", 2, "2 values for 5 columns"),

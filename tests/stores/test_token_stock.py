@@ -62,7 +62,7 @@ async def test_an_assigned_token_is_a_factor_of_that_user_and_no_longer_in_stock
     assert await stock.assign("none", "u_2", now=clock.at) is None
     assert await factors.kinds("u_2") == ()
     shown = pyotp.HOTP(base64.b32encode(B.secret).decode(), digits=8, digest=hashlib.sha256).at(int(clock.at // 60))
-    assert await factors.verify_totp("u_1", shown) == Accepted(str(factor_id), "totp", clock.at)
+    assert await factors.verify_totp("u_1", shown) == Accepted(str(factor_id), "totp", clock.at, "remote", clock.at)
 
 
 async def test_a_token_assigned_a_hundred_times_at_once_is_one_persons(redis_socket: Path, keyring: KeyRing) -> None:
