@@ -37,6 +37,7 @@ from gateway.stores.callers import StoredCallers
 from gateway.stores.connection import Store, StoreLost
 from gateway.stores.factors import Factors
 from gateway.stores.flows import Flows
+from gateway.stores.passkeys import Passkeys
 from gateway.stores.recovery import RecoveryCodes
 from gateway.stores.sessions import Sessions
 from gateway.stores.tokens import Tokens
@@ -155,6 +156,7 @@ class App:
             flows=flows,
             factors=Factors(store, keyring),
             recovery=RecoveryCodes(store, keyring),
+            passkeys=Passkeys(store, keyring),
             budgets=budgets,
             records=ledger,
             keyring=keyring,

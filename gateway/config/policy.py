@@ -27,7 +27,7 @@ ClassWord = Literal["public", "internal", "personal", "sensitive", "restricted"]
 Problem = tuple[tuple[str, ...], str, str]
 """Path of the setting, name of the rule, what to do."""
 
-PROOF_KINDS = frozenset({"totp"})
+PROOF_KINDS = frozenset({"totp", "webauthn"})
 
 
 class ClassTable(Table):

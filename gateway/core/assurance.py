@@ -90,6 +90,25 @@ def fresh(rule: ClassRule, caller: Caller, now: float) -> Proof | None:
     return max(usable, key=lambda proof: proof.preference(now), default=None)
 
 
+SETTLED_AFTER_S = 48 * 3600
+"""A factor changes no factors while it is younger: whoever slipped one in cannot at once lock its person out."""
+
+
+def changing(caller: Caller, now: float, max_age_s: float, *, removing: bool) -> Proof | None:
+    """The proof under which ``caller`` may change what they confirm with; ``None``: they must confirm first, or wait.
+
+    A ripe factor younger than 48 h changes nothing. One that still cools (a recovery code, a vouched one) may add, for
+    that is how its person gets back to work, and what it adds cools as it does; it never removes.
+    """
+    usable = [
+        proof
+        for proof in caller.proofs
+        if -2.0 <= now - proof.verified_at <= max_age_s
+        and (not removing if proof.cooling(now) else now - proof.bound_at >= SETTLED_AFTER_S)
+    ]
+    return max(usable, key=lambda proof: proof.preference(now), default=None)
+
+
 def mandated(caller: Caller, klass: Class, now: float) -> Mandate | None:
     """The mandate under which a machine caller may reach ``klass`` at ``now``, if any."""
     mandate = caller.mandate

@@ -116,14 +116,14 @@ class Context:
         scheme = urlsplit(self.doors.pages_url).scheme
         return self.one_header(b"origin") == f"{scheme}://{self.asked.host}"
 
-    async def body(self) -> bytes | Refusal:
+    async def body(self, most_bytes: int = MAX_BODY_BYTES) -> bytes | Refusal:
         """A small body, whole."""
         content = bytearray()
         try:
             async with asyncio.timeout(BODY_TIMEOUT_S):
                 async for chunk in self.request.stream():
                     content += chunk
-                    if len(content) > MAX_BODY_BYTES:
+                    if len(content) > most_bytes:
                         return Refusal(Reason.BODY_TOO_LARGE)
         except TimeoutError:
             return Refusal(Reason.BODY_STALLED)

@@ -1,11 +1,12 @@
 """What the pages ask of the rest: every door as a Protocol, joined in one frozen value."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from gateway.core.assurance import Proof
 from gateway.core.policy import Policy
+from gateway.factors.webauthn import Registered
 from gateway.ports import Budgets, Callers, Clock, CodeRejected, Records
 
 
@@ -39,6 +40,54 @@ class Accepted(Protocol):
 
     @property
     def bound_at(self) -> float: ...
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedFactor:
+    """An ``Accepted`` that a page made itself."""
+
+    factor_id: str
+    kind: str
+    verified_at: float
+    bound: str
+    bound_at: float
+
+
+class Passkey(Protocol):
+    """One WebAuthn credential of a person."""
+
+    @property
+    def factor_id(self) -> str: ...
+
+    @property
+    def credential_id(self) -> bytes: ...
+
+    @property
+    def public_key(self) -> bytes: ...
+
+    @property
+    def transports(self) -> tuple[str, ...]: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def bound(self) -> str: ...
+
+    @property
+    def bound_at(self) -> float: ...
+
+
+class Passkeys(Protocol):
+    """Passkeys and security keys."""
+
+    async def bind(self, user: str, made: Registered, *, name: str, bound: str) -> str: ...
+
+    async def of(self, user: str) -> Sequence[Passkey]: ...
+
+    async def used(self, user: str, factor_id: str, sign_count: int) -> str: ...
+
+    async def remove(self, user: str, passkey: Any) -> str: ...
 
 
 class ForgettingCallers(Callers, Protocol):
@@ -108,6 +157,7 @@ class Doors:
     flows: Flows
     factors: Factors
     recovery: Recovery
+    passkeys: Passkeys
     budgets: Budgets
     records: Records
     keyring: Keyring

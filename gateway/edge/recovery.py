@@ -8,18 +8,16 @@ Rules of this file:
 
 from starlette.responses import Response
 
-from gateway.core.assurance import Caller, Proof
+from gateway.core.assurance import Caller, changing
 from gateway.core.policy import RECOVERY
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge import answers
 from gateway.edge.context import Context, Identified
 from gateway.edge.doors import Accepted
+from gateway.edge.enrol import CHANGE_WITHIN_S
 from gateway.edge.step_up import REJECTED, accepted_proof, read_posted, record_of, recorded, refused_on_record
 from gateway.edge.words import explain_reason
 from gateway.ports import CodeRejected
-
-CHANGE_WITHIN_S = 300
-"""How fresh a proof must be to change what one confirms with."""
 
 
 async def recovery_page(context: Context) -> Response:
@@ -69,23 +67,14 @@ async def make_codes(context: Context) -> Response:
     caller = identified.caller
     if identified.cookie is None or not context.same_origin():
         return await refused_on_record(context, caller, Refusal(Reason.BAD_ORIGIN))
-    if may_change(caller, context.doors.clock.now()) is None:
+    proof = changing(caller, context.doors.clock.now(), CHANGE_WITHIN_S, removing=True)
+    if proof is None or proof.kind == RECOVERY:
         wanted = Refusal(Reason.PROOF_REQUIRED, kinds=("webauthn", "totp"), max_age_s=CHANGE_WITHIN_S)
         return await refused_on_record(context, caller, wanted)
     record = record_of(context, caller) | {"verdict": "accepted", "reason": "recovery_codes_made"}
     if not await recorded(context, record, reserve=False):
         return await context.refuse(Refusal(Reason.LEDGER_UNAVAILABLE))
     return context.page("recovery_codes", {"codes": await context.doors.recovery.issue(caller.user)})
-
-
-def may_change(caller: Caller, now: float) -> Proof | None:
-    """The proof under which ``caller`` may make recovery codes: fresh, by a ripe factor; ``None``: none is."""
-    usable = [
-        proof
-        for proof in caller.proofs
-        if proof.kind != RECOVERY and proof.cooling(now) is None and -2.0 <= now - proof.verified_at <= CHANGE_WITHIN_S
-    ]
-    return max(usable, key=lambda proof: proof.verified_at, default=None)
 
 
 async def _person(context: Context) -> Identified | Refusal:

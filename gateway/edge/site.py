@@ -12,7 +12,7 @@ from starlette.routing import Route
 from starlette.types import ExceptionHandler
 
 from gateway.core.reasons import Reason, Refusal
-from gateway.edge import answers, cookies
+from gateway.edge import answers, cookies, enrol, passkeys
 from gateway.edge.account import account
 from gateway.edge.budget import budget
 from gateway.edge.context import Context, Handler, context_of, endpoint, is_path, sent
@@ -53,6 +53,12 @@ def build(doors: Doors) -> Starlette:
         get("signed-out", signed_out),
         get("step-up", step_up_page),
         post("step-up/totp", step_up_totp),
+        post("step-up/webauthn/options", passkeys.options),
+        post("step-up/webauthn/verify", passkeys.verify),
+        get("enrol", enrol.enrol_page),
+        post("enrol/webauthn/options", enrol.options),
+        post("enrol/webauthn/verify", enrol.verify),
+        post("enrol/remove", enrol.remove),
         get("recovery", recovery_page),
         post("step-up/recovery", step_up_recovery),
         post("recovery/codes", make_codes),

@@ -112,6 +112,7 @@ def form_values(flow: str | None, error: str | None) -> dict[str, object]:
         "max_age_s": None,
         "limit": None,
         "totp": True,
+        "webauthn": True,
         "flow": flow,
         "after": "stay",
         "sent": True,

@@ -109,6 +109,16 @@ def tries(user: str) -> str:
     return f"ft:{user}"
 
 
+def factor(factor_id: str) -> str:
+    """A hash: what is said of one factor: its name, how and when it was bound, its counter."""
+    return f"fi:{factor_id}"
+
+
+def credential(credential_hash: bytes) -> bytes:
+    """A string: the user whose this WebAuthn credential is."""
+    return b"wc:" + credential_hash
+
+
 def recovery(user: str) -> str:
     """A set: keyed hashes of a user's unused recovery codes."""
     return f"rc:{user}"

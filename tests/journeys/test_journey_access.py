@@ -22,7 +22,7 @@ def test_without_a_confirmation_no_byte_of_the_number_leaves(running: RunningDem
     values = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
     # RFC 9470, section 3.
     assert values["error"] == "insufficient_user_authentication"
-    assert (values["acr_values"], values["max_age"]) == ("totp", "14400")
+    assert (values["acr_values"], values["max_age"]) == ("webauthn totp", "14400")
     assert values["step_up_uri"].startswith(running.gateway)
     assert running.report(caller)["persons"] == 0
 

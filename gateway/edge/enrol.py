@@ -1,0 +1,146 @@
+"""What a person confirms with: seen, added and taken away, on a page of their own.
+
+Rules of this file:
+
+1. A change needs a fresh proof by a factor that is there already; a young one may add, never take away.
+2. What is added under a young factor is as young: a recovery code begets nothing that opens more.
+3. The ledger knows of every change before the person is told that it is done.
+"""
+
+import secrets
+from urllib.parse import parse_qsl
+
+from starlette.responses import Response
+
+from gateway.core.assurance import Proof, changing
+from gateway.core.reasons import Reason, Refusal
+from gateway.edge.context import Context, Identified
+from gateway.edge.passkeys import KIND, keep_challenge, person, read_answer, relying_party, take_challenge
+from gateway.edge.step_up import record_of, recorded, refused_on_record
+from gateway.factors.webauthn import CHALLENGE_BYTES, Rejected, creation_options, verify_registration
+
+ENROL = "webauthn-enrol"
+CHANGE_WITHIN_S = 300
+"""How fresh a proof must be to change what one confirms with."""
+LONGEST_NAME = 40
+
+
+async def enrol_page(context: Context) -> Response:
+    """``GET enrol``: what there is, and how to add one."""
+    identified = await context.caller()
+    if isinstance(identified, Refusal):
+        return await context.refuse(identified)
+    if identified.caller.is_machine:
+        return await context.refuse(Refusal(Reason.MACHINE_TOKEN))
+    caller, now = identified.caller, context.doors.clock.now()
+    values = {
+        "passkeys": await context.doors.passkeys.of(caller.user),
+        "kinds": await context.doors.factors.kinds(caller.user),
+        "may_add": changing(caller, now, CHANGE_WITHIN_S, removing=False) is not None,
+        "may_remove": changing(caller, now, CHANGE_WITHIN_S, removing=True) is not None,
+        "now": now,
+    }
+    return context.page("enrol", values)
+
+
+async def options(context: Context) -> Response:
+    """``POST enrol/webauthn/options``: ``{"ceremony", "publicKey"}`` for ``navigator.credentials.create``."""
+    allowed = await _allowed(context, removing=False)
+    if isinstance(allowed, Response):
+        return allowed
+    identified, _ = allowed
+    caller = identified.caller
+    party = relying_party(context)
+    if isinstance(party, Refusal):
+        return await refused_on_record(context, caller, party)
+    challenge = secrets.token_bytes(CHALLENGE_BYTES)
+    held = await context.doors.passkeys.of(caller.user)
+    asked = creation_options(
+        party,
+        challenge=challenge,
+        user_handle=caller.user.encode(),
+        login=caller.name,
+        name=caller.name,
+        known=[one.credential_id for one in held],
+    )
+    ceremony = await keep_challenge(context, ENROL, caller, challenge)
+    return context.document({"ceremony": ceremony, "publicKey": asked})
+
+
+async def verify(context: Context) -> Response:
+    """``POST enrol/webauthn/verify`` ``{"ceremony", "credential", "name"}``: ``{"factor", "name"}``."""
+    allowed = await _allowed(context, removing=False)
+    if isinstance(allowed, Response):
+        return allowed
+    identified, proof = allowed
+    caller = identified.caller
+    posted = await read_answer(context)
+    if isinstance(posted, Refusal):
+        return await context.refuse(posted)
+    challenge = await take_challenge(context, ENROL, caller, posted["ceremony"])
+    party = relying_party(context)
+    if isinstance(challenge, Refusal):
+        return await refused_on_record(context, caller, challenge)
+    if isinstance(party, Refusal):
+        return await refused_on_record(context, caller, party)
+    made = verify_registration(posted["credential"], challenge=challenge, party=party)
+    if isinstance(made, Rejected):
+        return await refused_on_record(context, caller, Refusal(Reason.PASSKEY_REJECTED, detail=made.why))
+    record = record_of(context, caller) | {
+        "verdict": "accepted",
+        "reason": "factor_bound",
+        "proof": {"kind": proof.kind, "credential": proof.factor_id},
+        "detail": f"{KIND}, bound {proof.bound}",
+    }
+    if not await recorded(context, record, reserve=False):
+        return await context.refuse(Refusal(Reason.LEDGER_UNAVAILABLE))
+    name = name_of(posted.get("name"))
+    bound = await context.doors.passkeys.bind(caller.user, made, name=name, bound=proof.bound)
+    if bound in ("taken", "full"):
+        return await refused_on_record(context, caller, Refusal(Reason.PASSKEY_REJECTED, detail=bound))
+    return context.document({"factor": bound, "name": name})
+
+
+async def remove(context: Context) -> Response:
+    """``POST enrol/remove`` (a form with ``factor``): take a passkey away; never the last way to confirm."""
+    allowed = await _allowed(context, removing=True)
+    if isinstance(allowed, Response):
+        return allowed
+    identified, proof = allowed
+    caller = identified.caller
+    body = await context.body()
+    if isinstance(body, Refusal):
+        return await context.refuse(body)
+    wanted = dict(parse_qsl(body.decode("latin-1"), max_num_fields=4)).get("factor")
+    passkey = next((one for one in await context.doors.passkeys.of(caller.user) if one.factor_id == wanted), None)
+    if passkey is None:
+        return await context.refuse(Refusal(Reason.NOT_FOUND))
+    record = record_of(context, caller) | {
+        "verdict": "accepted",
+        "reason": "factor_removed",
+        "proof": {"kind": proof.kind, "credential": passkey.factor_id},
+    }
+    if not await recorded(context, record, reserve=False):
+        return await context.refuse(Refusal(Reason.LEDGER_UNAVAILABLE))
+    if await context.doors.passkeys.remove(caller.user, passkey) == "last":
+        return await refused_on_record(context, caller, Refusal(Reason.LAST_FACTOR))
+    return context.go("/.gateway/enrol")
+
+
+def name_of(said: object) -> str:
+    """A passkey's name as its person gave it: printable, short, never empty."""
+    text = "".join(one for one in said if one.isprintable()).strip()[:LONGEST_NAME] if isinstance(said, str) else ""
+    return text or "—"
+
+
+async def _allowed(context: Context, *, removing: bool) -> tuple[Identified, Proof] | Response:
+    identified = await person(context)
+    if isinstance(identified, Refusal):
+        return await context.refuse(identified)
+    if identified.cookie is None:
+        return await refused_on_record(context, identified.caller, Refusal(Reason.BAD_ORIGIN))
+    proof = changing(identified.caller, context.doors.clock.now(), CHANGE_WITHIN_S, removing=removing)
+    if proof is None:
+        wanted = Refusal(Reason.PROOF_REQUIRED, kinds=("webauthn", "totp"), max_age_s=CHANGE_WITHIN_S)
+        return await refused_on_record(context, identified.caller, wanted)
+    return identified, proof
