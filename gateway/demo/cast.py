@@ -46,6 +46,7 @@ ADVISERS: Final = (
     Adviser("camille", "Camille Durand", "relais-emploi", "re-4711", "lavande-bleue-42"),
     Adviser("sacha", "Sacha Moreau", "relais-emploi", "re-4712", "genet-jaune-17"),
     Adviser("noor", "Noor Lefevre", "cap-insertion", "ci-0815", "bruyere-rose-88"),
+    Adviser("ines", "Inès Petit", "cap-insertion", "ci-0816", "jonquille-verte-63"),
 )
 TOKENS: Final = (
     TokenPart("desk", "camille", FIRST_TOKEN_PERSONS),

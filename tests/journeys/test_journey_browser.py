@@ -178,3 +178,56 @@ def test_a_person_opens_a_file_at_a_browser(
     # A browser says so itself when a page is a 401 or a 403.
     unexpected = [one for one in errors if "status of 401" not in one and "status of 403" not in one]
     assert unexpected == []
+
+
+def _passkey_story(browser: Browser, demo: RunningDemo, login: str, words: Words) -> list[str]:
+    context = browser.new_context(locale=words.locale)
+    context.set_default_timeout(15_000)
+    visitor = Visitor(demo, context, login, words)
+    page = visitor.page
+    devtools = context.new_cdp_session(page)
+    devtools.send("WebAuthn.enable")
+    options = {
+        "protocol": "ctap2",
+        "transport": "internal",
+        "hasResidentKey": True,
+        "hasUserVerification": True,
+        "isUserVerified": True,
+        "automaticPresenceSimulation": True,
+    }
+    devtools.send("WebAuthn.addVirtualAuthenticator", {"options": options})
+    visitor.sign_in()
+
+    page.goto(f"{demo.gateway}/.gateway/account")
+    page.locator("a[href='/.gateway/enrol']").click()
+    assert page.locator("form.passkey-add").count() == 0
+    page.locator("a[href='/.gateway/step-up']").click()
+    visitor.confirm(visitor.code())
+    page.locator("#step-up-done").wait_for()
+    page.goto(f"{demo.gateway}/.gateway/enrol")
+    page.fill("input[name=name]", "Blue key")
+    page.locator("form.passkey-add button").click()
+    page.get_by_text("Blue key").wait_for()
+    page.goto(f"{demo.gateway}/.gateway/account")
+    visitor.sign_out()
+    visitor.sign_in()
+
+    page.locator("a[href^='/dossiers/']").first.click()
+    page.wait_for_url("**/dossiers/*")
+    record, number = page.url, int(page.url.rpartition("/")[2])
+    assert page.locator("#nir").inner_text().endswith(MASKED)
+    answer = page.goto(f"{record}/modifier")
+    assert answer is not None and answer.status == 401
+    page.locator("form.passkey button").click()
+    page.locator("input[name=nir]").wait_for()
+    assert page.url == f"{record}/modifier"
+    assert page.input_value("input[name=nir]") == demo.nirs[number]
+    page.goto(record)
+    assert demo.nirs[number] in page.locator("#nir").inner_text().replace(" ", "")
+    context.close()
+    return visitor.errors
+
+
+def test_a_person_adds_a_passkey_and_confirms_with_one_touch(running: RunningDemo, browser: Callable[..., Any]) -> None:
+    errors = browser(_passkey_story, running, "ines", FRENCH)
+    assert [one for one in errors if "status of 401" not in one] == []
