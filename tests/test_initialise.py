@@ -61,7 +61,7 @@ def test_the_demo_has_the_limits_that_it_promises() -> None:
         ("miss", "1d"): 60,
     }
     assert policy["classes"]["sensitive"] == {
-        "proof": ["totp"],
+        "proof": ["webauthn", "totp"],
         "max_age": "4h",
         "max_persons": 40,
         "without": "mask",

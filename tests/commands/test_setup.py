@@ -25,7 +25,7 @@ def test_init_leaves_what_is_there(gateway: Gateway, config: Path) -> None:
 def test_check_names_every_mistake_with_file_line_and_rule(gateway: Gateway, config: Path) -> None:
     for name, old, new in (
         ("gateway.toml", "workers = 2", "workres = 2"),
-        ("policy.toml", 'proof = ["totp"]', 'proof = ["sms"]'),
+        ("policy.toml", 'proof = ["webauthn", "totp"]', 'proof = ["sms"]'),
         ("partners.toml", 'client_id = "gateway"', "client = 1"),
     ):
         text = (config / name).read_text()

@@ -68,7 +68,7 @@ def test_after_so_many_persons_a_confirmation_is_asked_for_again(running: Runnin
 
 
 def test_after_its_time_a_confirmation_is_asked_for_again() -> None:
-    sensitive = '[classes.sensitive]\nproof = ["totp"]\nmax_age = "{}"'
+    sensitive = '[classes.sensitive]\nproof = ["webauthn", "totp"]\nmax_age = "{}"'
     short = {"policy.toml": {sensitive.format("4h"): sensitive.format("2s")}}
     with demo_application() as (upstream, _), running_stack(upstream, changes=short) as stack:
         caller = stack.account()
