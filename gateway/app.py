@@ -37,6 +37,7 @@ from gateway.stores.callers import StoredCallers
 from gateway.stores.connection import Store, StoreLost
 from gateway.stores.factors import Factors
 from gateway.stores.flows import Flows
+from gateway.stores.invitations import Invitations
 from gateway.stores.passkeys import Passkeys
 from gateway.stores.recovery import RecoveryCodes
 from gateway.stores.sessions import Sessions
@@ -157,6 +158,7 @@ class App:
             factors=Factors(store, keyring),
             recovery=RecoveryCodes(store, keyring),
             passkeys=Passkeys(store, keyring),
+            invitations=Invitations(store, keyring),
             budgets=budgets,
             records=ledger,
             keyring=keyring,

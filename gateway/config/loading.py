@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import BaseModel, Field, ValidationError
 
 from gateway.config.lines import line_of
-from gateway.config.policy import PolicyFile, compile_policy
+from gateway.config.policy import PolicyFile, Problem, compile_policy
 from gateway.config.tables import Duration, Table
 from gateway.core.policy import Policy
 
@@ -186,6 +186,7 @@ def load(directory: Path) -> Settings:
         text = (directory / POLICY).read_bytes()
         applications = frozenset(gateway.applications) if gateway else None
         policy, problems = compile_policy(policy_file, text, applications)
+        problems = [*problems, *_unknown_partners(policy_file, partners)]
         mistakes.extend(Mistake(POLICY, line_of(text.decode(), path), rule, words) for path, rule, words in problems)
     if mistakes or gateway is None or partners is None or policy is None:
         raise ConfigurationError(mistakes)
@@ -193,6 +194,16 @@ def load(directory: Path) -> Settings:
     scheme = "https" if gateway.listen.certificate or not _is_local(first_host) else "http"
     pages_url = (gateway.pages_url or f"{scheme}://{first_host}").rstrip("/")
     return Settings(directory.resolve(), gateway, partners.partners, policy, pages_url)
+
+
+def _unknown_partners(policy: PolicyFile, partners: PartnersFile | None) -> list[Problem]:
+    known = partners.partners if partners else {}
+    return [
+        (("roles", str(index), "partner"), "roles", f"no partner {name!r} in {PARTNERS}")
+        for index, role in enumerate(policy.roles)
+        for name in dict.fromkeys([role.partner, *role.serves])
+        if partners is not None and name not in known
+    ]
 
 
 def _read(directory: Path, name: str, model: type[_File], mistakes: list[Mistake]) -> _File | None:

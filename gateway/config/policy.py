@@ -15,6 +15,7 @@ from gateway.core.policy import (
     ClassRule,
     FieldRule,
     Policy,
+    RoleRule,
     Route,
     Scope,
     Then,
@@ -107,6 +108,15 @@ class BudgetTable(Table):
     misses: bool = False
 
 
+class RoleTable(Table):
+    """Who may let others bind a first factor. A person is (issuer, sub): a partner has one issuer."""
+
+    role: Literal["referent", "officer"]
+    partner: str
+    sub: str
+    serves: list[str] = []
+
+
 class PolicyFile(Table):
     """``policy.toml``."""
 
@@ -119,6 +129,7 @@ class PolicyFile(Table):
     unique: dict[str, UniqueTable] = {}
     routes: list[RouteTable] = []
     budgets: list[BudgetTable] = []
+    roles: list[RoleTable] = []
 
 
 def compile_policy(
@@ -144,6 +155,7 @@ def compile_policy(
         routes=routes,
         budgets=budgets,
         disclose=file.disclose,
+        roles=tuple(RoleRule(one.role, one.partner, one.sub, tuple(one.serves or [one.partner])) for one in file.roles),
         text=text,
     )
     return policy, []

@@ -119,6 +119,16 @@ class BudgetRule:
 
 
 @dataclass(frozen=True, slots=True)
+class RoleRule:
+    """Who (a subject of a partner's issuer) has a ``role``, and the partners whose people they ``serve``."""
+
+    role: str
+    partner: str
+    sub: str
+    serves: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """Everything that decides. ``routes`` are per application name, in the order of the file."""
 
@@ -132,5 +142,6 @@ class Policy:
     routes: Mapping[str, tuple[Route, ...]]
     budgets: tuple[BudgetRule, ...]
     disclose: bool = False
+    roles: tuple[RoleRule, ...] = ()
     text: bytes = field(default=b"", repr=False)
     lines: Mapping[str, int] = field(default_factory=dict, repr=False)

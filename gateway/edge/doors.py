@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from gateway.core.assurance import Proof
+from gateway.core.assurance import Caller, Proof
 from gateway.core.policy import Policy
 from gateway.factors.webauthn import Registered
 from gateway.ports import Budgets, Callers, Clock, CodeRejected, Records
@@ -90,6 +90,33 @@ class Passkeys(Protocol):
     async def remove(self, user: str, passkey: Any) -> str: ...
 
 
+class InvitationRequest(Protocol):
+    """Who asks to be invited."""
+
+    @property
+    def user(self) -> str: ...
+
+    @property
+    def partner(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+
+class Invitations(Protocol):
+    """Leave to bind a first factor."""
+
+    async def ask(self, caller: Caller) -> str: ...
+
+    async def asked(self, code: str) -> InvitationRequest | None: ...
+
+    async def invite(self, user: str, *, by: str, role: str, in_person: bool) -> str: ...
+
+    async def waiting(self, user: str) -> str | None: ...
+
+    async def take(self, user: str) -> str | None: ...
+
+
 class ForgettingCallers(Callers, Protocol):
     """Callers, with the word that one credential changed just now."""
 
@@ -158,6 +185,7 @@ class Doors:
     factors: Factors
     recovery: Recovery
     passkeys: Passkeys
+    invitations: Invitations
     budgets: Budgets
     records: Records
     keyring: Keyring

@@ -33,10 +33,14 @@ async def enrol_page(context: Context) -> Response:
     if identified.caller.is_machine:
         return await context.refuse(Refusal(Reason.MACHINE_TOKEN))
     caller, now = identified.caller, context.doors.clock.now()
+    kinds = await context.doors.factors.kinds(caller.user)
+    invited = not kinds and await context.doors.invitations.waiting(caller.user) is not None
     values = {
         "passkeys": await context.doors.passkeys.of(caller.user),
-        "kinds": await context.doors.factors.kinds(caller.user),
-        "may_add": changing(caller, now, CHANGE_WITHIN_S, removing=False) is not None,
+        "kinds": kinds,
+        "first": not kinds and not invited,
+        "invited": invited,
+        "may_add": invited or changing(caller, now, CHANGE_WITHIN_S, removing=False) is not None,
         "may_remove": changing(caller, now, CHANGE_WITHIN_S, removing=True) is not None,
         "now": now,
     }
@@ -86,16 +90,19 @@ async def verify(context: Context) -> Response:
     made = verify_registration(posted["credential"], challenge=challenge, party=party)
     if isinstance(made, Rejected):
         return await refused_on_record(context, caller, Refusal(Reason.PASSKEY_REJECTED, detail=made.why))
+    how = await context.doors.invitations.take(caller.user) if proof is None else proof.bound
+    if how is None:
+        return await refused_on_record(context, caller, Refusal(Reason.INVITATION_REQUIRED))
     record = record_of(context, caller) | {
         "verdict": "accepted",
         "reason": "factor_bound",
-        "proof": {"kind": proof.kind, "credential": proof.factor_id},
-        "detail": f"{KIND}, bound {proof.bound}",
+        "proof": {"kind": proof.kind, "credential": proof.factor_id} if proof else {"kind": "invitation"},
+        "detail": f"{KIND}, bound {how}",
     }
     if not await recorded(context, record, reserve=False):
         return await context.refuse(Refusal(Reason.LEDGER_UNAVAILABLE))
     name = name_of(posted.get("name"))
-    bound = await context.doors.passkeys.bind(caller.user, made, name=name, bound=proof.bound)
+    bound = await context.doors.passkeys.bind(caller.user, made, name=name, bound=how)
     if bound in ("taken", "full"):
         return await refused_on_record(context, caller, Refusal(Reason.PASSKEY_REJECTED, detail=bound))
     return context.document({"factor": bound, "name": name})
@@ -118,7 +125,7 @@ async def remove(context: Context) -> Response:
     record = record_of(context, caller) | {
         "verdict": "accepted",
         "reason": "factor_removed",
-        "proof": {"kind": proof.kind, "credential": passkey.factor_id},
+        "proof": {"kind": proof.kind if proof else KIND, "credential": passkey.factor_id},
     }
     if not await recorded(context, record, reserve=False):
         return await context.refuse(Refusal(Reason.LEDGER_UNAVAILABLE))
@@ -133,13 +140,18 @@ def name_of(said: object) -> str:
     return text or "—"
 
 
-async def _allowed(context: Context, *, removing: bool) -> tuple[Identified, Proof] | Response:
+async def _allowed(context: Context, *, removing: bool) -> tuple[Identified, Proof | None] | Response:
+    """Who may change, under which proof; without one only who has no factor at all, and is invited."""
     identified = await person(context)
     if isinstance(identified, Refusal):
         return await context.refuse(identified)
     if identified.cookie is None:
         return await refused_on_record(context, identified.caller, Refusal(Reason.BAD_ORIGIN))
     proof = changing(identified.caller, context.doors.clock.now(), CHANGE_WITHIN_S, removing=removing)
+    if proof is None and not removing and not await context.doors.factors.kinds(identified.caller.user):
+        if await context.doors.invitations.waiting(identified.caller.user) is None:
+            return await refused_on_record(context, identified.caller, Refusal(Reason.INVITATION_REQUIRED))
+        return identified, None
     if proof is None:
         wanted = Refusal(Reason.PROOF_REQUIRED, kinds=("webauthn", "totp"), max_age_s=CHANGE_WITHIN_S)
         return await refused_on_record(context, identified.caller, wanted)

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from starlette.types import ExceptionHandler
 
 from gateway.core.reasons import Reason, Refusal
-from gateway.edge import answers, cookies, enrol, passkeys
+from gateway.edge import answers, cookies, enrol, invite, passkeys
 from gateway.edge.account import account
 from gateway.edge.budget import budget
 from gateway.edge.context import Context, Handler, context_of, endpoint, is_path, sent
@@ -59,6 +59,9 @@ def build(doors: Doors) -> Starlette:
         post("enrol/webauthn/options", enrol.options),
         post("enrol/webauthn/verify", enrol.verify),
         post("enrol/remove", enrol.remove),
+        post("enrol/ask", invite.ask),
+        get("invite", invite.invite_page),
+        post("invite", invite.invite),
         get("recovery", recovery_page),
         post("step-up/recovery", step_up_recovery),
         post("recovery/codes", make_codes),

@@ -50,6 +50,15 @@ STALE_COOKIE_S: Final = 10
 SEEN_EVERY_S: Final = MINUTE_S
 """A session's last use is written no oftener."""
 
+REQUEST_LIFETIME_S: Final = 60 * MINUTE_S
+"""How long a code to ask for an invitation is known."""
+
+INVITATION_LIFETIME_S: Final = DAY_S
+"""How long an invitation waits for its person."""
+
+INVITED_BY_LIFETIME_S: Final = 400 * DAY_S
+"""How long it is known who invited whom: longer than a year, so that no circle closes over a holiday."""
+
 GRANT_DAY_S: Final = DAY_S
 """Grants made within this time are added up."""
 
@@ -117,6 +126,21 @@ def factor(factor_id: str) -> str:
 def credential(credential_hash: bytes) -> bytes:
     """A string: the user whose this WebAuthn credential is."""
     return b"wc:" + credential_hash
+
+
+def invitation_request(code_hash: bytes) -> bytes:
+    """A string: who asked to be invited with the code of this hash."""
+    return b"ir:" + code_hash
+
+
+def invitation(user: str) -> str:
+    """A hash: the invitation that waits for a user."""
+    return f"iv:{user}"
+
+
+def invites(user: str) -> str:
+    """A sorted set: whom a user has invited, and when (ms)."""
+    return f"ib:{user}"
 
 
 def recovery(user: str) -> str:

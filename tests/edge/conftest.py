@@ -30,6 +30,7 @@ from gateway.stores.callers import StoredCallers
 from gateway.stores.connection import Store
 from gateway.stores.factors import Factors
 from gateway.stores.flows import Flows
+from gateway.stores.invitations import Invitations
 from gateway.stores.passkeys import Passkeys
 from gateway.stores.recovery import RecoveryCodes
 from gateway.stores.sessions import Sessions
@@ -88,6 +89,7 @@ class House:
         self.factors = Factors(self.store, self.keyring, self.clock)
         self.recovery = RecoveryCodes(self.store, self.keyring, self.clock)
         self.passkeys = Passkeys(self.store, self.keyring, self.clock)
+        self.invitations = Invitations(self.store, self.keyring, self.clock)
         self.budgets = Budgets(self.store, self.clock)
         self.user = self.keyring.user_id(ISSUER, SUB)
         self.doors = self.doors_of(self.store, {})
@@ -102,6 +104,7 @@ class House:
             factors=self.factors,
             recovery=self.recovery,
             passkeys=self.passkeys,
+            invitations=self.invitations,
             budgets=self.budgets,
             records=self.records,
             keyring=self.keyring,

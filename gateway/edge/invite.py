@@ -1,0 +1,89 @@
+"""Letting somebody bind a first factor.
+
+Rules of this file:
+
+1. Who invites has a role in the policy, and has just confirmed with a factor that is neither young nor borrowed.
+2. They see whom they invite before they do; the ledger knows before the invitation stands.
+"""
+
+from urllib.parse import parse_qsl
+
+from starlette.responses import Response
+
+from gateway.core.assurance import changing
+from gateway.core.enrolment import has_role, inviting_role
+from gateway.core.reasons import Reason, Refusal
+from gateway.edge.context import Context, Identified
+from gateway.edge.enrol import CHANGE_WITHIN_S
+from gateway.edge.passkeys import person
+from gateway.edge.step_up import record_of, recorded, refused_on_record
+
+
+async def ask(context: Context) -> Response:
+    """``POST enrol/ask``: a code to tell, for who has no factor yet."""
+    identified = await person(context)
+    if isinstance(identified, Refusal):
+        return await context.refuse(identified)
+    caller = identified.caller
+    if identified.cookie is None or await context.doors.factors.kinds(caller.user):
+        return await refused_on_record(context, caller, Refusal(Reason.INVITATION_REFUSED))
+    record = record_of(context, caller) | {"verdict": "accepted", "reason": "invitation_asked"}
+    if not await recorded(context, record, reserve=True):
+        return await context.refuse(Refusal(Reason.LEDGER_UNAVAILABLE))
+    return context.page("invitation_asked", {"code": await context.doors.invitations.ask(caller)})
+
+
+async def invite_page(context: Context) -> Response:
+    """``GET invite``: where a code that somebody told is typed."""
+    identified = await context.caller()
+    if isinstance(identified, Refusal):
+        return await context.refuse(identified)
+    if not has_role(context.doors.policy(), identified.caller):
+        return await refused_on_record(context, identified.caller, Refusal(Reason.ROLE_REQUIRED))
+    return context.page("invite", {"asked": None, "code": None, "done": None, "error": False})
+
+
+async def invite(context: Context) -> Response:
+    """``POST invite`` (a form with ``code``, then also ``yes`` and ``here``): see who it is, then invite."""
+    identified = await person(context)
+    if isinstance(identified, Refusal):
+        return await context.refuse(identified)
+    if identified.cookie is None or not has_role(context.doors.policy(), identified.caller):
+        return await refused_on_record(context, identified.caller, Refusal(Reason.ROLE_REQUIRED))
+    if _settled(context, identified) is False:
+        wanted = Refusal(Reason.PROOF_REQUIRED, kinds=("webauthn", "totp"), max_age_s=CHANGE_WITHIN_S)
+        return await refused_on_record(context, identified.caller, wanted)
+    body = await context.body()
+    if isinstance(body, Refusal):
+        return await context.refuse(body)
+    said = dict(parse_qsl(body.decode("latin-1"), max_num_fields=8))
+    return await _found(context, identified, said)
+
+
+async def _found(context: Context, identified: Identified, said: dict[str, str]) -> Response:
+    caller, code = identified.caller, said.get("code", "")
+    asked = await context.doors.invitations.asked(code)
+    role = inviting_role(context.doors.policy(), caller, asked.user, asked.partner) if asked else None
+    if asked is None or role is None:
+        # nobody learns whether a code is somebody's whom they may not invite
+        record = record_of(context, caller) | {"verdict": "refusal", "reason": str(Reason.INVITATION_REFUSED)}
+        if not await recorded(context, record, reserve=True):
+            return await context.refuse(Refusal(Reason.LEDGER_UNAVAILABLE))
+        return context.page("invite", {"asked": None, "code": None, "done": None, "error": True}, status=403)
+    partner = context.doors.partners.get(asked.partner)
+    values = {"asked": asked, "partner": partner.name if partner else asked.partner, "code": code, "error": False}
+    if said.get("yes") != "1":
+        return context.page("invite", values | {"done": None})
+    record = record_of(context, caller) | {"verdict": "accepted", "reason": "invited", "user": asked.user, "role": role}
+    if not await recorded(context, record, reserve=False):
+        return await context.refuse(Refusal(Reason.LEDGER_UNAVAILABLE))
+    in_person = said.get("here") == "1"
+    made = await context.doors.invitations.invite(asked.user, by=caller.user, role=role, in_person=in_person)
+    if made not in ("remote", "vouched"):
+        return await refused_on_record(context, caller, Refusal(Reason.INVITATION_REFUSED, detail=made))
+    return context.page("invite", values | {"done": made})
+
+
+def _settled(context: Context, identified: Identified) -> bool:
+    now = context.doors.clock.now()
+    return changing(identified.caller, now, CHANGE_WITHIN_S, removing=True) is not None

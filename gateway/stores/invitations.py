@@ -1,0 +1,90 @@
+"""Invitations to bind a first factor.
+
+A person without a factor signs in and asks: they get a short code to tell. Whoever has the role sees whose it is and
+invites; then that person, signed in as themselves, binds one factor. No secret travels that somebody else could use.
+
+Rules of this file:
+
+1. An invitation serves one user, once; the code to ask with opens nothing.
+2. Nobody invites themselves, nor who invited them, nor more than a few a day.
+"""
+
+import secrets
+from dataclasses import dataclass
+
+import orjson
+
+from gateway.core.assurance import Caller
+from gateway.keyring import KeyRing
+from gateway.ports import Clock
+from gateway.stores import keys
+from gateway.stores.connection import Script, Store
+
+ALPHABET = "BCDFGHJKLMNPQRSTVWXZ"
+"""RFC 8628, section 6.1: twenty consonants, no words, hard to mistake; eight of them are 34 bits."""
+CODE_CHARACTERS = 8
+MOST_A_DAY = 5
+_INVITE = Script("invite")
+_TAKE = Script("invitation_take")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Who asks to be invited."""
+
+    user: str
+    partner: str
+    name: str
+
+
+class Invitations:
+    """The invitations in the store."""
+
+    def __init__(self, store: Store, keyring: KeyRing, clock: Clock | None = None) -> None:
+        self._store = store
+        self._keyring = keyring
+        self._clock = clock or store.clock
+
+    async def ask(self, caller: Caller) -> str:
+        """A code (``XXXX-XXXX``) by which somebody with the role finds this person, for an hour."""
+        code = "".join(secrets.choice(ALPHABET) for _ in range(CODE_CHARACTERS))
+        said = orjson.dumps({"user": caller.user, "partner": caller.partner, "name": caller.name})
+        await self._store.call("SET", self._request(code), said, "EX", keys.REQUEST_LIFETIME_S)
+        return f"{code[:4]}-{code[4:]}"
+
+    async def asked(self, code: str) -> Request | None:
+        """Whose code this is; ``None`` where it is over or never was."""
+        plain = "".join(one for one in code.upper() if one in ALPHABET)
+        if len(code) > 64 or len(plain) != CODE_CHARACTERS:
+            return None
+        said = await self._store.call("GET", self._request(plain))
+        return Request(**orjson.loads(said)) if said else None
+
+    async def invite(self, user: str, *, by: str, role: str, in_person: bool) -> str:
+        """Let ``user`` bind one factor: ``remote`` or ``vouched``; or ``self``, ``circle``, ``full``: why not."""
+        arguments = [
+            user,
+            by,
+            role,
+            "1" if in_person else "",
+            int(self._clock.now() * 1000),
+            keys.DAY_S * 1000,
+            MOST_A_DAY,
+            keys.INVITATION_LIFETIME_S,
+            keys.INVITED_BY_LIFETIME_S,
+        ]
+        answer: bytes = await self._store.run(_INVITE, [keys.invitation(user), keys.invites(by)], arguments)
+        return answer.decode()
+
+    async def waiting(self, user: str) -> str | None:
+        """How a factor would be bound by the invitation that waits for ``user``, if one does."""
+        bound = await self._store.call("HGET", keys.invitation(user), "bound")
+        return bound.decode() if bound else None
+
+    async def take(self, user: str) -> str | None:
+        """Use the invitation, once; how the factor is bound, or ``None``: there is none."""
+        bound = await self._store.run(_TAKE, [keys.invitation(user)], [])
+        return bound.decode() or None
+
+    def _request(self, code: str) -> bytes:
+        return keys.invitation_request(self._keyring.token_hash(f"invitation:{code}"))

@@ -1,0 +1,109 @@
+"""A first factor: asked for, invited by somebody else who has just confirmed, bound once, and young."""
+
+import re
+from dataclasses import replace
+
+import httpx2
+import pytest
+from authenticator import Authenticator
+
+from gateway.core.policy import RoleRule
+
+from .conftest import ISSUER, ORIGIN, House
+from .test_passkeys import ENROL, SAME, Somebody
+
+NAVIGATE = {"sec-fetch-mode": "navigate", "accept": "text/html"}
+INVITE = "/.gateway/invite"
+ROLES = (RoleRule("referent", "agency", "sub-alice", ("agency",)),)
+
+
+async def session_of(house: House, sub: str, partner: str = "agency") -> dict[str, str]:
+    cookie = await house.sessions.open(issuer=ISSUER, sub=sub, partner=partner, name=f"Name of {sub}", login=sub)
+    return {"cookie": f"__Host-gateway={cookie}"}
+
+
+@pytest.fixture
+async def alice(pages: httpx2.AsyncClient, house: House) -> Somebody:
+    """A referent who has just confirmed."""
+    house.policy = replace(house.policy, roles=ROLES)
+    alice = Somebody(pages, house, await house.cookie())
+    await alice.confirm_by_code()
+    return alice
+
+
+@pytest.fixture
+async def lea(pages: httpx2.AsyncClient, house: House) -> Somebody:
+    """Somebody new, without a factor."""
+    return Somebody(pages, house, await session_of(house, "sub-lea"))
+
+
+async def ask(who: Somebody) -> str:
+    answer = await who.pages.post("/.gateway/enrol/ask", headers=who.session | SAME | NAVIGATE)
+    (code,) = re.findall(r"<code>([A-Z]{4}-[A-Z]{4})</code>", answer.text)
+    return str(code)
+
+
+async def invite(who: Somebody, code: str, **more: str) -> httpx2.Response:
+    return await who.pages.post(INVITE, data={"code": code, **more}, headers=who.session | SAME | NAVIGATE)
+
+
+async def test_who_is_invited_binds_one_factor_and_it_is_young(alice: Somebody, lea: Somebody) -> None:
+    assert (await lea.post(f"{ENROL}/options")).json()["type"].endswith("invitation_required")
+    code = await ask(lea)
+    shown = await invite(alice, code)
+    assert "Name of sub-lea" in shown.text and await lea.house.invitations.waiting(await user(lea)) is None
+    assert "10 files in two days" in (await invite(alice, code, yes="1")).text
+    page = await lea.pages.get("/.gateway/enrol", headers=lea.session | NAVIGATE)
+    assert "You are invited" in page.text
+    key = Authenticator(ORIGIN)
+    assert (await lea.add(key)).status_code == 200
+    (one,) = await lea.house.passkeys.of(await user(lea))
+    assert one.bound == "remote"
+    assert (await lea.post(f"{ENROL}/options")).status_code == 401
+    reasons = [one.get("reason") for one in lea.house.ledger]
+    assert [reasons.count(one) for one in ("invitation_asked", "invited", "factor_bound")] == [1, 1, 1]
+    await lea.touch(key)
+    assert [proof.bound for proof in await lea.proofs()] == ["remote"]
+
+
+async def user(who: Somebody) -> str:
+    caller = await who.house.caller(who.session)
+    assert caller is not None
+    return caller.user
+
+
+async def test_who_has_no_role_invites_nobody(pages: httpx2.AsyncClient, house: House, lea: Somebody) -> None:
+    alice = Somebody(pages, house, await house.cookie())
+    await alice.confirm_by_code()
+    answer = await pages.post(INVITE, data={"code": await ask(lea), "yes": "1"}, headers=alice.session | SAME)
+    assert answer.json()["type"].endswith("role_required")
+    assert await house.invitations.waiting(await user(lea)) is None
+
+
+async def test_a_referent_who_has_not_just_confirmed_invites_nobody(alice: Somebody, lea: Somebody) -> None:
+    code = await ask(lea)
+    alice.house.clock.forward(301)
+    assert (await invite(alice, code, yes="1")).status_code == 401
+    assert await alice.house.invitations.waiting(await user(lea)) is None
+
+
+async def test_a_referent_invites_nobody_of_another_partner(alice: Somebody, pages: httpx2.AsyncClient) -> None:
+    stranger = Somebody(pages, alice.house, await session_of(alice.house, "sub-max", "mission"))
+    answer = await invite(alice, await ask(stranger), yes="1")
+    unknown = await invite(alice, "BBBB-BBBB", yes="1")
+    assert answer.status_code == unknown.status_code == 403
+    assert await alice.house.invitations.waiting(await user(stranger)) is None
+
+
+async def test_who_has_a_factor_needs_no_invitation(alice: Somebody) -> None:
+    answer = await alice.pages.post("/.gateway/enrol/ask", headers=alice.session | SAME)
+    assert answer.json()["type"].endswith("invitation_refused")
+
+
+@pytest.mark.parametrize("path", [INVITE, "/.gateway/enrol/ask"])
+async def test_another_site_asks_for_and_makes_none(alice: Somebody, lea: Somebody, path: str) -> None:
+    code = await ask(lea)
+    headers = alice.session | {"sec-fetch-site": "cross-site"}
+    answer = await alice.pages.post(path, data={"code": code, "yes": "1"}, headers=headers)
+    assert answer.json()["type"].endswith("bad_origin")
+    assert await alice.house.invitations.waiting(await user(lea)) is None
