@@ -135,7 +135,7 @@ def assign(
                 fail(f"there is no token {serial}; `gateway user tokens list` shows them", NO)
             if row.user is not None:
                 fail(f"token {serial} is {row.user}'s already: take another one", NO)
-            await at_desk.record("factor", "enrolled", by, user=user, factor_kind="totp", serial=serial)
+            await at_desk.record("factor", "enrolled", by, user=user, factor_kind="totp", serial=serial, bound="remote")
             factor = await stock.assign(serial, user, now=at_desk.now)
             if factor is None:
                 fail(f"token {serial} has just become somebody else's: take another one", NO)

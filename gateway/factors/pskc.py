@@ -115,7 +115,7 @@ def _derived(derived: Element, given: str) -> bytes:
     size, rounds = _number(length.text) if length is not None else _BLOCK, _number(count.text)
     if size not in _CIPHERS.values() or not 1 <= rounds <= MOST_ITERATIONS:
         raise Wrong(f"the key must have 16, 24 or 32 bytes, made in at most {MOST_ITERATIONS} rounds")
-    return hashlib.pbkdf2_hmac("sha1", given.encode(), _decoded(salt.text), rounds, size)
+    return hashlib.pbkdf2_hmac("sha1", given.encode("utf-8", "surrogateescape"), _decoded(salt.text), rounds, size)
 
 
 def _number(text: str) -> int:

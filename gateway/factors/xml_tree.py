@@ -81,4 +81,6 @@ def parse(content: bytes) -> Element:
         parser.Parse(content, True)
     except expat.ExpatError as fault:
         raise NotXml("this is no well-formed XML: ask the maker for the file again", fault.lineno) from fault
+    except (ValueError, LookupError) as fault:  # an encoding that nobody knows, or that expat cannot read
+        raise NotXml("the encoding is not read: save the file in UTF-8", 1) from fault
     return roots[0]

@@ -161,6 +161,13 @@ def test_a_mistake_says_its_line_and_what_to_do(content: bytes, says: str) -> No
     assert says in told(content)
 
 
+@pytest.mark.parametrize("encoding", ["shift_jis", "nonsense", "utf-7", "base64"])
+def test_an_encoding_that_is_not_read_is_said(encoding: str) -> None:
+    assert "save the file in UTF-8" in told(
+        container(key()).replace(b'"1.0"?', f'"1.0" encoding="{encoding}"?'.encode())
+    )
+
+
 def test_encryption_without_a_mac_is_not_believed() -> None:
     assert "without a MAC" in told(container(KEYED, key(encrypted(KEYED_SECRET, None))), PRE_SHARED)
     bare = KEYED.partition("<MACMethod")[0]
