@@ -23,6 +23,7 @@ ENROL = "webauthn-enrol"
 CHANGE_WITHIN_S = 300
 """How fresh a proof must be to change what one confirms with."""
 LONGEST_NAME = 40
+CONFIRM_FIRST = Refusal(Reason.PROOF_REQUIRED, kinds=("webauthn", "totp"), max_age_s=CHANGE_WITHIN_S)
 
 
 async def enrol_page(context: Context) -> Response:
@@ -102,7 +103,10 @@ async def verify(context: Context) -> Response:
     if not await recorded(context, record, reserve=False):
         return await context.refuse(Refusal(Reason.LEDGER_UNAVAILABLE))
     name = name_of(posted.get("name"))
-    bound = await context.doors.passkeys.bind(caller.user, made, name=name, bound=how)
+    by = proof.factor_id if proof else ""
+    bound = await context.doors.passkeys.bind(caller.user, made, name=name, bound=how, by=by)
+    if bound == "stale":
+        return await refused_on_record(context, caller, CONFIRM_FIRST)
     if bound in ("taken", "full"):
         return await refused_on_record(context, caller, Refusal(Reason.PASSKEY_REJECTED, detail=bound))
     return context.document({"factor": bound, "name": name})
@@ -118,7 +122,10 @@ async def remove(context: Context) -> Response:
     body = await context.body()
     if isinstance(body, Refusal):
         return await context.refuse(body)
-    wanted = dict(parse_qsl(body.decode("latin-1"), max_num_fields=4)).get("factor")
+    try:
+        wanted = dict(parse_qsl(body.decode("ascii"), strict_parsing=True, max_num_fields=4)).get("factor")
+    except ValueError:
+        return await context.refuse(Refusal(Reason.MALFORMED_REQUEST))
     passkey = next((one for one in await context.doors.passkeys.of(caller.user) if one.factor_id == wanted), None)
     if passkey is None:
         return await context.refuse(Refusal(Reason.NOT_FOUND))
@@ -129,8 +136,11 @@ async def remove(context: Context) -> Response:
     }
     if not await recorded(context, record, reserve=False):
         return await context.refuse(Refusal(Reason.LEDGER_UNAVAILABLE))
-    if await context.doors.passkeys.remove(caller.user, passkey) == "last":
-        return await refused_on_record(context, caller, Refusal(Reason.LAST_FACTOR))
+    removed = await context.doors.passkeys.remove(caller.user, passkey, by=proof.factor_id if proof else "")
+    if removed in ("last", "stale"):
+        refusal = Refusal(Reason.LAST_FACTOR) if removed == "last" else CONFIRM_FIRST
+        return await refused_on_record(context, caller, refusal)
+    context.doors.callers.forget(caller.user)
     return context.go("/.gateway/enrol")
 
 
@@ -153,6 +163,5 @@ async def _allowed(context: Context, *, removing: bool) -> tuple[Identified, Pro
             return await refused_on_record(context, identified.caller, Refusal(Reason.INVITATION_REQUIRED))
         return identified, None
     if proof is None:
-        wanted = Refusal(Reason.PROOF_REQUIRED, kinds=("webauthn", "totp"), max_age_s=CHANGE_WITHIN_S)
-        return await refused_on_record(context, identified.caller, wanted)
+        return await refused_on_record(context, identified.caller, CONFIRM_FIRST)
     return identified, proof

@@ -37,6 +37,14 @@ LARGEST_ANSWER_BYTES = 32 * 1024
 """An attestation with its certificates and an RSA key has some 6 kB; two per mille have more than 16."""
 
 
+async def ways(context: Context) -> Response:
+    """``GET step-up/ways``: ``{"kinds": […]}``, what this person can confirm with; a page offers nothing else."""
+    identified = await context.caller()
+    if isinstance(identified, Refusal):
+        return await context.refuse(identified)
+    return context.document({"kinds": await context.doors.factors.kinds(identified.caller.user)})
+
+
 async def options(context: Context) -> Response:
     """``POST step-up/webauthn/options``: ``{"ceremony", "publicKey"}`` for ``navigator.credentials.get``."""
     identified = await person(context)

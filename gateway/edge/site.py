@@ -53,6 +53,7 @@ def build(doors: Doors) -> Starlette:
         get("signed-out", signed_out),
         get("step-up", step_up_page),
         post("step-up/totp", step_up_totp),
+        get("step-up/ways", passkeys.ways),
         post("step-up/webauthn/options", passkeys.options),
         post("step-up/webauthn/verify", passkeys.verify),
         get("enrol", enrol.enrol_page),

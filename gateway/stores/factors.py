@@ -71,11 +71,12 @@ class Factors:
         return factor_id
 
     async def remove(self, user: str, factor_id: str) -> bool:
-        """Unbind a TOTP factor; false where there is none."""
+        """Unbind a TOTP factor, and end what it confirmed; false where there is none."""
         removed, *_ = await self._store.calls(
             ("HDEL", keys.factors(user), f"totp:{factor_id}"),
             ("HDEL", keys.failures(user), factor_id),
             ("HDEL", keys.clocks(user), factor_id),
+            ("SET", keys.removed_factor(factor_id), "1", "EX", keys.PROOF_LIFETIME_S),
             atomic=True,
         )
         return bool(removed)

@@ -113,6 +113,11 @@ def factors(user: str) -> str:
     return f"f:{user}"
 
 
+def removed_factor(factor_id: str) -> str:
+    """A string: this factor was taken away, and what it confirmed opens nothing more."""
+    return f"fx:{factor_id}"
+
+
 def tries(user: str) -> str:
     """A sorted set: keyed hash of a tried code to the time, in ms, of its first try."""
     return f"ft:{user}"

@@ -5,6 +5,7 @@ Rules of this file:
 1. A credential belongs to one person; whoever registers it second is refused.
 2. A counter moves forward only, in the step that reads it: of two copies of one key the second is noticed.
 3. The last way to confirm cannot be taken away.
+4. A factor that was taken away changes nothing any more: ``by`` is looked at in the step that changes.
 """
 
 import secrets
@@ -50,8 +51,10 @@ class Passkeys:
         self._keyring = keyring
         self._clock = clock or store.clock
 
-    async def bind(self, user: str, made: Registered, *, name: str, bound: str) -> str | Literal["taken", "full"]:
-        """Bind a credential to ``user``; its factor's id (``f_…``), or why not."""
+    async def bind(
+        self, user: str, made: Registered, *, name: str, bound: str, by: str = ""
+    ) -> str | Literal["taken", "full", "stale"]:
+        """Bind a credential to ``user``; its factor's id (``f_…``), or why not. ``by``: the factor confirming it."""
         factor_id = f"f_{secrets.token_hex(8)}"
         said = {
             "credential_id": b64encode(made.credential_id).decode(),
@@ -69,11 +72,12 @@ class Passkeys:
             keys.factors(user),
             keys.factor(factor_id),
             self._owner(made.credential_id),
+            keys.removed_factor(by),
         ]
         verdict = (await self._store.run(_BIND, names, [factor_id, orjson.dumps(said), user, MOST, *flat])).decode()
         if verdict == "bound":
             return factor_id
-        return "taken" if verdict == "taken" else "full"
+        return "taken" if verdict == "taken" else "stale" if verdict == "stale" else "full"
 
     async def of(self, user: str) -> tuple[Passkey, ...]:
         """The passkeys of a user, the oldest first."""
@@ -91,15 +95,25 @@ class Passkeys:
         verdict = await self._store.run(_USED, [keys.factors(user), keys.factor(factor_id)], [factor_id, sign_count])
         return "moved" if verdict == b"moved" else "back" if verdict == b"back" else "gone"
 
-    async def remove(self, user: str, passkey: Passkey) -> Literal["removed", "last", "gone"]:
-        """Unbind a passkey; ``last``: nothing else would be left."""
+    async def remove(self, user: str, passkey: Passkey, *, by: str = "") -> Literal["removed", "last", "gone", "stale"]:
+        """Unbind a passkey, and end what it confirmed; ``last``: nothing else would be left."""
         names: list[bytes | str] = [
             keys.factors(user),
             keys.factor(passkey.factor_id),
             self._owner(passkey.credential_id),
+            keys.removed_factor(passkey.factor_id),
+            keys.removed_factor(by),
         ]
-        verdict = await self._store.run(_REMOVE, names, [passkey.factor_id])
-        return "removed" if verdict == b"removed" else "last" if verdict == b"last" else "gone"
+        verdict = await self._store.run(_REMOVE, names, [passkey.factor_id, keys.PROOF_LIFETIME_S])
+        match verdict:
+            case b"removed":
+                return "removed"
+            case b"last":
+                return "last"
+            case b"stale":
+                return "stale"
+            case _:
+                return "gone"
 
     def _owner(self, credential_id: bytes) -> bytes:
         return keys.credential(self._keyring.token_hash(f"webauthn:{credential_id.hex()}"))

@@ -232,3 +232,57 @@ async def test_the_page_lists_keys_and_takes_one_away(keyed: tuple[Somebody, Aut
     assert gone.status_code == 303
     assert await alice.house.passkeys.of(alice.house.user) == ()
     assert alice.house.ledger[-1]["reason"] == "factor_removed"
+
+
+async def removed(alice: Somebody, factor_id: str) -> httpx2.Response:
+    return await alice.pages.post("/.gateway/enrol/remove", data={"factor": factor_id}, headers=alice.session | SAME)
+
+
+async def test_a_key_that_was_taken_away_opens_nothing_more(keyed: tuple[Somebody, Authenticator]) -> None:
+    alice, key = keyed
+    alice.house.clock.forward(3 * DAY_S)
+    alice.session = await alice.house.cookie()
+    assert (await alice.touch(key)).status_code == 200
+    elsewhere = Somebody(alice.pages, alice.house, await alice.house.cookie())
+    await elsewhere.confirm_by_code()
+    (one,) = await alice.house.passkeys.of(alice.house.user)
+    assert (await removed(elsewhere, one.factor_id)).status_code == 303
+    assert await alice.proofs() == ()
+    assert (await alice.post(f"{ENROL}/options")).status_code == 401
+    assert [proof.kind for proof in await elsewhere.proofs()] == ["totp"]
+
+
+async def test_who_begins_to_add_a_key_and_is_taken_away_meanwhile_adds_none(
+    keyed: tuple[Somebody, Authenticator],
+) -> None:
+    alice, key = keyed
+    alice.house.clock.forward(3 * DAY_S)
+    alice.session = await alice.house.cookie()
+    assert (await alice.touch(key)).status_code == 200
+    asked = (await alice.post(f"{ENROL}/options")).json()
+    (one,) = await alice.house.passkeys.of(alice.house.user)
+    assert await alice.house.passkeys.remove(alice.house.user, one) == "removed"
+    answer = {"ceremony": asked["ceremony"], "credential": Authenticator(ORIGIN).make(asked["publicKey"])}
+    assert (await alice.post(f"{ENROL}/verify", answer)).status_code == 401
+    assert await alice.house.passkeys.of(alice.house.user) == ()
+
+
+async def test_a_page_is_told_what_there_is_to_confirm_with(alice: Somebody) -> None:
+    before = len(alice.house.ledger)
+    assert (await alice.pages.get("/.gateway/step-up/ways", headers=alice.session)).json() == {"kinds": ["totp"]}
+    assert (await alice.pages.get("/.gateway/step-up/ways")).status_code == 401
+    assert len(alice.house.ledger) == before
+    await alice.confirm_by_code()
+    await alice.add(Authenticator(ORIGIN))
+    told = await alice.pages.get("/.gateway/step-up/ways", headers=alice.session)
+    assert told.json() == {"kinds": ["totp", "webauthn"]}
+
+
+@pytest.mark.parametrize("body", [b"factor", b"a=1&b=2&c=3&d=4&e=5", b"factor=\xe9"])
+async def test_a_form_that_cannot_be_read_removes_nothing(keyed: tuple[Somebody, Authenticator], body: bytes) -> None:
+    alice, _ = keyed
+    alice.house.clock.forward(30)
+    await alice.confirm_by_code()
+    answer = await alice.pages.post("/.gateway/enrol/remove", content=body, headers=alice.session | SAME)
+    assert answer.status_code == 400
+    assert len(await alice.house.passkeys.of(alice.house.user)) == 1

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from gateway.core.assurance import Caller, Proof
 from gateway.factors.webauthn import Registered
 from gateway.keyring import KeyRing
+from gateway.stores.callers import StoredCallers
 from gateway.stores.connection import Store
 from gateway.stores.factors import Factors
 from gateway.stores.passkeys import MOST, Passkeys
+from gateway.stores.tokens import Tokens
 
 USER = "u_1"
 
@@ -100,3 +103,32 @@ async def test_a_removed_credential_may_be_bound_again(passkeys: Passkeys) -> No
     (first,) = [one for one in await passkeys.of(USER) if one.credential_id == b"\1" * 32]
     await passkeys.remove(USER, first)
     assert (await bound(passkeys, 1, user="u_2")).startswith("f_")
+
+
+async def test_a_factor_that_was_taken_away_changes_no_other(
+    passkeys: Passkeys, store: Store, keyring: KeyRing, clock
+) -> None:
+    first, second = await bound(passkeys, 1), await bound(passkeys, 2)
+    by_id = {one.factor_id: one for one in await passkeys.of(USER)}
+    factors = Factors(store, keyring, clock)
+    code = await factors.enrol_totp(USER, b"s" * 20)
+    assert await passkeys.remove(USER, by_id[first], by=second) == "removed"
+    await factors.remove(USER, code)
+    for gone in (first, code):
+        assert await passkeys.bind(USER, made(3), name="x", bound="own", by=gone) == "stale"
+        assert await passkeys.remove(USER, by_id[second], by=gone) == "stale"
+    assert [one.factor_id for one in await passkeys.of(USER)] == [second]
+
+
+async def test_what_a_factor_confirmed_ends_with_it(passkeys: Passkeys, store: Store, keyring: KeyRing, clock) -> None:
+    tokens, callers = Tokens(store, keyring, clock), StoredCallers(store, keyring, clock)
+    person = {"issuer": "https://agency.example", "sub": "s", "partner": "agency", "name": "script", "login": "alice"}
+    token, token_id = await tokens.issue(**person, kind="person", expires_at=clock.now() + 10**6)
+    user = keyring.user_id(person["issuer"], person["sub"])
+    kept, gone = await bound(passkeys, 1, user=user), await bound(passkeys, 2, user=user)
+    for number, factor in enumerate((kept, gone)):
+        assert await tokens.attach_proof(token_id, Proof(f"p{number}", "webauthn", clock.at, user, token_id, factor))
+    (passkey,) = [one for one in await passkeys.of(user) if one.factor_id == gone]
+    assert await passkeys.remove(user, passkey, by=kept) == "removed"
+    caller = await callers.by_token(token, anew=True)
+    assert isinstance(caller, Caller) and [proof.factor_id for proof in caller.proofs] == [kept]

@@ -39,6 +39,12 @@ else
 end
 if #caller == 0 then return {} end
 
+-- What a factor confirmed that was taken away since opens nothing more.
+for index = #proofs, 1, -1 do
+  local factor = cjson.decode(proofs[index]).factor_id
+  if factor and factor ~= '' and call('EXISTS', 'fx:' .. factor) == 1 then table.remove(proofs, index) end
+end
+
 local frozen = ''
 local user, partner = field('user'), field('partner')
 for kind, name in pairs({token = id, user = user, partner = partner}) do

@@ -1,9 +1,11 @@
 -- Binds a credential to a user; each belongs to one person, ever.
 --
--- KEYS: 1 factors of the user, 2 the factor, 3 whose the credential is
+-- KEYS: 1 factors of the user, 2 the factor, 3 whose the credential is,
+--       4 the mark of removal of the factor that confirmed this change
 -- ARGV: 1 factor id, 2 credential (JSON), 3 user, 4 most passkeys of one user, then names and values of the factor
--- Returns "bound", "taken" or "full".
+-- Returns "bound", "taken", "full", or "stale" where the confirming factor was removed meanwhile.
 
+if redis.call('EXISTS', KEYS[4]) == 1 then return 'stale' end
 local held = 0
 for _, name in ipairs(redis.call('HKEYS', KEYS[1])) do
   if string.sub(name, 1, 9) == 'webauthn:' then held = held + 1 end

@@ -66,12 +66,21 @@
     location.reload();
   };
 
-  const serve = (selector, work) => {
+  // Who has no passkey is offered none; who has one finds it first, unless they type a code already.
+  const offer = async (form) => {
+    const answer = await fetch("/.gateway/step-up/ways", { credentials: "same-origin" });
+    if (!answer.ok || !(await answer.json()).kinds.includes("webauthn")) return;
+    form.hidden = false;
+    const code = document.getElementById("code");
+    if (!code || !code.value) form.querySelector("button").focus();
+  };
+
+  const serve = (selector, work, show) => {
     const form = document.querySelector(selector);
     if (!form) return;
     const button = form.querySelector("button");
     const error = form.querySelector("[role=alert]");
-    form.hidden = false;
+    show(form).catch(() => {});
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
       button.disabled = true;
@@ -88,6 +97,8 @@
     });
   };
 
-  serve("form.passkey", confirm);
-  serve("form.passkey-add", add);
+  serve("form.passkey", confirm, offer);
+  serve("form.passkey-add", add, async (form) => {
+    form.hidden = false;
+  });
 })();
