@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 
 from starlette.responses import Response
 
-from gateway.core.assurance import Proof, changing
+from gateway.core.assurance import Caller, Proof, changing
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge.context import Context, Identified
 from gateway.edge.passkeys import KIND, keep_challenge, person, read_answer, relying_party, take_challenge
@@ -27,13 +27,15 @@ CONFIRM_FIRST = Refusal(Reason.PROOF_REQUIRED, kinds=("webauthn", "totp"), max_a
 
 
 async def enrol_page(context: Context) -> Response:
-    """``GET enrol``: what there is, and how to add one."""
+    """``GET enrol``: what there is, and how to add one; ``enrol?change`` asks to confirm first, in place."""
     identified = await context.caller()
     if isinstance(identified, Refusal):
         return await context.refuse(identified)
     if identified.caller.is_machine:
         return await context.refuse(Refusal(Reason.MACHINE_TOKEN))
     caller, now = identified.caller, context.doors.clock.now()
+    if "change" in context.request.query_params and not _confirmed(caller, now):
+        return await context.refuse(CONFIRM_FIRST)
     kinds = await context.doors.factors.kinds(caller.user)
     invited = not kinds and await context.doors.invitations.waiting(caller.user) is not None
     values = {
@@ -142,6 +144,11 @@ async def remove(context: Context) -> Response:
         return await refused_on_record(context, caller, refusal)
     context.doors.callers.forget(caller.user)
     return context.go("/.gateway/enrol")
+
+
+def _confirmed(caller: Caller, now: float) -> bool:
+    """Whether a confirmation is there at all: one that changes nothing yet is not asked for again."""
+    return any(now - proof.verified_at <= CHANGE_WITHIN_S for proof in caller.proofs)
 
 
 def name_of(said: object) -> str:

@@ -286,3 +286,19 @@ async def test_a_form_that_cannot_be_read_removes_nothing(keyed: tuple[Somebody,
     answer = await alice.pages.post("/.gateway/enrol/remove", content=body, headers=alice.session | SAME)
     assert answer.status_code == 400
     assert len(await alice.house.passkeys.of(alice.house.user)) == 1
+
+
+async def test_the_page_asks_to_confirm_in_place_and_never_in_vain(alice: Somebody) -> None:
+    async def look() -> httpx2.Response:
+        return await alice.pages.get("/.gateway/enrol?change", headers=alice.session | NAVIGATE)
+
+    answer = await look()
+    assert answer.status_code == 401 and 'data-after="reload"' in answer.text
+    await alice.confirm_by_code()
+    assert "passkey-add" in (await look()).text
+    key = Authenticator(ORIGIN)
+    await alice.add(key)
+    alice.session = await alice.house.cookie()
+    await alice.touch(key)  # too young to change anything: asking again would open nothing
+    answer = await look()
+    assert answer.status_code == 200 and "passkey-add" not in answer.text

@@ -201,10 +201,9 @@ def _passkey_story(browser: Browser, demo: RunningDemo, login: str, words: Words
     page.goto(f"{demo.gateway}/.gateway/account")
     page.locator("a[href='/.gateway/enrol']").click()
     assert page.locator("form.passkey-add").count() == 0
-    page.locator("a[href='/.gateway/step-up']").click()
+    page.locator("a[href='/.gateway/enrol?change']").click()
+    assert page.locator("form.passkey").is_hidden()
     visitor.confirm(visitor.code())
-    page.locator("#step-up-done").wait_for()
-    page.goto(f"{demo.gateway}/.gateway/enrol")
     page.fill("input[name=name]", "Blue key")
     page.locator("form.passkey-add button").click()
     page.get_by_text("Blue key").wait_for()
