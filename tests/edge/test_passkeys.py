@@ -9,6 +9,7 @@ import pytest
 from authenticator import PRESENT, Authenticator
 
 from gateway.core.assurance import Proof
+from gateway.stores.connection import Store
 
 from .conftest import ORIGIN, House
 
@@ -302,3 +303,34 @@ async def test_the_page_asks_to_confirm_in_place_and_never_in_vain(alice: Somebo
     await alice.touch(key)  # too young to change anything: asking again would open nothing
     answer = await look()
     assert answer.status_code == 200 and "passkey-add" not in answer.text
+
+
+async def test_no_key_opens_or_is_bound_without_its_record(keyed: tuple[Somebody, Authenticator]) -> None:
+    alice, key = keyed
+    alice.house.clock.forward(30)
+    await alice.confirm_by_code()
+    before = await alice.proofs()
+    asked = (await alice.post(f"{ENROL}/options")).json()
+    to_confirm = await alice.asked()
+    await alice.house.records.aclose()
+    made = {"ceremony": asked["ceremony"], "credential": Authenticator(ORIGIN).make(asked["publicKey"])}
+    signed = {"ceremony": to_confirm["ceremony"], "credential": key.sign(to_confirm["publicKey"])}
+    (held,) = await alice.house.passkeys.of(alice.house.user)
+    answers = [
+        await alice.post(f"{ENROL}/verify", made),
+        await alice.post(f"{STEP_UP}/verify", signed),
+        await removed(alice, held.factor_id),
+    ]
+    assert [answer.status_code for answer in answers] == [503] * 3
+    assert await alice.house.passkeys.of(alice.house.user) == (held,)
+    assert await alice.proofs() == before
+
+
+@pytest.mark.parametrize(
+    "path", [f"{STEP_UP}/options", f"{STEP_UP}/verify", f"{ENROL}/verify", "/.gateway/enrol/remove"]
+)
+async def test_a_lost_store_begins_and_ends_no_ceremony(house: House, path: str) -> None:
+    headers = await house.cookie()
+    async with house.client(store=Store("unix:///nowhere/s")) as pages:
+        answer = await pages.post(path, json={}, headers=headers | SAME)
+    assert answer.json()["type"] == "urn:gateway:problem:store_unavailable"
