@@ -34,6 +34,7 @@ from gateway.reaper import Reaper
 from gateway.serve import CONFIG_VARIABLE, RUN_VARIABLE
 from gateway.stores.budgets import Budgets
 from gateway.stores.callers import StoredCallers
+from gateway.stores.closures import Closures
 from gateway.stores.connection import Store, StoreLost
 from gateway.stores.factors import Factors
 from gateway.stores.flows import Flows
@@ -159,6 +160,7 @@ class App:
             recovery=RecoveryCodes(store, keyring),
             passkeys=Passkeys(store, keyring),
             invitations=Invitations(store, keyring),
+            closures=Closures(store),
             budgets=budgets,
             records=ledger,
             keyring=keyring,

@@ -1,4 +1,4 @@
-"""``gateway user``: bind a code generator to a user. For a demo only: it shows the secret."""
+"""``gateway user``: open again what a person closed; in a demo, bind a code generator (it shows the secret)."""
 
 import asyncio
 import base64
@@ -14,13 +14,14 @@ from gateway.commands.setup import settings_of
 from gateway.commands.terminal import DEFAULT_CONFIG, NO, ConfigOption, JsonOption, emit, fail, say
 from gateway.factors.totp import provisioning_uri
 from gateway.initialise import is_demo
+from gateway.stores.closures import Closures
 from gateway.stores.factors import Factors
 from gateway.stores.tokens import Tokens
 
 SECRET_BYTES = 20
 """RFC 4226, section 4: 160 bits."""
 
-app = typer.Typer(no_args_is_help=True, help="Users: in a demo, bind a code generator.")
+app = typer.Typer(no_args_is_help=True, help="Users: open again what one closed; in a demo, bind a code generator.")
 
 
 app.add_typer(user_tokens.app, name="tokens")
@@ -28,7 +29,7 @@ app.add_typer(user_tokens.app, name="tokens")
 
 @app.callback()
 def group() -> None:
-    """Users: in a demo, bind a code generator."""
+    """Users: open again what one closed; in a demo, bind a code generator."""
 
 
 @app.command()
@@ -62,3 +63,33 @@ def enrol(
         emit({"user": user, "factor": factor, "totp_secret": text, "uri": uri})
     else:
         say(f"{user}: {factor}\n  secret {text}\n  {uri}")
+
+
+@app.command()
+def reopen(
+    login: Annotated[str, typer.Argument(metavar="USER", help="A login, or a user's id (u_…).")],
+    partner: Annotated[str | None, typer.Option(help="Whose user, where two partners have the same login.")] = None,
+    by: Annotated[str | None, typer.Option("--by", help="Who decided it; recorded. Default: this account.")] = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    json: JsonOption = False,
+) -> None:
+    """Open again what a person closed by saying that it was not them. Speak with them first, by a number you know.
+
+    [bold]Example[/bold]
+
+      gateway user reopen camille --by "security officer"
+    """
+
+    async def work() -> tuple[str, bool]:
+        async with desk(settings_of(config)) as at_desk:
+            user = await user_named(Tokens(at_desk.store, at_desk.keys), login, partner)
+            await at_desk.record("operator", "reopen", by, user=user)
+            return user, await Closures(at_desk.store).reopen(user)
+
+    user, was = asyncio.run(work())
+    if not was:
+        fail(f"nothing is closed to {user}", NO)
+    if json:
+        emit({"user": user, "closed": False})
+    else:
+        say(f"{user}: open again; their tokens stay revoked, and they confirm anew")

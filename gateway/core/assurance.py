@@ -54,7 +54,10 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks. ``user``: stable short id of (issuer, sub); ``credential_id``: the token or session family."""
+    """Who asks. ``user``: stable short id of (issuer, sub); ``credential_id``: the token or session family.
+
+    ``closed_from``: the class from which all is closed, since they said that somebody else was at it.
+    """
 
     user: str
     partner: str
@@ -69,6 +72,7 @@ class Caller:
     mandate: Mandate | None = None
     grants: tuple[Grant, ...] = ()
     expires_at: float | None = None
+    closed_from: Class | None = None
 
     @property
     def is_machine(self) -> bool:

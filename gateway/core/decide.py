@@ -56,6 +56,8 @@ def standing(policy: Policy, caller: Caller, klass: Class, now: float) -> Standi
 
     A higher class's proof is asked for a lower one only if the lower class asks for one itself.
     """
+    if caller.closed_from is not None and klass >= caller.closed_from:
+        return Refusal(Reason.CLOSED_BY_PERSON, klass=klass)
     rule = policy.classes[klass]
     if not rule.kinds:
         return Standing(_newest(policy, caller, now), _any_mandate(caller, now))

@@ -21,6 +21,7 @@ class Reason(StrEnum):
     TOKEN_EXPIRED = "token_expired"  # noqa: S105
     TOKEN_REVOKED = "token_revoked"  # noqa: S105
     FROZEN = "frozen"
+    CLOSED_BY_PERSON = "closed_by_person"
     METHOD_NOT_LISTED = "method_not_listed"
     DENIED_BY_RULE = "denied_by_rule"
     PROOF_REQUIRED = "proof_required"

@@ -27,6 +27,7 @@ async def account(context: Context) -> Response:
         "disclosed": context.doors.policy().disclose,
         "limits": [_meter(usage, context) for usage in used if usage.limit.scope is not Scope.PARTNER],
         "recovery_left": await context.doors.recovery.left(caller.user),
+        "closed": caller.closed_from is not None,
         "by_session": identified.cookie is not None,
     }
     return context.page("account", values)

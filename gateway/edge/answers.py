@@ -55,6 +55,7 @@ STATUS: Mapping[Reason, int] = MappingProxyType(
         Reason.TOKEN_EXPIRED: 401,
         Reason.TOKEN_REVOKED: 401,
         Reason.FROZEN: 403,
+        Reason.CLOSED_BY_PERSON: 403,
         Reason.METHOD_NOT_LISTED: 405,
         Reason.DENIED_BY_RULE: 403,
         Reason.PROOF_REQUIRED: 401,
@@ -92,8 +93,7 @@ STATUS: Mapping[Reason, int] = MappingProxyType(
         Reason.BUSY: 503,
         Reason.INTERNAL_FAULT: 500,
         Reason.HTTP_VERSION_TOO_OLD: 505,
-        # only where the application's own status is not known
-        Reason.CONTENT_WITHHELD: 200,
+        Reason.CONTENT_WITHHELD: 200,  # only where the application's own status is not known
     }
 )
 

@@ -117,6 +117,12 @@ class Invitations(Protocol):
     async def take(self, user: str) -> str | None: ...
 
 
+class Closures(Protocol):
+    """What people close to themselves."""
+
+    async def not_me(self, user: str, *, but: str) -> tuple[int, int]: ...
+
+
 class ForgettingCallers(Callers, Protocol):
     """Callers, with the word that one credential changed just now."""
 
@@ -186,6 +192,7 @@ class Doors:
     recovery: Recovery
     passkeys: Passkeys
     invitations: Invitations
+    closures: Closures
     budgets: Budgets
     records: Records
     keyring: Keyring

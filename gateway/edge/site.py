@@ -17,6 +17,7 @@ from gateway.edge.account import account
 from gateway.edge.budget import budget
 from gateway.edge.context import Context, Handler, context_of, endpoint, is_path, sent
 from gateway.edge.doors import Doors
+from gateway.edge.not_me import not_me
 from gateway.edge.pages import FOLDER
 from gateway.edge.recovery import make_codes, recovery_page, step_up_recovery
 from gateway.edge.sign_in import SignIn, signed_out
@@ -67,6 +68,7 @@ def build(doors: Doors) -> Starlette:
         post("step-up/recovery", step_up_recovery),
         post("recovery/codes", make_codes),
         get("account", account),
+        post("not-me", not_me),
         get("budget", budget),
         get("jwks.json", jwks),
         get("language", language),

@@ -10,9 +10,11 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from gateway.core.assurance import Caller
+from gateway.core.extraction import Class
 from gateway.keyring import KeyRing
 from gateway.ports import Clock, NoCaller
 from gateway.stores import keys
@@ -107,7 +109,7 @@ class StoredCallers:
         answer = await self._store.run(_CALLER, [key], [kind, now, self._idle_s, keys.SEEN_EVERY_S])
         if not answer:
             return NoCaller("unknown")
-        credential_id, flat, proofs, grants, frozen, over = answer
+        credential_id, flat, proofs, grants, frozen, over, closed = answer
         said = texts(flat)
         if "revoked_at" in said:
             return NoCaller("revoked")
@@ -115,7 +117,8 @@ class StoredCallers:
             return NoCaller("frozen")
         if over or now >= float(said["expires_at"]):
             return NoCaller("expired")
-        return _caller_of(kind, credential_id.decode(), said, proofs, grants, now)
+        caller = _caller_of(kind, credential_id.decode(), said, proofs, grants, now)
+        return replace(caller, closed_from=Class.of(closed.decode())) if closed else caller
 
 
 def _caller_of(kind: str, credential_id: str, said: dict[str, str], proofs: Any, grants: Any, now: float) -> Caller:

@@ -88,6 +88,16 @@ def family(family_id: str) -> str:
     return f"sf:{family_id}"
 
 
+def families(user: str) -> str:
+    """A set: the session families of one user; those that are over may still be in it."""
+    return f"us:{user}"
+
+
+def closed(user: str) -> str:
+    """A string: the class from which all is closed to a user, at their own word."""
+    return f"cl:{user}"
+
+
 def proofs(credential_id: str) -> str:
     """A hash: proof id to proof, of one token or session family."""
     return f"p:{credential_id}"

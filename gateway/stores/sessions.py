@@ -55,6 +55,8 @@ class Sessions:
             ("EXPIRE", keys.family(family), self._absolute_s),
             ("HSET", self._key(cookie), "family", family),
             ("EXPIRE", self._key(cookie), self._absolute_s),
+            ("SADD", keys.families(fields["user"]), family),
+            ("EXPIRE", keys.families(fields["user"]), self._absolute_s),
             atomic=True,
         )
         return cookie

@@ -216,3 +216,16 @@ def test_no_limit_stands_in_a_key() -> None:
 def test_a_tokens_own_max_persons_is_the_limit_of_its_proofs() -> None:
     limits = limits_of(POLICY, replace(CALLER, max_persons=60), NOW, proof=PROOF)
     assert [one.limit for one in limits if one.scope is Scope.PROOF] == [60]
+
+
+def test_what_a_person_closed_is_closed_even_with_a_proof() -> None:
+    closed = replace(PROVEN, closed_from=Class.SENSITIVE)
+    assert reason(decide.standing(POLICY, closed, Class.SENSITIVE, NOW)) is Reason.CLOSED_BY_PERSON
+    assert reason(decide.standing(POLICY, closed, Class.RESTRICTED, NOW)) is Reason.CLOSED_BY_PERSON
+    assert isinstance(decide.standing(POLICY, closed, Class.PERSONAL, NOW), decide.Standing)
+
+
+def test_what_a_person_closed_is_masked_where_its_class_says_so() -> None:
+    closed = replace(PROVEN, closed_from=Class.SENSITIVE)
+    plan = decide.plan(POLICY, OPEN, closed, [ONE], NOW)
+    assert (plan.hide, plan.needs) == (frozenset({"nir"}), Class.PERSONAL)

@@ -27,6 +27,7 @@ from gateway.keyring import KeyRing
 from gateway.ledger import Ledger
 from gateway.stores.budgets import Budgets
 from gateway.stores.callers import StoredCallers
+from gateway.stores.closures import Closures
 from gateway.stores.connection import Store
 from gateway.stores.factors import Factors
 from gateway.stores.flows import Flows
@@ -90,6 +91,7 @@ class House:
         self.recovery = RecoveryCodes(self.store, self.keyring, self.clock)
         self.passkeys = Passkeys(self.store, self.keyring, self.clock)
         self.invitations = Invitations(self.store, self.keyring, self.clock)
+        self.closures = Closures(self.store, self.clock)
         self.budgets = Budgets(self.store, self.clock)
         self.user = self.keyring.user_id(ISSUER, SUB)
         self.doors = self.doors_of(self.store, {})
@@ -105,6 +107,7 @@ class House:
             recovery=self.recovery,
             passkeys=self.passkeys,
             invitations=self.invitations,
+            closures=self.closures,
             budgets=self.budgets,
             records=self.records,
             keyring=self.keyring,

@@ -2,7 +2,8 @@
 --
 -- KEYS: 1 the credential (token by hash, or session cookie)
 -- ARGV: 1 "token" or "session", 2 now, 3 idle lifetime of sessions (s), 4 seconds between writes of the last use
--- Returns {} where nobody is known, else {id, caller (flat hash), proofs, grants, what is frozen or "", "over" or ""}.
+-- Returns {} where nobody is known, else {id, caller (flat hash), proofs, grants, what is frozen or "", "over" or "",
+-- the class from which all is closed or ""}.
 
 local call = redis.call
 local now = tonumber(ARGV[2])
@@ -50,4 +51,4 @@ local user, partner = field('user'), field('partner')
 for kind, name in pairs({token = id, user = user, partner = partner}) do
   if call('EXISTS', 'fz:' .. kind .. ':' .. name) == 1 then frozen = kind end
 end
-return {id, caller, proofs, call('HVALS', 'gr:' .. user), frozen, over}
+return {id, caller, proofs, call('HVALS', 'gr:' .. user), frozen, over, call('GET', 'cl:' .. user) or ''}
