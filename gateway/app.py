@@ -39,6 +39,7 @@ from gateway.stores.connection import Store, StoreLost
 from gateway.stores.factors import Factors
 from gateway.stores.flows import Flows
 from gateway.stores.invitations import Invitations
+from gateway.stores.kept_requests import KeptRequests
 from gateway.stores.passkeys import Passkeys
 from gateway.stores.recovery import RecoveryCodes
 from gateway.stores.sessions import Sessions
@@ -150,6 +151,7 @@ class App:
         callers, budgets, flows = StoredCallers(store, keyring), Budgets(store), Flows(store, keyring)
         digest = await ledger.keep_policy(settings.policy.text)
         await ledger.append({"kind": "policy", "policy": digest, "reason": "start"}, now=store.clock.now())
+        kept = KeptRequests(store, keyring)
         pages = PageDoors(
             clock=store.clock,
             callers=callers,
@@ -161,6 +163,7 @@ class App:
             passkeys=Passkeys(store, keyring),
             invitations=Invitations(store, keyring),
             closures=Closures(store),
+            kept=kept,
             budgets=budgets,
             records=ledger,
             keyring=keyring,
@@ -175,6 +178,7 @@ class App:
             records=ledger,
             clock=store.clock,
             flows=flows,
+            kept=kept,
             hasher=keyring,
             assertions=AssertionSigner(keyring.assertion_key, settings.pages_url),
             metrics=self._metrics,

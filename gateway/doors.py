@@ -10,6 +10,7 @@ from gateway.core.assurance import Caller
 from gateway.core.extraction import Identifier
 from gateway.core.reasons import Refusal
 from gateway.edge.answers import Site
+from gateway.keeping import Keeping
 from gateway.means import Meter, Room
 from gateway.passage import Receive, Scope, Send
 from gateway.ports import Budgets, Callers, Clock, Records
@@ -65,6 +66,7 @@ class Doors:
     records: Records
     clock: Clock
     flows: Flows
+    kept: Keeping
     hasher: Hasher
     assertions: Assertions
     metrics: Metrics

@@ -142,6 +142,21 @@ class KeyRing:
         except (InvalidTag, ValueError) as fault:
             raise Unsealable("damaged, or sealed for another context") from fault
 
+    def seal_with(self, half: str, plain: bytes, context: str) -> bytes:
+        """Encrypt (AES-256-GCM) under a key of which ``half`` is somebody else's."""
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        return nonce + AESGCM(self._halved(half)).encrypt(nonce, plain, context.encode())
+
+    def unseal_with(self, half: str, sealed: bytes, context: str) -> bytes:
+        """The reverse of ``seal_with``; raises ``Unsealable``."""
+        try:
+            return AESGCM(self._halved(half)).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], context.encode())
+        except (InvalidTag, ValueError) as fault:
+            raise Unsealable("damaged, or another half or context") from fault
+
+    def _halved(self, half: str) -> bytes:
+        return blake2b(half.encode(), digest_size=32, key=self._oldest_hash, person=b"kept").digest()
+
     def ledger_key(self) -> bytes:
         """The current key of the ledger's chains."""
         return self._current("ledger")[1]

@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address
-from typing import Any
+from typing import Any, Protocol
 
 from gateway.application import Application
 from gateway.core.assurance import Caller
@@ -43,6 +43,15 @@ class Credential:
 NOBODY = Credential("none")
 
 
+class Body(Protocol):
+    """A request's body as far as it came, which may be asked for more."""
+
+    present: bool
+    content_type: bytes
+
+    async def buffer(self, limit_bytes: int) -> bytes | None: ...
+
+
 @dataclass(slots=True)
 class Passage:
     """One request; fields are filled in the order of the path. ``started``: the first byte of the answer has left."""
@@ -71,6 +80,7 @@ class Passage:
     started: bool = False
     bytes_out: int = 0
     body_ended: Callable[[], bool] = lambda: True
+    body: Body | None = None
     notes: dict[str, object] = field(default_factory=dict)
     _asked: Asked | None = None
 

@@ -29,6 +29,7 @@ from gateway.doors import Doors, Served
 from gateway.edge import answers
 from gateway.edge.answers import RETURN_FLOW, RETURN_FLOW_TTL_S, Rendered
 from gateway.incoming import BodyStalled, BodyTooLarge, ClientGone, MaskReturned, RequestBody
+from gateway.keeping import KEPT_PATH, as_sent, keep, may_be_kept, take
 from gateway.ledger import LedgerUnavailable
 from gateway.means import ClientStalled, Means
 from gateway.outgoing import to_application
@@ -73,6 +74,8 @@ class Pipeline:
         gated = self.gate(passage, served)
         if isinstance(gated, Refusal):
             return gated
+        if passage.method == b"POST" and passage.raw_target.partition(b"?")[0] == KEPT_PATH:
+            return await self._send_kept(passage)
         if passage.raw_target.startswith(OWN_PATHS):
             state = passage.scope.setdefault("state", {})
             state["gateway"] = passage.asked
@@ -92,7 +95,7 @@ class Pipeline:
         if isinstance(classified, Refusal):
             return classified
         body = RequestBody(passage.receive, passage.headers, passage.method, served.timeouts.body_idle_s)
-        passage.body_ended = lambda: body.ended
+        passage.body, passage.body_ended = body, lambda: body.ended
         classified = await look(passage, application, classified, body, served.request_bytes)
         if isinstance(classified, Refusal):
             return classified
@@ -101,6 +104,21 @@ class Pipeline:
             return standing
         permit = decide.permit(passage.method, gated.raw, standing)
         return await self._forward(passage, application, classified, permit, body)
+
+    async def _send_kept(self, passage: Passage) -> Refusal | None:
+        """Send what this browser kept, on the whole path from its start, as if it had sent it now."""
+        application = passage.application
+        if application is None:
+            return Refusal(Reason.UNKNOWN_HOST)
+        who = await self.identify(passage, application)
+        if isinstance(who, Refusal):
+            return who
+        kept = await take(passage, who, self.doors.kept)
+        if isinstance(kept, Refusal):
+            return kept
+        scope, receive = as_sent(passage, kept)
+        await self(scope, receive, passage.send)
+        return None
 
     def gate(self, passage: Passage, served: Served) -> Target | Refusal:
         """The strict gate: headers, host, credentials, target. Gives the canonical target."""
@@ -263,14 +281,31 @@ class Pipeline:
         if passage.started:
             return
         asked = passage.asked
-        flow = None
+        flow, kept = None, None
+        if passage.body is not None and may_be_kept(passage, refusal):
+            try:
+                kept = await keep(passage, passage.body, self.doors.kept)
+                if kept is not None:
+                    target: dict[str, object] = {"target": kept[0], "host": asked.host}
+                    flow = await self.doors.flows.keep(RETURN_FLOW, target, RETURN_FLOW_TTL_S)
+            except StoreUnavailable as fault:
+                refusal, kept = translated(fault), None
         if answers.keeps_target(refusal, asked) and self._may_keep(passage):
             try:
                 flow = await self.doors.flows.keep(RETURN_FLOW, answers.kept_target(asked), RETURN_FLOW_TTL_S)
             except StoreUnavailable as fault:
                 refusal = translated(fault)
         status = passage.status if passage.executed else None
-        rendered = answers.render(refusal, request=asked, site=site, sign_in_flow=flow, application_status=status)
+        rendered = answers.render(
+            refusal,
+            request=asked,
+            site=site,
+            sign_in_flow=flow,
+            application_status=status,
+            kept_at=kept[0] if kept else None,
+        )
+        if kept is not None:
+            rendered.headers.append(kept[1])
         await self._answer(passage, rendered)
 
     def _may_keep(self, passage: Passage) -> bool:

@@ -50,6 +50,7 @@ class Reason(StrEnum):
     BODY_STALLED = "body_stalled"
     BAD_ORIGIN = "bad_origin"
     SIGN_IN_FAILED = "sign_in_failed"
+    KEPT_GONE = "kept_gone"
     NOT_FOUND = "not_found"
     UPSTREAM_UNREACHABLE = "upstream_unreachable"
     UPSTREAM_MALFORMED = "upstream_malformed"

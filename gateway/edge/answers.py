@@ -16,28 +16,6 @@ from gateway.edge import words
 from gateway.edge.pages import PAGE_HEADERS, page
 from gateway.edge.words import Language, explain_reason
 
-__all__ = [
-    "RETURN_FLOW",
-    "RETURN_FLOW_TTL_S",
-    "STATUS",
-    "Asked",
-    "Rendered",
-    "Site",
-    "always",
-    "document_of",
-    "explain_reason",
-    "file_of",
-    "keeps_target",
-    "kept_target",
-    "language",
-    "navigating",
-    "notice_detail",
-    "page_of",
-    "problem_of",
-    "render",
-    "see_other",
-]
-
 Headers = list[tuple[bytes, bytes]]
 
 RETURN_FLOW = "return"
@@ -84,6 +62,7 @@ STATUS: Mapping[Reason, int] = MappingProxyType(
         Reason.BODY_STALLED: 408,
         Reason.BAD_ORIGIN: 403,
         Reason.SIGN_IN_FAILED: 403,
+        Reason.KEPT_GONE: 404,
         Reason.NOT_FOUND: 404,
         Reason.UPSTREAM_UNREACHABLE: 502,
         Reason.UPSTREAM_MALFORMED: 502,
@@ -166,11 +145,12 @@ def render(
     site: Site,
     sign_in_flow: str | None = None,
     application_status: int | None = None,
+    kept_at: str | None = None,
 ) -> Rendered:
     """The answer to a refused request.
 
     ``sign_in_flow``: key of the kept target (``keeps_target``); ``application_status``: the status to keep when the
-    content is withheld.
+    content is withheld; ``kept_at``: where the request, kept for now, is sent from later.
     """
     status = STATUS[refusal.reason]
     if refusal.reason is Reason.CONTENT_WITHHELD and application_status is not None:
@@ -184,7 +164,7 @@ def render(
             return see_other(f"{sign_in_url}?flow={sign_in_flow}" if sign_in_flow else sign_in_url, request, site)
         return page_of("not_sent", request, site, headers, {"sign_in_url": sign_in_url}, status=status)
     if refusal.reason is Reason.PROOF_REQUIRED:
-        values = _step_up_values(refusal, request, sign_in_flow)
+        values = _step_up_values(refusal, request, sign_in_flow) | {"next": kept_at}
         return page_of("step_up", request, site, headers, values, status=status)
     title, text = explain_reason(refusal.reason, request.language)
     facts = _facts(refusal, request.language, site)

@@ -7,7 +7,7 @@ SESSION = "__Host-gateway"
 FLOW = "__Host-gateway-flow"
 LANGUAGE = "gateway_lang"
 
-_PLAIN = re.compile(r"[A-Za-z0-9_.~-]{1,512}")
+PLAIN = re.compile(r"[A-Za-z0-9_.~-]{1,512}")
 
 
 class AmbiguousCookie(ValueError):
@@ -27,7 +27,7 @@ def read(headers: Iterable[tuple[bytes, bytes]], name: str) -> str | None:
         raise AmbiguousCookie(f"{name} stands {len(found)} times")
     if not found or not found[0]:
         return None
-    if not _PLAIN.fullmatch(found[0]):
+    if not PLAIN.fullmatch(found[0]):
         raise AmbiguousCookie(f"{name} holds what we never set")
     return found[0]
 
@@ -45,6 +45,16 @@ def end_session() -> tuple[bytes, bytes]:
 def flow(value: str, max_age_s: int) -> tuple[bytes, bytes]:
     """The header that binds a sign-in to the browser in which it began."""
     return _set(f"{FLOW}={value}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age={max_age_s}")
+
+
+def kept_name(kept_id: str) -> str:
+    """The cookie that holds the browser's half of the key to a request that is kept."""
+    return f"{SESSION}-kept.{kept_id}"
+
+
+def kept(kept_id: str, half: str) -> tuple[bytes, bytes]:
+    """The header that gives a browser its half of the key; no other site's request brings it along."""
+    return _set(f"{kept_name(kept_id)}={half}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=600")
 
 
 def chosen_language(language: str) -> tuple[bytes, bytes]:

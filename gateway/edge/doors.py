@@ -123,6 +123,25 @@ class Closures(Protocol):
     async def not_me(self, user: str, *, but: str) -> tuple[int, int]: ...
 
 
+class KeptRequest(Protocol):
+    """A request that waits for being sent."""
+
+    @property
+    def host(self) -> str: ...
+
+    @property
+    def target(self) -> str: ...
+
+    @property
+    def body(self) -> bytes: ...
+
+
+class KeptRequests(Protocol):
+    """Interrupted requests, kept for one sending."""
+
+    async def look(self, user: str, family: str, kept_id: str, half: str) -> KeptRequest | None: ...
+
+
 class ForgettingCallers(Callers, Protocol):
     """Callers, with the word that one credential changed just now."""
 
@@ -193,6 +212,7 @@ class Doors:
     passkeys: Passkeys
     invitations: Invitations
     closures: Closures
+    kept: KeptRequests
     budgets: Budgets
     records: Records
     keyring: Keyring

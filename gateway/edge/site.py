@@ -17,6 +17,7 @@ from gateway.edge.account import account
 from gateway.edge.budget import budget
 from gateway.edge.context import Context, Handler, context_of, endpoint, is_path, sent
 from gateway.edge.doors import Doors
+from gateway.edge.kept import kept_page
 from gateway.edge.not_me import not_me
 from gateway.edge.pages import FOLDER
 from gateway.edge.recovery import make_codes, recovery_page, step_up_recovery
@@ -69,6 +70,7 @@ def build(doors: Doors) -> Starlette:
         post("recovery/codes", make_codes),
         get("account", account),
         post("not-me", not_me),
+        get("kept", kept_page),
         get("budget", budget),
         get("jwks.json", jwks),
         get("language", language),

@@ -117,6 +117,7 @@ def form_values(flow: str | None, error: str | None) -> dict[str, object]:
         "after": "stay",
         "sent": True,
         "error": error,
+        "next": None,
     }
 
 

@@ -59,6 +59,9 @@ INVITATION_LIFETIME_S: Final = DAY_S
 INVITED_BY_LIFETIME_S: Final = 400 * DAY_S
 """How long it is known who invited whom: longer than a year, so that no circle closes over a holiday."""
 
+KEPT_LIFETIME_S: Final = 10 * MINUTE_S
+"""An interrupted request is kept for this long."""
+
 GRANT_DAY_S: Final = DAY_S
 """Grants made within this time are added up."""
 
@@ -96,6 +99,16 @@ def families(user: str) -> str:
 def closed(user: str) -> str:
     """A string: the class from which all is closed to a user, at their own word."""
     return f"cl:{user}"
+
+
+def kept(kept_hash: bytes) -> bytes:
+    """A string: a request that is kept for one sending, encrypted."""
+    return b"kp:" + kept_hash
+
+
+def kept_of(family: str) -> str:
+    """A sorted set: the kept requests of one session family, and when they were kept (ms)."""
+    return f"kf:{family}"
 
 
 def proofs(credential_id: str) -> str:

@@ -32,6 +32,7 @@ from gateway.stores.connection import Store
 from gateway.stores.factors import Factors
 from gateway.stores.flows import Flows
 from gateway.stores.invitations import Invitations
+from gateway.stores.kept_requests import KeptRequests
 from gateway.stores.passkeys import Passkeys
 from gateway.stores.recovery import RecoveryCodes
 from gateway.stores.sessions import Sessions
@@ -92,6 +93,7 @@ class House:
         self.passkeys = Passkeys(self.store, self.keyring, self.clock)
         self.invitations = Invitations(self.store, self.keyring, self.clock)
         self.closures = Closures(self.store, self.clock)
+        self.kept = KeptRequests(self.store, self.keyring, self.clock)
         self.budgets = Budgets(self.store, self.clock)
         self.user = self.keyring.user_id(ISSUER, SUB)
         self.doors = self.doors_of(self.store, {})
@@ -108,6 +110,7 @@ class House:
             passkeys=self.passkeys,
             invitations=self.invitations,
             closures=self.closures,
+            kept=self.kept,
             budgets=self.budgets,
             records=self.records,
             keyring=self.keyring,

@@ -38,6 +38,10 @@
     });
     await post("/.gateway/step-up/webauthn/verify", { ceremony: asked.ceremony, credential });
     const codes = document.getElementById("step-up");
+    if (codes.dataset.next) {
+      location.assign(codes.dataset.next);
+      return;
+    }
     if (codes.dataset.after === "reload") {
       location.reload();
       return;

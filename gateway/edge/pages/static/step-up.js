@@ -24,6 +24,10 @@
       credentials: "same-origin",
     });
     if (answer.ok) {
+      if (form.dataset.next) {
+        location.assign(form.dataset.next);
+        return;
+      }
       if (form.dataset.after === "reload") {
         location.reload();
         return;

@@ -1,0 +1,126 @@
+"""An interrupted form on its way into keeping, and out of it onto the path again.
+
+Rules of this file:
+
+1. Only what our own origin sent is kept, by a browser that is signed in: a kept form of another site would be a cannon.
+2. What is sent later goes the whole path as if the browser had sent it then: nothing is decided beforehand.
+"""
+
+from collections.abc import MutableMapping
+from typing import Any, Protocol
+from urllib.parse import parse_qs
+
+from gateway.core.assurance import Caller
+from gateway.core.canonical import first, folded
+from gateway.core.reasons import Reason, Refusal
+from gateway.edge import cookies
+from gateway.edge.cookies import AmbiguousCookie
+from gateway.incoming import BodyStalled, BodyTooLarge, ClientGone
+from gateway.passage import Body, Passage, Receive, Scope
+from gateway.stores.kept_requests import LARGEST_BYTES, KeptRequest
+
+KEPT_PATH = b"/.gateway/kept"
+_OF_A_BODY = (b"content-length", b"content-type", b"transfer-encoding", b"referer", b"trailer", b"expect")
+
+
+class Keeping(Protocol):
+    """Where interrupted requests are kept."""
+
+    async def keep(self, user: str, family: str, request: KeptRequest) -> tuple[str, str] | None: ...
+
+    async def take(self, user: str, family: str, kept_id: str, half: str) -> KeptRequest | None: ...
+
+
+def same_origin(passage: Passage) -> bool:
+    """Whether a page of this very host sent the request (Fetch Metadata; without it, ``Origin`` equal to the Host)."""
+    site = first(passage.headers, b"sec-fetch-site")
+    if site is not None:
+        return site == b"same-origin"
+    origin = first(passage.headers, b"origin")
+    return origin is not None and origin.partition(b"://")[2].decode("latin-1").lower() == passage.host
+
+
+def may_be_kept(passage: Passage, refusal: Refusal) -> bool:
+    """Whether a refused request is a form of ours that a confirmation would let through."""
+    return (
+        refusal.reason is Reason.PROOF_REQUIRED
+        and passage.method == b"POST"
+        and passage.credential.kind == "session"
+        and passage.caller is not None
+        and passage.asked.navigating
+        and not passage.executed
+        and same_origin(passage)
+    )
+
+
+async def keep(passage: Passage, body: Body, keeping: Keeping) -> tuple[str, tuple[bytes, bytes]] | None:
+    """Keep a request: where it is sent from, and the cookie for the browser; ``None``: it cannot be kept.
+
+    Raises ``StoreUnavailable``.
+    """
+    caller = passage.caller
+    if caller is None:
+        return None
+    try:
+        content = await body.buffer(LARGEST_BYTES) if body.present else b""
+    except (BodyStalled, BodyTooLarge, ClientGone):
+        return None
+    if content is None:
+        return None
+    request = KeptRequest(
+        passage.method.decode("latin-1"),
+        passage.raw_target.decode("latin-1"),
+        passage.host,
+        body.content_type.decode("latin-1"),
+        (first(passage.headers, b"referer") or b"").decode("latin-1"),
+        content,
+    )
+    kept = await keeping.keep(caller.user, caller.credential_id, request)
+    if kept is None:
+        return None
+    kept_id, half = kept
+    return f"{KEPT_PATH.decode()}?id={kept_id}", cookies.kept(kept_id, half)
+
+
+async def take(passage: Passage, caller: Caller, keeping: Keeping) -> KeptRequest | Refusal:
+    """Take what this browser kept and now sends."""
+    if not same_origin(passage):
+        return Refusal(Reason.BAD_ORIGIN)
+    asked = parse_qs(passage.raw_target.partition(b"?")[2].decode("latin-1"), max_num_fields=4).get("id", [])
+    if len(asked) != 1:
+        return Refusal(Reason.MALFORMED_REQUEST)
+    try:
+        half = cookies.read(passage.headers, cookies.kept_name(asked[0]))
+    except AmbiguousCookie:
+        return Refusal(Reason.AMBIGUOUS_CREDENTIALS)
+    found = await keeping.take(caller.user, caller.credential_id, asked[0], half) if half else None
+    if found is None or found.host != passage.host:
+        return Refusal(Reason.KEPT_GONE)
+    return found
+
+
+def as_sent(passage: Passage, kept: KeptRequest) -> tuple[Scope, Receive]:
+    """The scope and body of a kept request, with this request's own credentials and other header fields."""
+    target = kept.target.encode("latin-1")
+    path, _, query = target.partition(b"?")
+    headers = [one for one in passage.headers if folded(one[0]) not in _OF_A_BODY]
+    headers += [(b"content-length", str(len(kept.body)).encode())]
+    for name, value in ((b"content-type", kept.content_type), (b"referer", kept.referer)):
+        if value:
+            headers.append((name, value.encode("latin-1")))
+    scope: Scope = {
+        **passage.scope,
+        "method": kept.method,
+        "path": path.decode("latin-1"),
+        "raw_path": path,
+        "query_string": query,
+        "headers": headers,
+    }
+    left = [kept.body]
+
+    async def receive() -> MutableMapping[str, Any]:
+        if left:
+            return {"type": "http.request", "body": left.pop(), "more_body": False}
+        return await passage.receive()
+
+    return scope, receive
