@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from gateway.core.assurance import Caller, Proof
 from gateway.core.policy import Policy
+from gateway.factors.totp import Oath
 from gateway.factors.webauthn import Registered
 from gateway.ports import Budgets, Callers, Clock, CodeRejected, Records
 
@@ -177,6 +178,8 @@ class Factors(Protocol):
 
     async def kinds(self, user: str) -> tuple[str, ...]: ...
 
+    async def enrol_oath(self, user: str, oath: Oath, *, bound: str) -> str: ...
+
     async def verify_totp(self, user: str, code: str) -> Accepted | CodeRejected: ...
 
 
@@ -196,6 +199,10 @@ class Keyring(Protocol):
     def user_id(self, issuer: str, sub: str) -> str: ...
 
     def jwks(self) -> Mapping[str, object]: ...
+
+    def seal(self, plain: bytes, context: str) -> bytes: ...
+
+    def unseal(self, sealed: bytes, context: str) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,10 +52,10 @@ async def enrol_page(context: Context) -> Response:
 
 async def options(context: Context) -> Response:
     """``POST enrol/webauthn/options``: ``{"ceremony", "publicKey"}`` for ``navigator.credentials.create``."""
-    allowed = await _allowed(context, removing=False)
-    if isinstance(allowed, Response):
-        return allowed
-    identified, _ = allowed
+    permitted = await allowed(context, removing=False)
+    if isinstance(permitted, Response):
+        return permitted
+    identified, _ = permitted
     caller = identified.caller
     party = relying_party(context)
     if isinstance(party, Refusal):
@@ -76,10 +76,10 @@ async def options(context: Context) -> Response:
 
 async def verify(context: Context) -> Response:
     """``POST enrol/webauthn/verify`` ``{"ceremony", "credential", "name"}``: ``{"factor", "name"}``."""
-    allowed = await _allowed(context, removing=False)
-    if isinstance(allowed, Response):
-        return allowed
-    identified, proof = allowed
+    permitted = await allowed(context, removing=False)
+    if isinstance(permitted, Response):
+        return permitted
+    identified, proof = permitted
     caller = identified.caller
     posted = await read_answer(context)
     if isinstance(posted, Refusal):
@@ -93,7 +93,7 @@ async def verify(context: Context) -> Response:
     made = verify_registration(posted["credential"], challenge=challenge, party=party)
     if isinstance(made, Rejected):
         return await refused_on_record(context, caller, Refusal(Reason.PASSKEY_REJECTED, detail=made.why))
-    how = await context.doors.invitations.take(caller.user) if proof is None else proof.bound
+    how = await how_bound(context, caller, proof)
     if how is None:
         return await refused_on_record(context, caller, Refusal(Reason.INVITATION_REQUIRED))
     record = record_of(context, caller) | {
@@ -116,10 +116,10 @@ async def verify(context: Context) -> Response:
 
 async def remove(context: Context) -> Response:
     """``POST enrol/remove`` (a form with ``factor``): take a passkey away; never the last way to confirm."""
-    allowed = await _allowed(context, removing=True)
-    if isinstance(allowed, Response):
-        return allowed
-    identified, proof = allowed
+    permitted = await allowed(context, removing=True)
+    if isinstance(permitted, Response):
+        return permitted
+    identified, proof = permitted
     caller = identified.caller
     body = await context.body()
     if isinstance(body, Refusal):
@@ -157,7 +157,12 @@ def name_of(said: object) -> str:
     return text or "—"
 
 
-async def _allowed(context: Context, *, removing: bool) -> tuple[Identified, Proof | None] | Response:
+async def how_bound(context: Context, caller: Caller, proof: Proof | None) -> str | None:
+    """How a factor is about to be bound: as that of ``proof`` was, else by the invitation, which this uses up."""
+    return await context.doors.invitations.take(caller.user) if proof is None else proof.bound
+
+
+async def allowed(context: Context, *, removing: bool) -> tuple[Identified, Proof | None] | Response:
     """Who may change, under which proof; without one only who has no factor at all, and is invited."""
     identified = await person(context)
     if isinstance(identified, Refusal):

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from starlette.types import ExceptionHandler
 
 from gateway.core.reasons import Reason, Refusal
-from gateway.edge import answers, cookies, enrol, invite, passkeys
+from gateway.edge import answers, cookies, enrol, enrol_totp, invite, passkeys
 from gateway.edge.account import account
 from gateway.edge.budget import budget
 from gateway.edge.context import Context, Handler, context_of, endpoint, is_path, sent
@@ -62,6 +62,8 @@ def build(doors: Doors) -> Starlette:
         post("enrol/webauthn/options", enrol.options),
         post("enrol/webauthn/verify", enrol.verify),
         post("enrol/remove", enrol.remove),
+        post("enrol/totp", enrol_totp.begin),
+        post("enrol/totp/verify", enrol_totp.finish),
         post("enrol/ask", invite.ask),
         get("invite", invite.invite_page),
         post("invite", invite.invite),

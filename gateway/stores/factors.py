@@ -63,10 +63,14 @@ class Factors:
         """Bind a telephone's TOTP secret to ``user``; returns the factor's id."""
         return await self.enrol_oath(user, Oath(secret))
 
-    async def enrol_oath(self, user: str, oath: Oath) -> str:
-        """Bind a code generator to ``user``; returns the factor's id."""
+    async def enrol_oath(self, user: str, oath: Oath, *, bound: str | None = None) -> str:
+        """Bind a code generator to ``user``; returns the factor's id.
+
+        ``bound``: how (``core.cooling.Binding``), counted from now; ``None``: it is as if it had always been there.
+        """
         factor_id = new_factor_id()
-        sealed = seal_factor(self._keyring, Bound(oath), user, factor_id)
+        one = Bound(oath) if bound is None else Bound(oath, bound, self._clock.now())
+        sealed = seal_factor(self._keyring, one, user, factor_id)
         await self._store.call("HSET", keys.factors(user), f"totp:{factor_id}", sealed)
         return factor_id
 
