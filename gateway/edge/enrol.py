@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 from starlette.responses import Response
 
 from gateway.core.assurance import Caller, Proof, changing
+from gateway.core.cooling import Binding, cooling_of
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge.context import Context, Identified
 from gateway.edge.passkeys import KIND, keep_challenge, person, read_answer, relying_party, take_challenge
@@ -38,8 +39,10 @@ async def enrol_page(context: Context) -> Response:
         return await context.refuse(CONFIRM_FIRST)
     kinds = await context.doors.factors.kinds(caller.user)
     invited = not kinds and await context.doors.invitations.waiting(caller.user) is not None
+    passkeys = await context.doors.passkeys.of(caller.user)
     values = {
-        "passkeys": await context.doors.passkeys.of(caller.user),
+        "passkeys": passkeys,
+        "cooling": {one.factor_id for one in passkeys if cooling_of(one.bound, one.bound_at, now)},
         "kinds": kinds,
         "first": not kinds and not invited,
         "invited": invited,
@@ -158,8 +161,13 @@ def name_of(said: object) -> str:
 
 
 async def how_bound(context: Context, caller: Caller, proof: Proof | None) -> str | None:
-    """How a factor is about to be bound: as that of ``proof`` was, else by the invitation, which this uses up."""
-    return await context.doors.invitations.take(caller.user) if proof is None else proof.bound
+    """How a factor is about to be bound: as that of ``proof`` was, else by the invitation, which this uses up.
+
+    What a ripe factor adds is ripe, however that one was bound once.
+    """
+    if proof is None:
+        return await context.doors.invitations.take(caller.user)
+    return proof.bound if proof.cooling(context.doors.clock.now()) else str(Binding.OWN)
 
 
 async def allowed(context: Context, *, removing: bool) -> tuple[Identified, Proof | None] | Response:

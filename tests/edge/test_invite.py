@@ -107,3 +107,18 @@ async def test_another_site_asks_for_and_makes_none(alice: Somebody, lea: Somebo
     answer = await alice.pages.post(path, data={"code": code, "yes": "1"}, headers=headers)
     assert answer.json()["type"].endswith("bad_origin")
     assert await alice.house.invitations.waiting(await user(lea)) is None
+
+
+async def test_what_a_ripe_factor_adds_is_ripe_however_that_one_was_bound(alice: Somebody, lea: Somebody) -> None:
+    await invite(alice, await ask(lea), yes="1")
+    first = Authenticator(ORIGIN)
+    await lea.add(first)
+    page = await lea.pages.get("/.gateway/enrol", headers=lea.session | NAVIGATE)
+    assert "opens only a part" in page.text
+    lea.house.clock.forward(48 * 3600)
+    lea.session = await session_of(lea.house, "sub-lea")
+    await lea.touch(first)
+    assert (await lea.add(Authenticator(ORIGIN), "second")).status_code == 200
+    assert [one.bound for one in await lea.house.passkeys.of(await user(lea))] == ["remote", "own"]
+    page = await lea.pages.get("/.gateway/enrol", headers=lea.session | NAVIGATE)
+    assert "opens only a part" not in page.text
