@@ -4,6 +4,7 @@ import asyncio
 
 import wire
 from running_demo import PARTNER, RunningDemo
+from stack import until
 
 from gateway.commands.ledger_access import desk
 from gateway.config import load
@@ -43,9 +44,17 @@ def test_the_thiefs_stream_ends_and_the_owner_works_on(running: RunningDemo) -> 
     assert not last.endswith(b"0\r\n\r\n")
 
     assert running.ask(None, "/recherche?q=MARTIN", owner).status == 200
-    closed = running.ask(None, f"/api/demandeurs/{running.ids[400]}", owner)
-    assert (closed.status, closed.reason) == (403, "closed_by_person")
-    assert running.ask(thief, "/recherche?q=MARTIN").status == 401
+
+    def closed() -> bool:
+        answer = running.ask(None, f"/api/demandeurs/{running.ids[400]}", owner)
+        return (answer.status, answer.reason) == (403, "closed_by_person")
+
+    until(closed, what="every worker to hear of the closing")
+    until(lambda: running.ask(thief, "/recherche?q=MARTIN").status == 401, what="the end of the thief's token")
     assert running.command("user", "reopen", thief.login)["closed"] is False
-    again = running.ask(None, f"/api/demandeurs/{running.ids[400]}", owner)
-    assert (again.status, again.reason) == (401, "proof_required")
+
+    def open_again() -> bool:
+        again = running.ask(None, f"/api/demandeurs/{running.ids[400]}", owner)
+        return (again.status, again.reason) == (401, "proof_required")
+
+    until(open_again, what="every worker to hear of the reopening")
