@@ -40,6 +40,15 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldFactor:
+    """A code generator of somebody's; ``bound``: how (``core.cooling.Binding``), ``bound_at``: Unix seconds, or 0."""
+
+    factor_id: str
+    bound: str
+    bound_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class _Held:
     """A factor that may accept a code; ``awaited``: the step after a code that was right but far away."""
 
@@ -89,6 +98,12 @@ class Factors:
         """The kinds of factor that ``user`` can confirm with."""
         names = await self._store.call("HKEYS", keys.factors(user))
         return tuple(sorted({name.decode().split(":")[0] for name in names}))
+
+    async def held(self, user: str) -> tuple[HeldFactor, ...]:
+        """The code generators of ``user``, without their secrets."""
+        factors = await self._store.call("HGETALL", keys.factors(user))
+        found = [self._held(user, name[5:], sealed, b"") for name, sealed in factors.items() if name[:5] == b"totp:"]
+        return tuple(HeldFactor(one.factor_id, one.bound, one.bound_at) for one in found)
 
     async def verify_totp(self, user: str, code: str) -> Accepted | CodeRejected:
         """Verify a code, once ever.

@@ -123,3 +123,23 @@ def test_without_a_store_it_is_one_line(gateway: Gateway, config: Path, argument
     refused = gateway(*arguments, "--config", config)
     assert refused.status == 2
     assert refused.err.startswith("gateway: the store does not answer")
+
+
+def test_how_a_user_stands_is_shown_without_a_secret(gateway: Gateway, live: Path) -> None:
+    issue(gateway, live)
+    (live / DEMO_MARK).touch()
+    made = gateway("user", "enrol", "camille", "--config", live, "--json").json
+    state = gateway("user", "show", "camille", "--config", live, "--json").json
+    (factor,) = state["factors"]
+    assert (factor["id"], factor["kind"], factor["bound"]) == (made["factor"], "totp", "own")
+    assert factor["cooling_until"] is None
+    assert (state["closed_from"], state["recovery_codes"], state["refusals"]) == (None, 0, [])
+    assert {one["name"] for one in state["budgets"]} >= {"sensitive-hour", "personal-day"}
+    told = gateway("user", "show", "camille", "--config", live).out
+    assert made["factor"] in told and made["totp_secret"] not in told + str(state)
+
+
+def test_what_is_not_closed_is_not_opened(gateway: Gateway, live: Path) -> None:
+    issue(gateway, live)
+    refused = gateway("user", "reopen", "camille", "--config", live)
+    assert refused.status == 1 and "nothing is closed" in refused.err
