@@ -43,6 +43,7 @@ from gateway.stores.kept_requests import KeptRequests
 from gateway.stores.passkeys import Passkeys
 from gateway.stores.recovery import RecoveryCodes
 from gateway.stores.sessions import Sessions
+from gateway.stores.step_up_codes import StepUpCodes
 from gateway.stores.tokens import Tokens
 from gateway.upstream import Upstream
 from gateway.websocket import serve_websocket
@@ -151,7 +152,7 @@ class App:
         callers, budgets, flows = StoredCallers(store, keyring), Budgets(store), Flows(store, keyring)
         digest = await ledger.keep_policy(settings.policy.text)
         await ledger.append({"kind": "policy", "policy": digest, "reason": "start"}, now=store.clock.now())
-        kept = KeptRequests(store, keyring)
+        kept, step_up_codes = KeptRequests(store, keyring), StepUpCodes(store, keyring)
         pages = PageDoors(
             clock=store.clock,
             callers=callers,
@@ -164,6 +165,7 @@ class App:
             invitations=Invitations(store, keyring),
             closures=Closures(store),
             kept=kept,
+            step_up_codes=step_up_codes,
             budgets=budgets,
             records=ledger,
             keyring=keyring,
@@ -179,6 +181,7 @@ class App:
             clock=store.clock,
             flows=flows,
             kept=kept,
+            step_up_codes=step_up_codes,
             hasher=keyring,
             assertions=AssertionSigner(keyring.assertion_key, settings.pages_url),
             metrics=self._metrics,

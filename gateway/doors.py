@@ -14,6 +14,7 @@ from gateway.keeping import Keeping
 from gateway.means import Meter, Room
 from gateway.passage import Receive, Scope, Send
 from gateway.ports import Budgets, Callers, Clock, Records
+from gateway.stores.step_up_codes import AskedFor
 
 
 class Pages(Protocol):
@@ -32,6 +33,12 @@ class Flows(Protocol):
     """Keeps the target that a person goes back to."""
 
     async def keep(self, kind: str, value: Mapping[str, object], ttl_s: int) -> str: ...
+
+
+class StepUpCodes(Protocol):
+    """Offers a short code under which a token's owner confirms for it."""
+
+    async def offer(self, asked: AskedFor) -> str: ...
 
 
 class Hasher(Protocol):
@@ -67,6 +74,7 @@ class Doors:
     clock: Clock
     flows: Flows
     kept: Keeping
+    step_up_codes: StepUpCodes
     hasher: Hasher
     assertions: Assertions
     metrics: Metrics

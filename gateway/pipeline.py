@@ -12,6 +12,7 @@ Rules of this file:
 """
 
 import logging
+from dataclasses import replace
 
 from gateway.answering import release_answer
 from gateway.application import Application
@@ -37,6 +38,7 @@ from gateway.passage import NOBODY, Passage, Receive, Scope, Send, begin, creden
 from gateway.ports import NoCaller, StoreUnavailable
 from gateway.recording import refused
 from gateway.release import Release
+from gateway.stores.step_up_codes import AskedFor
 from gateway.upstream import Request, UpstreamFault
 
 OWN_PATHS = b"/.gateway/"
@@ -282,6 +284,7 @@ class Pipeline:
             return
         asked = passage.asked
         flow, kept = None, None
+        refusal = await self._with_code(passage, refusal, name)
         if passage.body is not None and may_be_kept(passage, refusal):
             try:
                 kept = await keep(passage, passage.body, self.doors.kept)
@@ -307,6 +310,20 @@ class Pipeline:
         if kept is not None:
             rendered.headers.append(kept[1])
         await self._answer(passage, rendered)
+
+    async def _with_code(self, passage: Passage, refusal: Refusal, application: str) -> Refusal:
+        """A challenge to a person's token, with a short code under which its owner confirms on any device."""
+        caller, klass = passage.caller, refusal.klass
+        if refusal.reason is not Reason.PROOF_REQUIRED or passage.credential.kind != "token":
+            return refusal
+        if caller is None or caller.is_machine or klass is None:
+            return refusal
+        route = passage.classified.rule if passage.classified else ""
+        asked = AskedFor(caller.user, caller.credential_id, caller.name, klass.word, application, route)
+        try:
+            return replace(refusal, step_up_code=await self.doors.step_up_codes.offer(asked))
+        except StoreUnavailable as fault:
+            return translated(fault)
 
     def _may_keep(self, passage: Passage) -> bool:
         """Whether a target is kept in the store: for nobody only a few short ones, since anybody can ask for it."""

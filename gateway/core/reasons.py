@@ -50,6 +50,7 @@ class Reason(StrEnum):
     BODY_STALLED = "body_stalled"
     BAD_ORIGIN = "bad_origin"
     SIGN_IN_FAILED = "sign_in_failed"
+    STEP_UP_CODE_UNKNOWN = "step_up_code_unknown"
     KEPT_GONE = "kept_gone"
     NOT_FOUND = "not_found"
     UPSTREAM_UNREACHABLE = "upstream_unreachable"
@@ -68,7 +69,8 @@ class Refusal:
     """A "no" as a value. Which fields are set depends on the reason.
 
     ``kinds`` and ``max_age_s``: the proof that would open it; ``asked`` and ``limit``: persons; ``retry_s``: only
-    where waiting would open it; ``methods``: what the route lists; ``detail``: for the operator, in English.
+    where waiting would open it; ``methods``: what the route lists; ``detail``: for the operator, in English;
+    ``step_up_code``: where somebody else's browser may confirm.
     """
 
     reason: Reason
@@ -83,3 +85,4 @@ class Refusal:
     methods: tuple[str, ...] = ()
     rule: str | None = None
     detail: str = ""
+    step_up_code: str | None = None

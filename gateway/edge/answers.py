@@ -62,6 +62,7 @@ STATUS: Mapping[Reason, int] = MappingProxyType(
         Reason.BODY_STALLED: 408,
         Reason.BAD_ORIGIN: 403,
         Reason.SIGN_IN_FAILED: 403,
+        Reason.STEP_UP_CODE_UNKNOWN: 404,
         Reason.KEPT_GONE: 404,
         Reason.NOT_FOUND: 404,
         Reason.UPSTREAM_UNREACHABLE: 502,
@@ -226,7 +227,7 @@ def problem_of(
     if refusal.klass is not None:
         problem["class"] = refusal.klass.word
     if refusal.reason is Reason.PROOF_REQUIRED:
-        problem |= {"kinds": list(refusal.kinds), "step_up_uri": _step_up_uri(site)}
+        problem |= {"kinds": list(refusal.kinds), "step_up_uri": _step_up_uri(site, refusal)}
         if refusal.max_age_s is not None:
             problem["max_age"] = refusal.max_age_s
     if site.disclose or refusal.reason in _FIGURES_ALWAYS:
@@ -316,8 +317,9 @@ def _asks_to_sign_in(refusal: Refusal, request: Asked) -> bool:
     return refusal.reason in _SIGN_IN and not request.signed_in and request.kind_of_credential != "token"
 
 
-def _step_up_uri(site: Site) -> str:
-    return f"{site.pages_url}/.gateway/step-up"
+def _step_up_uri(site: Site, refusal: Refusal) -> str:
+    code = f"?code={refusal.step_up_code}" if refusal.step_up_code else ""
+    return f"{site.pages_url}/.gateway/step-up{code}"
 
 
 def _refusal_headers(refusal: Refusal, site: Site) -> Headers:
@@ -330,7 +332,7 @@ def _refusal_headers(refusal: Refusal, site: Site) -> Headers:
         )
         if refusal.max_age_s is not None:
             challenge += f', max_age="{refusal.max_age_s}"'
-        headers.append((b"www-authenticate", f'{challenge}, step_up_uri="{_step_up_uri(site)}"'.encode()))
+        headers.append((b"www-authenticate", f'{challenge}, step_up_uri="{_step_up_uri(site, refusal)}"'.encode()))
     elif refusal.reason is Reason.NO_CALLER:
         headers.append((b"www-authenticate", b"Bearer"))
     elif refusal.reason in _SIGN_IN:

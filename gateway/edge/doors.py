@@ -143,6 +143,30 @@ class KeptRequests(Protocol):
     async def look(self, user: str, family: str, kept_id: str, half: str) -> KeptRequest | None: ...
 
 
+class AskedFor(Protocol):
+    """What a program was asked to confirm."""
+
+    @property
+    def user(self) -> str: ...
+
+    @property
+    def token_id(self) -> str: ...
+
+    @property
+    def token_name(self) -> str: ...
+
+    @property
+    def klass(self) -> str: ...
+
+
+class StepUpCodes(Protocol):
+    """Short codes under which people confirm for their programs."""
+
+    async def look(self, code: str) -> AskedFor | None: ...
+
+    async def take(self, code: str) -> AskedFor | None: ...
+
+
 class ForgettingCallers(Callers, Protocol):
     """Callers, with the word that one credential changed just now."""
 
@@ -220,6 +244,7 @@ class Doors:
     invitations: Invitations
     closures: Closures
     kept: KeptRequests
+    step_up_codes: StepUpCodes
     budgets: Budgets
     records: Records
     keyring: Keyring

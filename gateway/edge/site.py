@@ -12,7 +12,7 @@ from starlette.routing import Route
 from starlette.types import ExceptionHandler
 
 from gateway.core.reasons import Reason, Refusal
-from gateway.edge import answers, cookies, enrol, enrol_totp, invite, passkeys
+from gateway.edge import answers, cookies, device, enrol, enrol_totp, invite, passkeys
 from gateway.edge.account import account
 from gateway.edge.budget import budget
 from gateway.edge.context import Context, Handler, context_of, endpoint, is_path, sent
@@ -53,7 +53,8 @@ def build(doors: Doors) -> Starlette:
         get("callback/{partner}", sign_in.callback),
         post("sign-out", sign_in.sign_out),
         get("signed-out", signed_out),
-        get("step-up", step_up_page),
+        get("step-up", step_up),
+        post("step-up/device", device.confirm),
         post("step-up/totp", step_up_totp),
         get("step-up/ways", passkeys.ways),
         post("step-up/webauthn/options", passkeys.options),
@@ -82,6 +83,17 @@ def build(doors: Doors) -> Starlette:
     application = Starlette(routes=routes, exception_handlers=dict(handlers))
     application.router.redirect_slashes = False
     return application
+
+
+async def step_up(context: Context) -> Response:
+    """``GET step-up``: confirm for oneself, or with ``?code=…`` for a program of one's own."""
+    codes = context.request.query_params.getlist("code")
+    if not codes:
+        return await step_up_page(context)
+    identified = await context.caller()
+    if isinstance(identified, Refusal):
+        return await context.refuse(identified)
+    return await device.device_page(context, identified, codes[0])
 
 
 async def jwks(context: Context) -> Response:

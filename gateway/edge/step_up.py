@@ -67,7 +67,7 @@ async def step_up_totp(context: Context) -> Response:
     posted = body if isinstance(body, Refusal) else read_posted(body, context.one_header(b"content-type"))
     if isinstance(posted, Refusal):
         return await context.refuse(posted)
-    accepted = await _verify(context, identified.caller, posted.code)
+    accepted = await verify_code(context, identified.caller, posted.code)
     if isinstance(accepted, Refusal):
         return await _refused(context, accepted, posted)
     return await accepted_proof(context, identified, posted, accepted)
@@ -121,7 +121,8 @@ def form_values(flow: str | None, error: str | None) -> dict[str, object]:
     }
 
 
-async def _verify(context: Context, caller: Caller, code: str) -> Accepted | Refusal:
+async def verify_code(context: Context, caller: Caller, code: str) -> Accepted | Refusal:
+    """Whether a code is this person's, and new; the ledger has the try before anything opens."""
     if len(code) not in CODE_LENGTHS or not (code.isascii() and code.isdigit()):
         return Refusal(Reason.CODE_REJECTED)  # not a try: it could never have been right
     if "totp" not in await context.doors.factors.kinds(caller.user):

@@ -62,6 +62,9 @@ INVITED_BY_LIFETIME_S: Final = 400 * DAY_S
 KEPT_LIFETIME_S: Final = 10 * MINUTE_S
 """An interrupted request is kept for this long."""
 
+STEP_UP_CODE_LIFETIME_S: Final = 10 * MINUTE_S
+"""How long a program's owner has to confirm for it."""
+
 GRANT_DAY_S: Final = DAY_S
 """Grants made within this time are added up."""
 
@@ -109,6 +112,16 @@ def kept(kept_hash: bytes) -> bytes:
 def kept_of(family: str) -> str:
     """A sorted set: the kept requests of one session family, and when they were kept (ms)."""
     return f"kf:{family}"
+
+
+def step_up_code(code_hash: bytes) -> bytes:
+    """A string: what a program was asked to confirm under the short code of this hash."""
+    return b"dh:" + code_hash
+
+
+def step_up_code_of(token_id: str, klass: str) -> str:
+    """A string: the short code that holds for a token and a class."""
+    return f"dc:{token_id}:{klass}"
 
 
 def proofs(credential_id: str) -> str:

@@ -36,6 +36,7 @@ from gateway.stores.kept_requests import KeptRequests
 from gateway.stores.passkeys import Passkeys
 from gateway.stores.recovery import RecoveryCodes
 from gateway.stores.sessions import Sessions
+from gateway.stores.step_up_codes import StepUpCodes
 from gateway.stores.tokens import Tokens
 
 ORIGIN = "http://localhost:8080"
@@ -94,6 +95,7 @@ class House:
         self.invitations = Invitations(self.store, self.keyring, self.clock)
         self.closures = Closures(self.store, self.clock)
         self.kept = KeptRequests(self.store, self.keyring, self.clock)
+        self.step_up_codes = StepUpCodes(self.store, self.keyring)
         self.budgets = Budgets(self.store, self.clock)
         self.user = self.keyring.user_id(ISSUER, SUB)
         self.doors = self.doors_of(self.store, {})
@@ -111,6 +113,7 @@ class House:
             invitations=self.invitations,
             closures=self.closures,
             kept=self.kept,
+            step_up_codes=self.step_up_codes,
             budgets=self.budgets,
             records=self.records,
             keyring=self.keyring,
