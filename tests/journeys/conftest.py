@@ -9,7 +9,7 @@ import pytest
 from running_demo import CHROMIUM, CI, RunningDemo, demo_in
 
 # Where continuous integration runs, a missing browser is a failure; elsewhere its stories are not collected.
-collect_ignore = [] if CI or CHROMIUM else ["test_journey_browser.py"]
+collect_ignore = [] if CI or CHROMIUM else ["test_journey_browser.py", "test_journey_accessible.py"]
 
 
 @pytest.fixture(scope="session")
