@@ -5,7 +5,7 @@ A request's path, in the order in which it goes through the files::
     pipeline     THE path, first byte to last          passage      what is known of one request so far
     asked        what a request says beforehand        incoming     its body
     outgoing     headers in both directions            upstream/    the connector to the application behind
-    keeping      a form interrupted by a question, kept and sent
+    keeping      a form interrupted by a question      refusing     a "no" on its way out
     answering    which way an answer is released       release, release_stream, websocket
     charges      from persons found to a charge        means, recording    and to a record on disk
 

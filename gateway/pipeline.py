@@ -12,7 +12,6 @@ Rules of this file:
 """
 
 import logging
-from dataclasses import replace
 
 from gateway.answering import release_answer
 from gateway.application import Application
@@ -28,23 +27,18 @@ from gateway.core.policy import Route
 from gateway.core.reasons import Reason, Refusal
 from gateway.doors import Doors, Served
 from gateway.edge import answers
-from gateway.edge.answers import RETURN_FLOW, RETURN_FLOW_TTL_S, Rendered
-from gateway.incoming import BodyStalled, BodyTooLarge, ClientGone, MaskReturned, RequestBody
-from gateway.keeping import KEPT_PATH, as_sent, keep, may_be_kept, take
-from gateway.ledger import LedgerUnavailable
+from gateway.edge.answers import Rendered
+from gateway.incoming import ClientGone, RequestBody
+from gateway.keeping import KEPT_PATH, as_sent, take
 from gateway.means import ClientStalled, Means
 from gateway.outgoing import to_application
 from gateway.passage import NOBODY, Passage, Receive, Scope, Send, begin, credential_of
-from gateway.ports import NoCaller, StoreUnavailable
-from gateway.recording import refused
+from gateway.ports import NoCaller
+from gateway.refusing import KeptForNobody, Refusing, answer, translated
 from gateway.release import Release
-from gateway.stores.step_up_codes import AskedFor
-from gateway.upstream import Request, UpstreamFault
+from gateway.upstream import Request
 
 OWN_PATHS = b"/.gateway/"
-MOST_KEPT_TARGET_BYTES = 2_048
-KEPT_FOR_NOBODY_PER_S = 20
-"""Of 2 kB for half an hour: at most 72 MB of the store a worker. Beyond, signing in ends at the account page."""
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +49,7 @@ class Pipeline:
     def __init__(self, doors: Doors, served: Served) -> None:
         self.doors = doors
         self.served = served
-        self._kept_for_nobody = (0, 0)
+        self._kept_for_nobody = KeptForNobody()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request."""
@@ -155,7 +149,7 @@ class Pipeline:
             wanted = [value for name, value in passage.headers if folded(name) == b"access-control-request-headers"]
             headers += [(b"access-control-allow-methods", asked[0]), (b"access-control-max-age", b"600")]
             headers += [(b"access-control-allow-headers", value) for value in wanted[:1]]
-        await self._answer(passage, Rendered(204, headers, b""))
+        await answer(passage, Rendered(204, headers, b""))
         return True
 
     async def identify(self, passage: Passage, application: Application, *, anew: bool = False) -> Caller | Refusal:
@@ -273,108 +267,9 @@ class Pipeline:
 
     async def refuse(self, passage: Passage, refusal: Refusal) -> None:
         """Record a refusal and answer it; a transfer that has begun is broken off instead."""
-        if passage.executed and refusal.reason is not Reason.CONTENT_WITHHELD:
-            refusal = Refusal(Reason.CONTENT_WITHHELD, klass=refusal.klass, detail=str(refusal.reason))
         application = passage.application
-        site = application.site if application else self.served.site
-        name = application.name if application else "-"
-        self.doors.metrics.refused(name, refusal)
-        refusal = await self._record_refusal(passage, refusal, name)
-        if passage.started:
-            return
-        asked = passage.asked
-        flow, kept = None, None
-        refusal = await self._with_code(passage, refusal, name)
-        if passage.body is not None and may_be_kept(passage, refusal):
-            try:
-                kept = await keep(passage, passage.body, self.doors.kept)
-                if kept is not None:
-                    target: dict[str, object] = {"target": kept[0], "host": asked.host}
-                    flow = await self.doors.flows.keep(RETURN_FLOW, target, RETURN_FLOW_TTL_S)
-            except StoreUnavailable as fault:
-                refusal, kept = translated(fault), None
-        if answers.keeps_target(refusal, asked) and self._may_keep(passage):
-            try:
-                flow = await self.doors.flows.keep(RETURN_FLOW, answers.kept_target(asked), RETURN_FLOW_TTL_S)
-            except StoreUnavailable as fault:
-                refusal = translated(fault)
-        status = passage.status if passage.executed else None
-        rendered = answers.render(
-            refusal,
-            request=asked,
-            site=site,
-            sign_in_flow=flow,
-            application_status=status,
-            kept_at=kept[0] if kept else None,
-        )
-        if kept is not None:
-            rendered.headers.append(kept[1])
-        await self._answer(passage, rendered)
-
-    async def _with_code(self, passage: Passage, refusal: Refusal, application: str) -> Refusal:
-        """A challenge to a person's token, with a short code under which its owner confirms on any device."""
-        caller, klass = passage.caller, refusal.klass
-        if refusal.reason is not Reason.PROOF_REQUIRED or passage.credential.kind != "token":
-            return refusal
-        if caller is None or caller.is_machine or klass is None:
-            return refusal
-        route = passage.classified.rule if passage.classified else ""
-        asked = AskedFor(caller.user, caller.credential_id, caller.name, klass.word, application, route)
-        try:
-            return replace(refusal, step_up_code=await self.doors.step_up_codes.offer(asked))
-        except StoreUnavailable as fault:
-            return translated(fault)
-
-    def _may_keep(self, passage: Passage) -> bool:
-        """Whether a target is kept in the store: for nobody only a few short ones, since anybody can ask for it."""
-        if len(passage.raw_target) > MOST_KEPT_TARGET_BYTES:
-            return False
-        if passage.caller is not None:
-            return True
-        second, kept = self._kept_for_nobody
-        now = int(self.doors.clock.now())
-        self._kept_for_nobody = (now, kept + 1 if second == now else 1)
-        return self._kept_for_nobody[1] <= KEPT_FOR_NOBODY_PER_S
-
-    async def _record_refusal(self, passage: Passage, refusal: Refusal, name: str) -> Refusal:
-        """One record for a known caller, a count for an unknown one; without a record the answer is a plain 503."""
-        now = self.doors.clock.now()
-        if passage.caller is None or refusal.reason is Reason.LEDGER_UNAVAILABLE:
-            self.doors.records.count(("refusal", name, str(refusal.reason)), now=now)
-            return refusal
-        try:
-            await self.doors.records.append(refused(passage, refusal), now=now, reserve=True)
-        except LedgerUnavailable as fault:
-            return translated(fault)
-        return refusal
-
-    async def _answer(self, passage: Passage, rendered: Rendered) -> None:
-        passage.started = True
-        await passage.send({"type": "http.response.start", "status": rendered.status, "headers": rendered.headers})
-        await passage.send({"type": "http.response.body", "body": rendered.body, "more_body": False})
+        refusing = Refusing(self.doors, self._kept_for_nobody)
+        await refusing.refuse(passage, refusal, application.site if application else self.served.site)
 
 
 ANONYMOUS = Caller("anonymous", "anonymous", "", "", "", "person", "anonymous", "anonymous")
-
-
-def translated(fault: BaseException) -> Refusal:
-    """A fault as a refusal: the one place where exceptions become answers."""
-    match fault:
-        case StoreUnavailable():
-            return Refusal(Reason.STORE_UNAVAILABLE, detail=str(fault), retry_s=2)
-        case LedgerUnavailable():
-            return Refusal(Reason.LEDGER_UNAVAILABLE, detail=str(fault), retry_s=5)
-        case UpstreamFault() if fault.is_timeout:
-            return Refusal(Reason.UPSTREAM_TIMEOUT, detail=str(fault))
-        case UpstreamFault() if fault.reason == "upstream_unreachable":
-            return Refusal(Reason.UPSTREAM_UNREACHABLE, detail=str(fault))
-        case UpstreamFault():
-            return Refusal(Reason.UPSTREAM_MALFORMED, detail=str(fault))
-        case BodyStalled():
-            return Refusal(Reason.BODY_STALLED)
-        case BodyTooLarge():
-            return Refusal(Reason.BODY_TOO_LARGE)
-        case MaskReturned():
-            return Refusal(Reason.MASKED_VALUE_RETURNED)
-        case _:
-            return Refusal(Reason.INTERNAL_FAULT, detail=type(fault).__name__)

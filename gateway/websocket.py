@@ -26,11 +26,12 @@ from gateway.core.reasons import Reason, Refusal
 from gateway.edge.answers import notice_detail
 from gateway.means import ClientStalled, Means
 from gateway.passage import Passage, Receive, Scope, Send, begin
-from gateway.pipeline import Pipeline, translated
+from gateway.pipeline import Pipeline
 from gateway.reading.body import Family, Media
 from gateway.reading.masks import masked_fields
 from gateway.reading.ports import Reading, Unreadable
 from gateway.reading.read import read_document
+from gateway.refusing import translated
 from gateway.upstream import UpstreamRefusedUpgrade, UpstreamWebSocket
 
 MAX_MESSAGE_BYTES = 1_048_576

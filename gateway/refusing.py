@@ -1,0 +1,150 @@
+"""A "no" on its way out: recorded, then answered, with whatever lets the person go on from there.
+
+Rules of this file:
+
+1. Nothing is answered before the ledger has it; what cannot be recorded is a plain 503.
+2. What an executed request gives is never asked for again: its content is withheld instead.
+"""
+
+from dataclasses import dataclass, replace
+
+from gateway.core.reasons import Reason, Refusal
+from gateway.doors import Doors
+from gateway.edge import answers
+from gateway.edge.answers import RETURN_FLOW, RETURN_FLOW_TTL_S, Rendered, Site
+from gateway.incoming import BodyStalled, BodyTooLarge, MaskReturned
+from gateway.keeping import keep, may_be_kept
+from gateway.ledger import LedgerUnavailable
+from gateway.passage import Passage
+from gateway.ports import StoreUnavailable
+from gateway.recording import refused
+from gateway.stores.step_up_codes import AskedFor
+from gateway.upstream import UpstreamFault
+
+MOST_KEPT_TARGET_BYTES = 2_048
+KEPT_FOR_NOBODY_PER_S = 20
+"""Of 2 kB for half an hour: at most 72 MB of the store a worker. Beyond, signing in ends at the account page."""
+
+
+class KeptForNobody:
+    """How many targets one worker has kept in this second for people of whom it knows nothing."""
+
+    def __init__(self) -> None:
+        self._second, self._kept = 0, 0
+
+    def one_more(self, now: float) -> bool:
+        """Whether there is room for one more."""
+        second = int(now)
+        self._kept = self._kept + 1 if second == self._second else 1
+        self._second = second
+        return self._kept <= KEPT_FOR_NOBODY_PER_S
+
+
+@dataclass(frozen=True, slots=True)
+class Refusing:
+    """Answers refusals."""
+
+    _doors: Doors
+    _kept_for_nobody: KeptForNobody
+
+    async def refuse(self, passage: Passage, refusal: Refusal, site: Site) -> None:
+        """Record a refusal and answer it; a transfer that has begun is broken off instead."""
+        if passage.executed and refusal.reason is not Reason.CONTENT_WITHHELD:
+            refusal = Refusal(Reason.CONTENT_WITHHELD, klass=refusal.klass, detail=str(refusal.reason))
+        name = passage.application.name if passage.application else "-"
+        self._doors.metrics.refused(name, refusal)
+        refusal = await self._record_refusal(passage, refusal, name)
+        if passage.started:
+            return
+        asked = passage.asked
+        flow, kept = None, None
+        refusal = await self._with_code(passage, refusal, name)
+        if passage.body is not None and may_be_kept(passage, refusal):
+            try:
+                kept = await keep(passage, passage.body, self._doors.kept)
+                if kept is not None:
+                    target: dict[str, object] = {"target": kept[0], "host": asked.host}
+                    flow = await self._doors.flows.keep(RETURN_FLOW, target, RETURN_FLOW_TTL_S)
+            except StoreUnavailable as fault:
+                refusal, kept = translated(fault), None
+        if answers.keeps_target(refusal, asked) and self._may_keep(passage):
+            try:
+                flow = await self._doors.flows.keep(RETURN_FLOW, answers.kept_target(asked), RETURN_FLOW_TTL_S)
+            except StoreUnavailable as fault:
+                refusal = translated(fault)
+        status = passage.status if passage.executed else None
+        rendered = answers.render(
+            refusal,
+            request=asked,
+            site=site,
+            sign_in_flow=flow,
+            application_status=status,
+            kept_at=kept[0] if kept else None,
+        )
+        if kept is not None:
+            rendered.headers.append(kept[1])
+        await answer(passage, rendered)
+
+    async def _with_code(self, passage: Passage, refusal: Refusal, application: str) -> Refusal:
+        """A challenge to a person's token, with a short code under which its owner confirms on any device."""
+        caller, klass = passage.caller, refusal.klass
+        if refusal.reason is not Reason.PROOF_REQUIRED or passage.credential.kind != "token":
+            return refusal
+        if caller is None or caller.is_machine or klass is None:
+            return refusal
+        route = passage.classified.rule if passage.classified else ""
+        asked = AskedFor(caller.user, caller.credential_id, caller.name, klass.word, application, route)
+        try:
+            return replace(refusal, step_up_code=await self._doors.step_up_codes.offer(asked))
+        except StoreUnavailable as fault:
+            return translated(fault)
+
+    def _may_keep(self, passage: Passage) -> bool:
+        """Whether a target is kept in the store: for nobody only a few short ones, since anybody can ask for it."""
+        if len(passage.raw_target) > MOST_KEPT_TARGET_BYTES:
+            return False
+        if passage.caller is not None:
+            return True
+        return self._kept_for_nobody.one_more(self._doors.clock.now())
+
+    async def _record_refusal(self, passage: Passage, refusal: Refusal, name: str) -> Refusal:
+        """One record for a known caller, a count for an unknown one; without a record the answer is a plain 503."""
+        now = self._doors.clock.now()
+        if passage.caller is None or refusal.reason is Reason.LEDGER_UNAVAILABLE:
+            self._doors.records.count(("refusal", name, str(refusal.reason)), now=now)
+            return refusal
+        try:
+            await self._doors.records.append(refused(passage, refusal), now=now, reserve=True)
+        except LedgerUnavailable as fault:
+            return translated(fault)
+        return refusal
+
+
+async def answer(passage: Passage, rendered: Rendered) -> None:
+    """Send an answer of our own."""
+    passage.started = True
+    await passage.send({"type": "http.response.start", "status": rendered.status, "headers": rendered.headers})
+    await passage.send({"type": "http.response.body", "body": rendered.body, "more_body": False})
+
+
+def translated(fault: BaseException) -> Refusal:
+    """A fault as a refusal: the one place where exceptions become answers."""
+    match fault:
+        case StoreUnavailable():
+            return Refusal(Reason.STORE_UNAVAILABLE, detail=str(fault), retry_s=2)
+        case LedgerUnavailable():
+            return Refusal(Reason.LEDGER_UNAVAILABLE, detail=str(fault), retry_s=5)
+        case UpstreamFault() if fault.is_timeout:
+            return Refusal(Reason.UPSTREAM_TIMEOUT, detail=str(fault))
+        case UpstreamFault() if fault.reason == "upstream_unreachable":
+            return Refusal(Reason.UPSTREAM_UNREACHABLE, detail=str(fault))
+        case UpstreamFault():
+            return Refusal(Reason.UPSTREAM_MALFORMED, detail=str(fault))
+        case BodyStalled():
+            return Refusal(Reason.BODY_STALLED)
+        case BodyTooLarge():
+            return Refusal(Reason.BODY_TOO_LARGE)
+        case MaskReturned():
+            return Refusal(Reason.MASKED_VALUE_RETURNED)
+        case _:
+            return Refusal(Reason.INTERNAL_FAULT, detail=type(fault).__name__)
