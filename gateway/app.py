@@ -173,6 +173,7 @@ class App:
             partners=partners_of(settings),
             pages_url=settings.pages_url,
             help_desk=gateway.help_desk,
+            observing=settings.observing,
         )
         doors = Doors(
             callers=callers,

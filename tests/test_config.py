@@ -16,6 +16,7 @@ from gateway.core.policy import Then
 
 CORPUS = Path(__file__).parent / "config"
 FILES = {name: (CORPUS / name).read_text() for name in (GATEWAY, PARTNERS, POLICY)}
+OBSERVE = 'mode = "observe"'
 MISTAKES = tomllib.loads((CORPUS / "mistakes.toml").read_text())["mistake"]
 
 
@@ -87,6 +88,13 @@ def test_observing_and_a_shared_origin_are_warned_of(tmp_path: Path) -> None:
     assert observing.message.startswith("OBSERVE")
     assert shared.rule == "pages_url"
     assert "'jobs'" in shared.message
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_nothing_is_enforced_yet_where_every_application_only_observes(tmp_path: Path, both: bool) -> None:
+    second = f'\n[applications.more]\nhosts = ["more.example"]\nupstream = "http://127.0.0.1:8002"\n{both * OBSERVE}'
+    settings = load(write(tmp_path, (GATEWAY, '8001"', f'8001"\n{OBSERVE}{second}')))
+    assert settings.observing is both
 
 
 def test_a_host_of_its_own_for_the_pages_is_nothing_to_warn_of(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from gateway.commands.ledger_access import desk
 from gateway.commands.people import user_named
 from gateway.commands.setup import settings_of
 from gateway.commands.terminal import DEFAULT_CONFIG, NO, ConfigOption, JsonOption, at, emit, fail, say, table
+from gateway.core.cooling import Binding, invited_as
 from gateway.factors.pskc import KeyNeeded, read_pskc
 from gateway.factors.token_files import MOST_BYTES, Mistake, Read, read_csv
 from gateway.stores.token_stock import StockRow, TokenStock
@@ -119,15 +120,18 @@ def assign(
 ) -> None:
     """Make a token of the stock a user's way to confirm; it is theirs alone from then on.
 
-    For two days it opens little, as everything that is bound from afar: ten new persons, nothing restricted.
+    For two days it opens little, as everything that is bound from afar: ten new persons, nothing restricted. While
+    every application only observes, it is ripe at once.
 
     [bold]Example[/bold]
 
       gateway user tokens assign 1000133508267 camille --by "security officer"
     """
 
+    settings = settings_of(config)
+
     async def work() -> tuple[str, str]:
-        async with desk(settings_of(config)) as at_desk:
+        async with desk(settings) as at_desk:
             stock = TokenStock(at_desk.store, at_desk.keys)
             user = await user_named(Tokens(at_desk.store, at_desk.keys), login, partner)
             row = await stock.row(serial)
@@ -135,8 +139,10 @@ def assign(
                 fail(f"there is no token {serial}; `gateway user tokens list` shows them", NO)
             if row.user is not None:
                 fail(f"token {serial} is {row.user}'s already: take another one", NO)
-            await at_desk.record("factor", "enrolled", by, user=user, factor_kind="totp", serial=serial, bound="remote")
-            factor = await stock.assign(serial, user, now=at_desk.now)
+            bound = invited_as(Binding.REMOTE, observing=settings.observing)
+            about = {"user": user, "factor_kind": "totp", "serial": serial, "bound": bound}
+            await at_desk.record("factor", "enrolled", by, **about)
+            factor = await stock.assign(serial, user, bound=bound, now=at_desk.now)
             if factor is None:
                 fail(f"token {serial} has just become somebody else's: take another one", NO)
             return user, factor

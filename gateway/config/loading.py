@@ -163,6 +163,11 @@ class Settings:
     policy: Policy
     pages_url: str
 
+    @property
+    def observing(self) -> bool:
+        """Whether every application only observes: nothing is enforced anywhere yet."""
+        return all(one.mode == "observe" for one in self.gateway.applications.values())
+
     def path(self, path: Path) -> Path:
         """A path of the files, relative to their folder."""
         return path if path.is_absolute() else self.directory / path

@@ -8,6 +8,7 @@ Rules of this file:
 1. A factor that its own person added with a ripe one is ripe at once: it opens nothing that was closed before.
 2. What was vouched for in person cools for a day; what came by letter, recovery code or from afar for two.
 3. A proof by a ripe factor is never slowed by a young one beside it.
+4. What is bound while every application only observes is ripe when enforcement starts: there is nothing yet to open.
 """
 
 from collections.abc import Mapping
@@ -44,6 +45,14 @@ COOLING: Mapping[Binding, Cooling] = {
     Binding.VOUCHED: Cooling(DAY_S, ((20, HOUR_S), (80, DAY_S)), Class.RESTRICTED),
     Binding.REMOTE: Cooling(2 * DAY_S, ((10, 2 * DAY_S),), Class.RESTRICTED),
 }
+
+
+def invited_as(bound: str, *, observing: bool) -> str:
+    """How a factor is bound that an invitation, a letter or an operator's hand would bind as ``bound``.
+
+    ``observing``: every application only observes.
+    """
+    return str(Binding.OWN) if observing else bound
 
 
 def cooling_of(bound: str, bound_at: float, now: float) -> Cooling | None:

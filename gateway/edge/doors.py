@@ -231,7 +231,10 @@ class Keyring(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """Everything behind the pages. ``policy`` is asked anew each time: it may have been reloaded."""
+    """Everything behind the pages. ``policy`` is asked anew each time: it may have been reloaded.
+
+    ``observing``: every application only observes.
+    """
 
     clock: Clock
     callers: ForgettingCallers
@@ -253,3 +256,4 @@ class Doors:
     pages_url: str
     help_desk: str = ""
     product: str = "Gateway"
+    observing: bool = False

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 from starlette.responses import Response
 
 from gateway.core.assurance import Caller, Proof, changing
-from gateway.core.cooling import Binding, cooling_of
+from gateway.core.cooling import Binding, cooling_of, invited_as
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge.context import Context, Identified
 from gateway.edge.passkeys import KIND, keep_challenge, person, read_answer, relying_party, take_challenge
@@ -166,7 +166,8 @@ async def how_bound(context: Context, caller: Caller, proof: Proof | None) -> st
     What a ripe factor adds is ripe, however that one was bound once.
     """
     if proof is None:
-        return await context.doors.invitations.take(caller.user)
+        bound = await context.doors.invitations.take(caller.user)
+        return bound and invited_as(bound, observing=context.doors.observing)
     return proof.bound if proof.cooling(context.doors.clock.now()) else str(Binding.OWN)
 
 

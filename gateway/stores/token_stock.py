@@ -76,14 +76,14 @@ class TokenStock:
         rows += [_assigned(serial.decode(), text) for serial, text in _pairs(assigned)]
         return sorted(rows, key=lambda row: row.serial)
 
-    async def assign(self, serial: str, user: str, *, now: float) -> str | None:
+    async def assign(self, serial: str, user: str, *, bound: str = Binding.REMOTE, now: float) -> str | None:
         """Make a token of the stock a factor of ``user``; its id, or ``None`` where it is not in the stock (now)."""
         sealed = await self._store.call("HGET", keys.STOCK, serial)
         if sealed is None:
             return None
         oath, factor_id = self._unsealed(serial, sealed), new_factor_id()
         whose = orjson.dumps([user, factor_id, now, oath.algorithm, oath.digits, oath.period_s])
-        mine = seal_factor(self._keyring, Bound(oath, str(Binding.REMOTE), now), user, factor_id)
+        mine = seal_factor(self._keyring, Bound(oath, str(bound), now), user, factor_id)
         names = [keys.STOCK, keys.ASSIGNED, keys.factors(user)]
         taken = await self._store.run(_ASSIGN, names, [serial, sealed, f"totp:{factor_id}", mine, whose])
         return factor_id if taken else None

@@ -107,6 +107,19 @@ def test_an_encrypted_file_is_opened_with_a_key_from_a_file_or_the_standard_inpu
     assert "imported before" in tokens(PSKC).out
 
 
+@pytest.mark.parametrize(("mode", "bound"), [("enforce", "remote"), ("observe", "own")])
+def test_a_token_assigned_while_all_only_observes_is_ripe(
+    gateway: Gateway, live: Path, tokens: Any, mode: str, bound: str
+) -> None:
+    file = live / "gateway.toml"
+    file.write_text(file.read_text().replace('mode = "enforce"', f'mode = "{mode}"'))
+    tokens(CSV)
+    gateway("user", "tokens", "assign", "A-1", "camille", "--config", live)
+    (one,) = gateway("user", "show", "camille", "--config", live, "--json").json["factors"]
+    written = [one["bound"] for one in records(live) if one.get("event") == "enrolled"]
+    assert [one["bound"], *written] == [bound, bound]
+
+
 def test_a_file_that_is_not_there_or_too_large_is_one_line(gateway: Gateway, live: Path, tmp_path: Path) -> None:
     absent = gateway("user", "tokens", "import", tmp_path / "none.csv", "--config", live)
     assert absent.status == 2 and absent.err.count("\n") == 1

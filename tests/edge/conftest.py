@@ -83,6 +83,7 @@ class House:
     records: Ledger
     ledger_directory: Path
     policy: Policy = POLICY
+    observing: bool = False
     doors: Doors = field(init=False)
 
     def __post_init__(self) -> None:
@@ -122,6 +123,7 @@ class House:
             pages_url=ORIGIN,
             help_desk="3949",
             product="Register",
+            observing=self.observing,
         )
 
     def client(self, *partners: Partner, store: Store | None = None) -> httpx2.AsyncClient:

@@ -122,3 +122,12 @@ async def test_what_a_ripe_factor_adds_is_ripe_however_that_one_was_bound(alice:
     assert [one.bound for one in await lea.house.passkeys.of(await user(lea))] == ["remote", "own"]
     page = await lea.pages.get("/.gateway/enrol", headers=lea.session | NAVIGATE)
     assert "opens only a part" not in page.text
+
+
+async def test_what_is_bound_while_all_only_observes_is_ripe(house: House) -> None:
+    house.observing = True
+    async with house.client() as pages:
+        lea = Somebody(pages, house, await session_of(house, "sub-lea"))
+        await house.invitations.invite(await user(lea), by="u_ref", role="referent", in_person=False)
+        await lea.add(Authenticator(ORIGIN))
+    assert [one.bound for one in await house.passkeys.of(await user(lea))] == ["own"]
