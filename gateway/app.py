@@ -40,6 +40,7 @@ from gateway.stores.factors import Factors
 from gateway.stores.flows import Flows
 from gateway.stores.invitations import Invitations
 from gateway.stores.kept_requests import KeptRequests
+from gateway.stores.letters import Letters
 from gateway.stores.passkeys import Passkeys
 from gateway.stores.recovery import RecoveryCodes
 from gateway.stores.sessions import Sessions
@@ -163,6 +164,7 @@ class App:
             recovery=RecoveryCodes(store, keyring),
             passkeys=Passkeys(store, keyring),
             invitations=Invitations(store, keyring),
+            letters=Letters(store, keyring),
             closures=Closures(store),
             kept=kept,
             step_up_codes=step_up_codes,

@@ -75,6 +75,7 @@ class KeyRing:
         self._newest = {purpose: list(keys.items())[-1] for purpose, keys in secrets_of.items()}
         self._oldest_hash = next(iter(secrets_of["hash"].values()))
         self._recovery_key = blake2b(digest_size=32, key=self._oldest_hash, person=b"recovery").digest()
+        self._letter_key = blake2b(digest_size=32, key=self._oldest_hash, person=b"letter").digest()
         self.person_hash = lru_cache(maxsize=65_536)(self._person_hash)
 
     @classmethod
@@ -124,6 +125,11 @@ class KeyRing:
         """What is kept of a recovery code: HMAC-SHA-256 (RFC 2104) under a key that no store holds."""
         text = f"{user}\0{code}".encode("utf-8", "surrogatepass")
         return hmac.digest(self._recovery_key, text, "sha256")
+
+    def letter_hash(self, user: str, code: str) -> bytes:
+        """What is kept of the code in a user's letter, in the same way."""
+        text = f"{user}\0{code}".encode("utf-8", "surrogatepass")
+        return hmac.digest(self._letter_key, text, "sha256")
 
     def seal(self, plain: bytes, context: str) -> bytes:
         """Encrypt (AES-256-GCM) for one ``context``, in which alone it can be opened."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.commands import user_show, user_tokens
+from gateway.commands import user_letters, user_show, user_tokens
 from gateway.commands.ledger_access import desk
 from gateway.commands.people import user_named
 from gateway.commands.setup import settings_of
@@ -21,16 +21,19 @@ from gateway.stores.tokens import Tokens
 SECRET_BYTES = 20
 """RFC 4226, section 4: 160 bits."""
 
-app = typer.Typer(no_args_is_help=True, help="Users: how one stands, open again what one closed, hardware tokens.")
+app = typer.Typer(
+    no_args_is_help=True, help="Users: letters, how one stands, open again what one closed, hardware tokens."
+)
 
 
 app.add_typer(user_tokens.app, name="tokens")
 app.command("show")(user_show.show)
+app.command("invite")(user_letters.invite)
 
 
 @app.callback()
 def group() -> None:
-    """Users: how one stands, open again what one closed, hardware tokens."""
+    """Users: letters, how one stands, open again what one closed, hardware tokens."""
 
 
 @app.command()

@@ -113,9 +113,17 @@ class Invitations(Protocol):
 
     async def invite(self, user: str, *, by: str, role: str, in_person: bool) -> str: ...
 
+    async def by_letter(self, user: str) -> None: ...
+
     async def waiting(self, user: str) -> str | None: ...
 
     async def take(self, user: str) -> str | None: ...
+
+
+class Letters(Protocol):
+    """Codes on paper."""
+
+    async def burn(self, user: str, typed: str) -> CodeRejected | None: ...
 
 
 class Closures(Protocol):
@@ -245,6 +253,7 @@ class Doors:
     recovery: Recovery
     passkeys: Passkeys
     invitations: Invitations
+    letters: Letters
     closures: Closures
     kept: KeptRequests
     step_up_codes: StepUpCodes

@@ -37,10 +37,16 @@ async def enrol_page(context: Context) -> Response:
     caller, now = identified.caller, context.doors.clock.now()
     if "change" in context.request.query_params and not _confirmed(caller, now):
         return await context.refuse(CONFIRM_FIRST)
+    return context.page("enrol", await enrol_values(context, caller))
+
+
+async def enrol_values(context: Context, caller: Caller) -> dict[str, object]:
+    """What the page shows of ``caller``."""
+    now = context.doors.clock.now()
     kinds = await context.doors.factors.kinds(caller.user)
     invited = not kinds and await context.doors.invitations.waiting(caller.user) is not None
     passkeys = await context.doors.passkeys.of(caller.user)
-    values = {
+    return {
         "passkeys": passkeys,
         "cooling": {one.factor_id for one in passkeys if cooling_of(one.bound, one.bound_at, now)},
         "kinds": kinds,
@@ -49,8 +55,8 @@ async def enrol_page(context: Context) -> Response:
         "may_add": invited or changing(caller, now, CHANGE_WITHIN_S, removing=False) is not None,
         "may_remove": changing(caller, now, CHANGE_WITHIN_S, removing=True) is not None,
         "now": now,
+        "letter_error": None,
     }
-    return context.page("enrol", values)
 
 
 async def options(context: Context) -> Response:

@@ -18,6 +18,7 @@ from gateway.edge.budget import budget
 from gateway.edge.context import Context, Handler, context_of, endpoint, is_path, sent
 from gateway.edge.doors import Doors
 from gateway.edge.kept import kept_page
+from gateway.edge.letter import letter
 from gateway.edge.not_me import not_me
 from gateway.edge.pages import FOLDER
 from gateway.edge.recovery import make_codes, recovery_page, step_up_recovery
@@ -66,6 +67,7 @@ def build(doors: Doors) -> Starlette:
         post("enrol/totp", enrol_totp.begin),
         post("enrol/totp/verify", enrol_totp.finish),
         post("enrol/ask", invite.ask),
+        post("enrol/letter", letter),
         get("invite", invite.invite_page),
         post("invite", invite.invite),
         get("recovery", recovery_page),

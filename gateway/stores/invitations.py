@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import orjson
 
 from gateway.core.assurance import Caller
+from gateway.core.cooling import Binding
 from gateway.keyring import KeyRing
 from gateway.ports import Clock
 from gateway.stores import keys
@@ -75,6 +76,13 @@ class Invitations:
         ]
         answer: bytes = await self._store.run(_INVITE, [keys.invitation(user), keys.invites(by)], arguments)
         return answer.decode()
+
+    async def by_letter(self, user: str) -> None:
+        """Let ``user``, whose letter's code was typed, bind one factor; what waits already is not made less."""
+        key = keys.invitation(user)
+        fields = {"by": "", "role": "letter", "here": "", "bound": str(Binding.REMOTE)}
+        said = [("HSETNX", key, name, value) for name, value in fields.items()]
+        await self._store.calls(*said, ("EXPIRE", key, keys.INVITATION_LIFETIME_S), atomic=True)
 
     async def waiting(self, user: str) -> str | None:
         """How a factor would be bound by the invitation that waits for ``user``, if one does."""

@@ -59,6 +59,9 @@ INVITATION_LIFETIME_S: Final = DAY_S
 INVITED_BY_LIFETIME_S: Final = 400 * DAY_S
 """How long it is known who invited whom: longer than a year, so that no circle closes over a holiday."""
 
+LETTER_LIFETIME_S: Final = 30 * DAY_S
+"""How long the code in a letter holds."""
+
 KEPT_LIFETIME_S: Final = 10 * MINUTE_S
 """An interrupted request is kept for this long."""
 
@@ -187,6 +190,11 @@ def invites(user: str) -> str:
 def recovery(user: str) -> str:
     """A set: keyed hashes of a user's unused recovery codes."""
     return f"rc:{user}"
+
+
+def letter(user: str) -> str:
+    """A set of one: the keyed hash of the code in a user's letter."""
+    return f"lt:{user}"
 
 
 def clocks(user: str) -> str:

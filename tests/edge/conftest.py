@@ -33,6 +33,7 @@ from gateway.stores.factors import Factors
 from gateway.stores.flows import Flows
 from gateway.stores.invitations import Invitations
 from gateway.stores.kept_requests import KeptRequests
+from gateway.stores.letters import Letters
 from gateway.stores.passkeys import Passkeys
 from gateway.stores.recovery import RecoveryCodes
 from gateway.stores.sessions import Sessions
@@ -94,6 +95,7 @@ class House:
         self.recovery = RecoveryCodes(self.store, self.keyring, self.clock)
         self.passkeys = Passkeys(self.store, self.keyring, self.clock)
         self.invitations = Invitations(self.store, self.keyring, self.clock)
+        self.letters = Letters(self.store, self.keyring, self.clock)
         self.closures = Closures(self.store, self.clock)
         self.kept = KeptRequests(self.store, self.keyring, self.clock)
         self.step_up_codes = StepUpCodes(self.store, self.keyring)
@@ -112,6 +114,7 @@ class House:
             recovery=self.recovery,
             passkeys=self.passkeys,
             invitations=self.invitations,
+            letters=self.letters,
             closures=self.closures,
             kept=self.kept,
             step_up_codes=self.step_up_codes,

@@ -1,6 +1,7 @@
--- Finds and burns one recovery code in one step; one that is not there counts as a failed try of any code.
+-- Finds and burns one code (of recovery, or of a letter) in one step; one that is not there counts as a failed try of
+-- any code.
 --
--- KEYS: 1 recovery codes, 2 tries
+-- KEYS: 1 the codes, 2 tries
 -- ARGV: 1 keyed hash of the code, 2 the try, 3 now (ms), 4 window of tries (ms), 5 most tries
 -- Returns {"none"}, {"wait", ms}, {"wrong"} or {"accepted", codes left}.
 
