@@ -9,13 +9,14 @@ Rules of this file:
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 
 from gateway.core import decide
-from gateway.core.assurance import Caller
-from gateway.core.charging import Charge, Charged, Counted, Limit, PersonCharge, limits_of
+from gateway.claiming import Claims, claim
+from gateway.core.assurance import Caller, Proof
+from gateway.core.charging import Charge, Charged, Counted, Limit, PersonCharge, limit_of_answer, limits_of
 from gateway.core.classify import Classified
 from gateway.core.extraction import Class, Identifier, PersonFound
 from gateway.core.policy import Policy, Then
@@ -61,7 +62,9 @@ class Missed:
 class Charger:
     """Plans and charges the pieces of one answer."""
 
-    def __init__(self, passage: Passage, callers: Callers, budgets: Budgets, clock: Clock, person_hash: Hash) -> None:
+    def __init__(
+        self, passage: Passage, callers: Callers, budgets: Budgets, clock: Clock, claims: Claims, person_hash: Hash
+    ) -> None:
         application, classified = passage.application, passage.classified
         if application is None or classified is None:
             raise TypeError("a passage is charged only after it was classified")
@@ -69,6 +72,7 @@ class Charger:
         self._callers = callers
         self._budgets = budgets
         self._clock = clock
+        self._claims = claims
         self._hash = person_hash
         self._unnamed = 0
         self._limits = application.limits
@@ -103,8 +107,17 @@ class Charger:
         found = await look(credential.value, anew=anew)
         if isinstance(found, NoCaller):
             return Refusal(NO_CALLER_REASONS.get(found.reason, Reason.TOKEN_UNKNOWN))
-        self._passage.caller = found
+        self._passage.know(found)
         return None
+
+    async def claimed(self, standings: Iterable[decide.Standing | Refusal]) -> bool:
+        """Whether proofs for one answer had to be claimed for this one: then what was planned is planned again."""
+        if self.observing:
+            return False
+        wanted = {one.proof.id: one.proof for one in standings if isinstance(one, decide.Standing) and one.claim and one.proof}
+        for proof in wanted.values():
+            await claim(self._passage, proof, self._claims)
+        return bool(wanted)
 
     async def document(
         self, persons: Sequence[PersonFound], *, masks: bool, aliases: tuple[bytes, ...] = ()
@@ -121,6 +134,8 @@ class Charger:
                 asked_anew = True
                 if gone := await self.still_allowed(anew=True):
                     return gone
+                continue
+            if await self.claimed([plan.standing]):
                 continue
             too_many = decide.too_many(plan.count, plan.needs)
             if too_many and not self.observing:
@@ -148,9 +163,18 @@ class Charger:
         standing = needy.standing
         lacking = isinstance(standing, Refusal)
         known = decide.Standing() if isinstance(standing, Refusal) else standing
-        limits = self._limits.of(self.caller, now, known.proof, known.mandate)
+        limits = self._limits.of(self.caller, now, known.proof, known.mandate) + self._of_this_answer(known.proof)
         records = tuple(self._persons(plan, aliases) for plan in plans)
         return Charge(limits, records, commit=self.observing or not lacking)
+
+    def _of_this_answer(self, proof: Proof | None) -> tuple[Limit, ...]:
+        """The limit of what this one answer may take: its route's, and that of a proof made for it."""
+        route = self.classified.route
+        limits = (route.at_most if route else None, proof.act.most if proof and proof.act else None)
+        most = min((one for one in limits if one is not None), default=None)
+        if most is None or self.observing:
+            return ()
+        return (limit_of_answer(self._passage.request_id, most),)
 
     def _persons(self, plan: decide.Plan, aliases: tuple[bytes, ...]) -> tuple[PersonCharge, ...]:
         charges: list[PersonCharge] = []
@@ -250,9 +274,11 @@ class Charger:
         """The keyed hash under which an identifier is known."""
         return self._hash(identifier)
 
-    def standing_for(self, klass: Class) -> Refusal | None:
+    async def standing_for(self, klass: Class) -> Refusal | None:
         """Why the caller may not reach ``klass`` now, if so."""
         standing = decide.standing(self.policy, self.caller, klass, self.now)
+        while await self.claimed([standing]):
+            standing = decide.standing(self.policy, self.caller, klass, self.now)
         return standing if isinstance(standing, Refusal) else None
 
     def wholly_masked(self, persons: Sequence[PersonFound], hide: frozenset[str]) -> Outcome:

@@ -6,6 +6,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Protocol
 
 from gateway.application import Application
+from gateway.claiming import Claims
 from gateway.core.assurance import Caller
 from gateway.core.extraction import Identifier
 from gateway.core.reasons import Refusal
@@ -14,7 +15,7 @@ from gateway.keeping import Keeping
 from gateway.means import Meter, Room
 from gateway.passage import Receive, Scope, Send
 from gateway.ports import Budgets, Callers, Clock, Records
-from gateway.stores.step_up_codes import AskedFor
+from gateway.stores.challenges import Challenge
 
 
 class Pages(Protocol):
@@ -35,10 +36,10 @@ class Flows(Protocol):
     async def keep(self, kind: str, value: Mapping[str, object], ttl_s: int) -> str: ...
 
 
-class StepUpCodes(Protocol):
-    """Offers a short code under which a token's owner confirms for it."""
+class Challenges(Claims, Protocol):
+    """Names what is asked to be confirmed, and lets a proof for one answer serve once."""
 
-    async def offer(self, asked: AskedFor) -> str: ...
+    async def offer(self, challenge: Challenge) -> str: ...
 
 
 class Hasher(Protocol):
@@ -48,6 +49,8 @@ class Hasher(Protocol):
     def hash_kid(self) -> str: ...
 
     def person_hash(self, identifier: Identifier) -> bytes: ...
+
+    def request_hash(self, method: bytes, host: str, target: bytes) -> str: ...
 
 
 class Metrics(Meter, Protocol):
@@ -74,7 +77,7 @@ class Doors:
     clock: Clock
     flows: Flows
     kept: Keeping
-    step_up_codes: StepUpCodes
+    challenges: Challenges
     hasher: Hasher
     assertions: Assertions
     metrics: Metrics

@@ -121,6 +121,11 @@ class KeyRing:
         text = token.encode("utf-8", "surrogatepass")
         return blake2b(text, digest_size=32, key=self._oldest_hash, person=b"token").digest()
 
+    def request_hash(self, method: bytes, host: str, target: bytes) -> str:
+        """What is kept of the one request that a proof is made for: a target may hold a person's number."""
+        text = b"\0".join((method, host.encode("utf-8", "surrogatepass"), target))
+        return blake2b(text, digest_size=32, key=self._oldest_hash, person=b"request").hexdigest()
+
     def recovery_hash(self, user: str, code: str) -> bytes:
         """What is kept of a recovery code: HMAC-SHA-256 (RFC 2104) under a key that no store holds."""
         text = f"{user}\0{code}".encode("utf-8", "surrogatepass")

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any, Protocol
 
@@ -54,7 +54,10 @@ class Body(Protocol):
 
 @dataclass(slots=True)
 class Passage:
-    """One request; fields are filled in the order of the path. ``started``: the first byte of the answer has left."""
+    """One request; fields are filled in the order of the path. ``started``: the first byte of the answer has left.
+
+    ``held``, ``spent``: ids of proofs for one answer: those that this request has claimed, and those another has.
+    """
 
     scope: Scope
     receive: Receive
@@ -82,7 +85,17 @@ class Passage:
     body_ended: Callable[[], bool] = lambda: True
     body: Body | None = None
     notes: dict[str, object] = field(default_factory=dict)
+    held: set[str] = field(default_factory=set)
+    spent: set[str] = field(default_factory=set)
     _asked: Asked | None = None
+
+    def know(self, caller: Caller) -> None:
+        """Take what was found of the caller, with the proofs that this request has claimed or lost to another."""
+        if self.held or self.spent:
+            left = (proof for proof in caller.proofs if proof.id not in self.spent)
+            proofs = tuple(replace(proof, held=True) if proof.id in self.held else proof for proof in left)
+            caller = replace(caller, proofs=proofs)
+        self.caller = caller
 
     @property
     def asked(self) -> Asked:

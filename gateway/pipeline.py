@@ -17,13 +17,14 @@ from gateway.answering import release_answer
 from gateway.application import Application
 from gateway.asked import look
 from gateway.charges import NO_CALLER_REASONS, Charger
+from gateway.claiming import claim, claim_acts
 from gateway.core import decide
 from gateway.core.assurance import Caller
 from gateway.core.canonical import Headers, Target, canonicalise, check_headers, folded, host_of
 from gateway.core.charging import limits_of
 from gateway.core.classify import Classified
 from gateway.core.extraction import Class
-from gateway.core.policy import Route
+from gateway.core.policy import Policy, Route
 from gateway.core.reasons import Reason, Refusal
 from gateway.doors import Doors, Served
 from gateway.edge import answers
@@ -166,8 +167,8 @@ class Pipeline:
             if credential.kind == "token":
                 return Refusal(NO_CALLER_REASONS.get(found.reason, Reason.TOKEN_UNKNOWN))
             return Refusal(Reason.FROZEN if found.reason == "frozen" else Reason.NO_CALLER)
-        passage.caller = found
-        return found
+        passage.know(found)
+        return passage.caller or found
 
     def classify(self, passage: Passage, application: Application, target: Target) -> Classified | Refusal:
         """The request's place in the policy. While observing nothing is refused: the would-be refusal is noted."""
@@ -189,22 +190,36 @@ class Pipeline:
             return Refusal(Reason.NO_CALLER)
         if application.observing:
             return decide.Standing()
-        now = self.doors.clock.now()
-        standing = decide.standing(application.policy, caller, classified.klass, now)
+        standing = await self._reach(passage, application.policy, classified.klass)
         if isinstance(standing, Refusal) and passage.credential.kind == "token":
             # the proof may have been made at another worker since this one last asked
             found = await self.identify(passage, application, anew=True)
             if isinstance(found, Refusal):
                 return found
-            caller, now = found, self.doors.clock.now()
-            standing = decide.standing(application.policy, caller, classified.klass, now)
+            standing = await self._reach(passage, application.policy, classified.klass)
         if isinstance(standing, Refusal) or not classified.reads:
             known = decide.Standing() if isinstance(standing, Refusal) else standing
+            caller, now = passage.caller or caller, self.doors.clock.now()
             limits = limits_of(application.policy, caller, now, proof=known.proof, mandate=known.mandate)
             usages = await self.doors.budgets.usage(limits)
             if used_up := decide.exhausted(usages, classified.klass):
                 return used_up
         return standing
+
+    async def _reach(self, passage: Passage, policy: Policy, klass: Class) -> decide.Standing | Refusal:
+        """On what the caller may reach a class; a proof that serves one answer is claimed for this one."""
+        claims, hasher = self.doors.challenges, self.doors.hasher
+        if passage.caller is not None and any(proof.act for proof in passage.caller.proofs):
+            request = hasher.request_hash(passage.method, passage.host, passage.raw_target)
+            await claim_acts(passage, request, claims)
+        while True:
+            caller = passage.caller
+            if caller is None:
+                return Refusal(Reason.NO_CALLER)
+            standing = decide.standing(policy, caller, klass, self.doors.clock.now())
+            if isinstance(standing, Refusal) or not standing.claim or standing.proof is None:
+                return standing
+            await claim(passage, standing.proof, claims)
 
     async def _forward(
         self,
@@ -252,7 +267,12 @@ class Pipeline:
     def means(self, passage: Passage, application: Application) -> Means:
         """What the release of this passage's answer works with."""
         charger = Charger(
-            passage, self.doors.callers, self.doors.budgets, self.doors.clock, self.doors.hasher.person_hash
+            passage,
+            self.doors.callers,
+            self.doors.budgets,
+            self.doors.clock,
+            self.doors.challenges,
+            self.doors.hasher.person_hash,
         )
         return Means(
             application.name,

@@ -227,7 +227,7 @@ class Release:
         klass = charger.policy.media.get(media.media_type.split("/", 1)[0], charger.policy.unreadable)
         if media.media_type.startswith("application/"):
             klass = charger.policy.media.get("font", charger.policy.unreadable)
-        refusal = charger.standing_for(klass) or await self.headers_first()
+        refusal = await charger.standing_for(klass) or await self.headers_first()
         if refusal and not charger.observing:
             return refusal
         return await self._pass_on(self.answer.headers, head, classified=False, length=self.answer.content_length)

@@ -144,6 +144,8 @@ class StreamRelease:
             if gone := await self._charger.still_allowed():
                 return gone
             plans, lacking = self._plans(persons, hidden)
+            if await self._charger.claimed(plan.standing for plan in plans):
+                continue
             if lacking and not self.release.passage.started and not any(plan.persons for plan in plans):
                 return decide.refused(self._charger.policy, (), lacking, self._charger.caller)
             granted, more, refusal = await self._charge(plans, readings, persons)

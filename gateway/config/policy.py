@@ -35,9 +35,10 @@ class ClassTable(Table):
     """The proof a class asks for, and what happens without it."""
 
     proof: list[str] = []
-    max_age: Duration = 0.0
+    max_age: Duration | None = None
     max_persons: int | None = Field(None, ge=1)
     without: Literal["challenge", "mask"] = "challenge"
+    bind: bool = False
 
 
 class FieldTable(Table):
@@ -89,6 +90,8 @@ class RouteTable(Table):
     query: list[str] = []
     mints: str | None = None
     mask: list[str] = []
+    at_most: int | None = Field(None, ge=1)
+    label: dict[Literal["fr", "en"], str] = {}
     max_body: int | None = Field(None, ge=0)
     without: Literal["challenge", "mask"] | None = None
     header_timeout: Duration | None = None
@@ -170,14 +173,20 @@ def _classes(file: PolicyFile, problems: list[Problem]) -> dict[Class, ClassRule
         if unknown:
             known = ", ".join(sorted(PROOF_KINDS))
             problems.append(((*path, "proof"), f"classes.{word}.proof", f"no such proof {unknown}; there is: {known}"))
-        if table.proof and table.max_age < 1:
-            problems.append(
-                ((*path, "max_age"), f"classes.{word}.max_age", "a class that asks for a proof says how old it may be")
-            )
+        if table.proof and table.max_age is None and not table.bind:
+            words = "a class that asks for a proof says how old it may be; 0: one proof, one answer"
+            problems.append(((*path, "max_age"), f"classes.{word}.max_age", words))
+        if table.bind and not table.proof:
+            problems.append(((*path, "bind"), f"classes.{word}.bind", "binds a proof, but no proof is asked for"))
         if table.max_persons and not table.proof:
             problems.append((path, f"classes.{word}.max_persons", "counts under a proof, but no proof is asked for"))
         rules[klass] = ClassRule(
-            klass, tuple(table.proof), int(table.max_age), table.max_persons, Without(table.without)
+            klass,
+            tuple(table.proof),
+            int(table.max_age or 0),
+            table.max_persons,
+            Without(table.without),
+            table.bind,
         )
     return rules
 
@@ -260,6 +269,8 @@ def _route(table: RouteTable, path: tuple[str, ...], rule: str, rules: Rules, pr
         query=tuple(name.casefold() for name in table.query),
         mints=table.mints,
         mask=frozenset(table.mask),
+        at_most=table.at_most,
+        label=dict(table.label),
         max_body_bytes=table.max_body,
         without=Without(table.without) if table.without else None,
         header_timeout_s=table.header_timeout,

@@ -7,11 +7,29 @@ from gateway.core.extraction import Class
 from gateway.core.policy import ClassRule
 
 
+ACT_LIVES_S = 120
+"""How long a proof for one answer waits for it, where its class gives it no age: time to send a request again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """The one answer that a proof was made for.
+
+    ``request``: keyed hash of method, host and target; ``klass``: the class that was asked to be confirmed; ``most``:
+    persons that the answer may take, or ``None`` where nothing limits it.
+    """
+
+    request: str
+    klass: Class
+    most: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Proof:
     """One verified factor. ``verified_at``: Unix seconds of the verification itself, never of a session or token.
 
-    ``bound``: how its factor was bound (``core.cooling.Binding``), ``bound_at``: when, in Unix seconds.
+    ``bound``: how its factor was bound (``core.cooling.Binding``), ``bound_at``: when, in Unix seconds; ``act``: the
+    one answer it was made for; ``held``: the request at hand has claimed it, and no other can.
     """
 
     id: str
@@ -22,6 +40,23 @@ class Proof:
     factor_id: str = ""
     bound: str = "own"
     bound_at: float = 0.0
+    act: Act | None = None
+    held: bool = False
+
+    def opens(self, rule: ClassRule, now: float) -> bool:
+        """Whether it is of a kind that ``rule`` accepts, young enough, and not another answer's.
+
+        What serves one answer opens that whole answer, its lower classes too, however long it takes.
+        """
+        if not rule.accepts(self.kind):
+            return False
+        if self.act is not None:
+            return self.held and rule.klass <= self.act.klass
+        if rule.bind:
+            return False
+        if self.held and rule.once:
+            return True
+        return -2.0 <= now - self.verified_at <= (rule.max_age_s or ACT_LIVES_S)
 
     def cooling(self, now: float) -> Cooling | None:
         """What its factor is limited to while it is young; ``None`` for a ripe one."""
@@ -86,11 +121,7 @@ def fresh(rule: ClassRule, caller: Caller, now: float) -> Proof | None:
     Age only: how many persons were first charged under a proof is a budget of scope ``proof``, checked while charging.
     A proof from the future (a clock set back) is not fresh.
     """
-    usable = [
-        proof
-        for proof in caller.proofs
-        if rule.accepts(proof.kind) and -2.0 <= now - proof.verified_at <= rule.max_age_s
-    ]
+    usable = [proof for proof in caller.proofs if proof.opens(rule, now)]
     return max(usable, key=lambda proof: proof.preference(now), default=None)
 
 
@@ -107,7 +138,8 @@ def changing(caller: Caller, now: float, max_age_s: float, *, removing: bool) ->
     usable = [
         proof
         for proof in caller.proofs
-        if -2.0 <= now - proof.verified_at <= max_age_s
+        if proof.act is None
+        and -2.0 <= now - proof.verified_at <= max_age_s
         and (not removing if proof.cooling(now) else now - proof.bound_at >= SETTLED_AFTER_S)
     ]
     return max(usable, key=lambda proof: proof.preference(now), default=None)

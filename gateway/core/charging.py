@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
-from gateway.core.assurance import Caller, Mandate, Proof
+from gateway.core.assurance import ACT_LIVES_S, Caller, Mandate, Proof
 from gateway.core.extraction import Class
 from gateway.core.policy import BudgetRule, Policy, Scope, Then
 
 MOST_KNOWN = 10_000
+ONE_ANSWER = "answer"
+"""The name of the limit of what one answer may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,22 +199,29 @@ def _cooling_limits(policy: Policy, caller: Caller, proof: Proof | None, now: fl
     ]
 
 
+def limit_of_answer(request_id: str, most: int) -> Limit:
+    """At most so many persons in one answer, whether they were counted before or not."""
+    return Limit(ONE_ANSWER, f"{ONE_ANSWER}:{request_id}", Scope.PROOF, Class.INTERNAL, most, 3_600, Then.REFUSE)
+
+
 def _proof_limits(policy: Policy, caller: Caller, proof: Proof | None) -> list[Limit]:
-    if proof is None:
+    """What one proof may take of each class; a proof for one answer has that answer's limit instead."""
+    if proof is None or proof.act is not None:
         return []
     limits: list[Limit] = []
     for rule in policy.classes.values():
-        if rule.max_persons is None or not rule.accepts(proof.kind):
+        if rule.max_persons is None or rule.bind or not rule.accepts(proof.kind):
             continue
+        window_s = rule.max_age_s or ACT_LIVES_S
         most = caller.max_persons if caller.max_persons is not None else rule.max_persons
         limits.append(
             Limit(
                 f"proof-{rule.klass.word}",
-                f"proof:{proof.id}:{rule.klass.word}:{rule.max_age_s}",
+                f"proof:{proof.id}:{rule.klass.word}:{window_s}",
                 Scope.PROOF,
                 rule.klass,
                 most,
-                rule.max_age_s,
+                window_s,
                 Then.PROVE,
             )
         )

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gateway.core.assurance import Caller, Mandate, Proof, fresh, mandated
-from gateway.core.charging import Usage, Violation
+from gateway.core.charging import ONE_ANSWER, Limit, Usage, Violation
 from gateway.core.classify import Classified
 from gateway.core.extraction import Class, Found, PersonFound
 from gateway.core.policy import ClassRule, Policy, Then, Without
@@ -45,10 +45,14 @@ def permit(method: bytes, target: bytes, standing: "Standing | Refusal") -> Perm
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """On what a caller may reach a class: a fresh proof, a mandate, or nothing where the class asks for nothing."""
+    """On what a caller may reach a class: a fresh proof, a mandate, or nothing where the class asks for nothing.
+
+    ``claim``: the proof serves one answer, and must be claimed for this one first.
+    """
 
     proof: Proof | None = None
     mandate: Mandate | None = None
+    claim: bool = False
 
 
 def standing(policy: Policy, caller: Caller, klass: Class, now: float) -> Standing | Refusal:
@@ -72,12 +76,38 @@ def standing(policy: Policy, caller: Caller, klass: Class, now: float) -> Standi
     cooling = proof.cooling(now)
     if cooling is not None and klass >= cooling.closed_from:
         return Refusal(Reason.FACTOR_COOLING, klass=klass, detail=f"bound {proof.bound}")
-    return Standing(proof)
+    return Standing(proof, claim=rule.once and not proof.held)
 
 
 def _proof_required(rule: ClassRule, caller: Caller) -> Refusal:
     most = rule.max_persons if rule.max_persons is None or caller.max_persons is None else caller.max_persons
-    return Refusal(Reason.PROOF_REQUIRED, klass=rule.klass, kinds=rule.kinds, max_age_s=rule.max_age_s, limit=most)
+    return Refusal(
+        Reason.PROOF_REQUIRED,
+        klass=rule.klass,
+        kinds=rule.kinds,
+        max_age_s=rule.max_age_s,
+        limit=most,
+        bound=rule.bind,
+    )
+
+
+def most_of_act(
+    policy: Policy, classified: Classified, caller: Caller, klass: Class, usages: Iterable[Usage]
+) -> int | None:
+    """The most persons that one answer of ``klass`` may take: what is left of every budget that refuses, the class's
+    ``max_persons`` and the route's ``at_most``; ``None``: nothing limits it.
+    """
+    rule = policy.classes[klass]
+    limits = [usage.limit.limit - usage.used for usage in usages if _refuses(usage.limit, klass)]
+    if rule.max_persons is not None:
+        limits.append(rule.max_persons if caller.max_persons is None else caller.max_persons)
+    if classified.route is not None and classified.route.at_most is not None:
+        limits.append(classified.route.at_most)
+    return max(0, min(limits)) if limits else None
+
+
+def _refuses(limit: Limit, klass: Class) -> bool:
+    return limit.klass <= klass and limit.then is Then.REFUSE
 
 
 def _newest(policy: Policy, caller: Caller, now: float) -> Proof | None:
@@ -93,8 +123,7 @@ def exhausted(usages: Iterable[Usage], klass: Class) -> Refusal | None:
     """The budget of ``klass`` that is used up, if any: an unsafe request would be executed for nothing."""
     for usage in usages:
         limit = usage.limit
-        counts = limit.klass <= klass and limit.then is Then.REFUSE
-        if counts and klass > Class.PUBLIC and usage.used >= limit.limit:
+        if _refuses(limit, klass) and klass > Class.PUBLIC and usage.used >= limit.limit:
             return Refusal(
                 Reason.BUDGET_EXHAUSTED,
                 klass=limit.klass,
@@ -233,18 +262,22 @@ def refused(policy: Policy, violations: Sequence[Violation], answer: Plan, calle
 
 def over_budget(hard: Sequence[Violation]) -> Refusal:
     """The refusal of budgets that are passed: the one that is open again last, or never for this answer."""
-    worst = max(hard, key=lambda one: (one.retry_s is None, one.retry_s or 0))
+    worst = max(hard, key=lambda one: (_never(one), one.retry_s or 0))
     limit = worst.limit
-    reason = Reason.TOO_MANY_PERSONS if worst.retry_s is None else Reason.BUDGET_EXHAUSTED
     return Refusal(
-        reason,
+        Reason.TOO_MANY_PERSONS if _never(worst) else Reason.BUDGET_EXHAUSTED,
         klass=limit.klass,
-        retry_s=worst.retry_s,
+        retry_s=None if _never(worst) else worst.retry_s,
         asked=worst.asked,
         limit=limit.limit,
         window_s=limit.window_s,
         budget=limit.name,
     )
+
+
+def _never(one: Violation) -> bool:
+    """Whether waiting would not open it: what one answer may take is the same tomorrow."""
+    return one.retry_s is None or one.limit.name == ONE_ANSWER
 
 
 def _challenge(policy: Policy, klass: Class, answer: Plan, caller: Caller) -> Refusal:

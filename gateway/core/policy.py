@@ -39,13 +39,22 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ClassRule:
-    """The proof that a class asks for. ``kinds`` empty: none. ``max_age_s`` counts from the factor's verification."""
+    """The proof that a class asks for. ``kinds`` empty: none. ``max_age_s`` counts from the factor's verification.
+
+    ``bind``: a proof is made for one answer and opens no other; ``max_age_s`` 0: any proof, but for one answer only.
+    """
 
     klass: Class
     kinds: tuple[str, ...] = ()
     max_age_s: int = 0
     max_persons: int | None = None
     without: Without = Without.CHALLENGE
+    bind: bool = False
+
+    @property
+    def once(self) -> bool:
+        """Whether a proof opens one answer of this class, and not two."""
+        return self.bind or self.max_age_s == 0
 
     def accepts(self, kind: str) -> bool:
         """Whether a proof of ``kind`` may open this class. A recovery code stands in for a TOTP code, and no other."""
@@ -83,7 +92,8 @@ class Route:
 
     ``persons``: where the request names whom it asks about (``path:id``, ``query:nir``, ``header:x``, ``body:/a/b``),
     each with the identifier's kind; ``query``: covers only requests whose query has one of these parameters;
-    ``mask``: categories masked always; timeouts: ``None`` = the application's.
+    ``mask``: categories masked always; ``at_most``: persons of one answer; ``label``: what it is, for people, by
+    language; timeouts: ``None`` = the application's.
     """
 
     name: str
@@ -98,6 +108,8 @@ class Route:
     query: tuple[str, ...] = ()
     mints: str | None = None
     mask: frozenset[str] = frozenset()
+    at_most: int | None = None
+    label: Mapping[str, str] = field(default_factory=dict)
     max_body_bytes: int | None = None
     without: Without | None = None
     header_timeout_s: float | None = None

@@ -70,7 +70,8 @@ class Refusal:
 
     ``kinds`` and ``max_age_s``: the proof that would open it; ``asked`` and ``limit``: persons; ``retry_s``: only
     where waiting would open it; ``methods``: what the route lists; ``detail``: for the operator, in English;
-    ``step_up_code``: where somebody else's browser may confirm.
+    ``bound``: the proof would be for this answer alone, of at most ``limit`` persons; ``challenge``: the name under
+    which it is asked for.
     """
 
     reason: Reason
@@ -85,4 +86,5 @@ class Refusal:
     methods: tuple[str, ...] = ()
     rule: str | None = None
     detail: str = ""
-    step_up_code: str | None = None
+    bound: bool = False
+    challenge: str | None = None

@@ -1,10 +1,11 @@
 """Proofs, mandates and grants as they stand in the store: JSON of their fields."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import orjson
 
-from gateway.core.assurance import Grant, Mandate, Proof
+from gateway.core.assurance import Act, Grant, Mandate, Proof
 from gateway.core.extraction import Class
 
 
@@ -20,13 +21,25 @@ def proof_text(proof: Proof) -> bytes:
             "factor_id": proof.factor_id,
             "bound": proof.bound,
             "bound_at": proof.bound_at,
+            "act": act_fields(proof.act),
         }
     )
 
 
+def act_fields(act: Act | None) -> dict[str, object] | None:
+    """An act as JSON says it."""
+    return None if act is None else {"request": act.request, "class": act.klass.word, "most": act.most}
+
+
+def act_of(said: Mapping[str, Any] | None) -> Act | None:
+    """The act that ``act_fields`` gave."""
+    return None if said is None else Act(said["request"], Class.of(said["class"]), said["most"])
+
+
 def proof_of(text: bytes) -> Proof:
     """The proof that ``proof_text`` wrote."""
-    return Proof(**orjson.loads(text))
+    said = orjson.loads(text)
+    return Proof(**{**said, "act": act_of(said.get("act"))})
 
 
 def mandate_text(mandate: Mandate) -> bytes:
