@@ -34,6 +34,7 @@ from gateway.reaper import Reaper
 from gateway.serve import CONFIG_VARIABLE, RUN_VARIABLE
 from gateway.stores.budgets import Budgets
 from gateway.stores.callers import StoredCallers
+from gateway.stores.challenges import Challenges
 from gateway.stores.closures import Closures
 from gateway.stores.connection import Store, StoreLost
 from gateway.stores.factors import Factors
@@ -44,7 +45,6 @@ from gateway.stores.letters import Letters
 from gateway.stores.passkeys import Passkeys
 from gateway.stores.recovery import RecoveryCodes
 from gateway.stores.sessions import Sessions
-from gateway.stores.step_up_codes import StepUpCodes
 from gateway.stores.tokens import Tokens
 from gateway.upstream import Upstream
 from gateway.websocket import serve_websocket
@@ -153,7 +153,7 @@ class App:
         callers, budgets, flows = StoredCallers(store, keyring), Budgets(store), Flows(store, keyring)
         digest = await ledger.keep_policy(settings.policy.text)
         await ledger.append({"kind": "policy", "policy": digest, "reason": "start"}, now=store.clock.now())
-        kept, step_up_codes = KeptRequests(store, keyring), StepUpCodes(store, keyring)
+        kept, challenges = KeptRequests(store, keyring), Challenges(store, keyring)
         pages = PageDoors(
             clock=store.clock,
             callers=callers,
@@ -167,7 +167,7 @@ class App:
             letters=Letters(store, keyring),
             closures=Closures(store),
             kept=kept,
-            step_up_codes=step_up_codes,
+            challenges=challenges,
             budgets=budgets,
             records=ledger,
             keyring=keyring,
@@ -184,7 +184,7 @@ class App:
             clock=store.clock,
             flows=flows,
             kept=kept,
-            step_up_codes=step_up_codes,
+            challenges=challenges,
             hasher=keyring,
             assertions=AssertionSigner(keyring.assertion_key, settings.pages_url),
             metrics=self._metrics,
@@ -207,6 +207,7 @@ class App:
                 log.warning("application %s: OBSERVE: nothing is asked, masked or refused", name)
         return Served(
             by_host=by_host,
+            partner_names={name: table.name for name, table in settings.partners.items()},
             site=self._site,
             trusted_proxies=tuple(ip_network(one) for one in gateway.trusted_proxies),
             timeouts=Timeouts(gateway.listen.body_idle_timeout, gateway.listen.write_idle_timeout),

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 
-from gateway.core import decide
 from gateway.claiming import Claims, claim
+from gateway.core import decide
 from gateway.core.assurance import Caller, Proof
 from gateway.core.charging import Charge, Charged, Counted, Limit, PersonCharge, limit_of_answer, limits_of
 from gateway.core.classify import Classified
@@ -114,7 +114,8 @@ class Charger:
         """Whether proofs for one answer had to be claimed for this one: then what was planned is planned again."""
         if self.observing:
             return False
-        wanted = {one.proof.id: one.proof for one in standings if isinstance(one, decide.Standing) and one.claim and one.proof}
+        reached = [one for one in standings if isinstance(one, decide.Standing) and one.claim]
+        wanted = {one.proof.id: one.proof for one in reached if one.proof}
         for proof in wanted.values():
             await claim(self._passage, proof, self._claims)
         return bool(wanted)

@@ -1,7 +1,7 @@
 """Everything outside the path that it calls, and what it serves, each in one value."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from typing import Protocol
 
@@ -91,6 +91,7 @@ class Served:
 
     by_host: Mapping[str, Application]
     site: Site
+    partner_names: Mapping[str, str] = field(default_factory=dict)
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     timeouts: Timeouts = Timeouts()
     request_bytes: int = 1024 * 1024

@@ -287,9 +287,7 @@ class Pipeline:
 
     async def refuse(self, passage: Passage, refusal: Refusal) -> None:
         """Record a refusal and answer it; a transfer that has begun is broken off instead."""
-        application = passage.application
-        refusing = Refusing(self.doors, self._kept_for_nobody)
-        await refusing.refuse(passage, refusal, application.site if application else self.served.site)
+        await Refusing(self.doors, self._kept_for_nobody).refuse(passage, refusal, self.served)
 
 
 ANONYMOUS = Caller("anonymous", "anonymous", "", "", "", "person", "anonymous", "anonymous")

@@ -6,19 +6,23 @@ Rules of this file:
 2. What an executed request gives is never asked for again: its content is withheld instead.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from gateway.core import decide
+from gateway.core.assurance import Act
+from gateway.core.charging import limits_of
 from gateway.core.reasons import Reason, Refusal
-from gateway.doors import Doors
+from gateway.doors import Doors, Served
 from gateway.edge import answers
-from gateway.edge.answers import RETURN_FLOW, RETURN_FLOW_TTL_S, Rendered, Site
+from gateway.edge.answers import RETURN_FLOW, RETURN_FLOW_TTL_S, Rendered
 from gateway.incoming import BodyStalled, BodyTooLarge, MaskReturned
 from gateway.keeping import keep, may_be_kept
 from gateway.ledger import LedgerUnavailable
 from gateway.passage import Passage
 from gateway.ports import StoreUnavailable
 from gateway.recording import refused
-from gateway.stores.step_up_codes import AskedFor
+from gateway.stores.challenges import Challenge
 from gateway.upstream import UpstreamFault
 
 MOST_KEPT_TARGET_BYTES = 2_048
@@ -47,10 +51,11 @@ class Refusing:
     _doors: Doors
     _kept_for_nobody: KeptForNobody
 
-    async def refuse(self, passage: Passage, refusal: Refusal, site: Site) -> None:
+    async def refuse(self, passage: Passage, refusal: Refusal, served: Served) -> None:
         """Record a refusal and answer it; a transfer that has begun is broken off instead."""
         if passage.executed and refusal.reason is not Reason.CONTENT_WITHHELD:
             refusal = Refusal(Reason.CONTENT_WITHHELD, klass=refusal.klass, detail=str(refusal.reason))
+        site = passage.application.site if passage.application else served.site
         name = passage.application.name if passage.application else "-"
         self._doors.metrics.refused(name, refusal)
         refusal = await self._record_refusal(passage, refusal, name)
@@ -58,7 +63,10 @@ class Refusing:
             return
         asked = passage.asked
         flow, kept = None, None
-        refusal = await self._with_code(passage, refusal, name)
+        try:
+            refusal = await self._with_challenge(passage, refusal)
+        except StoreUnavailable as fault:
+            refusal = translated(fault)
         if passage.body is not None and may_be_kept(passage, refusal):
             try:
                 kept = await keep(passage, passage.body, self._doors.kept)
@@ -80,24 +88,49 @@ class Refusing:
             sign_in_flow=flow,
             application_status=status,
             kept_at=kept[0] if kept else None,
+            released=self._released(passage, refusal, served.partner_names),
         )
         if kept is not None:
             rendered.headers.append(kept[1])
         await answer(passage, rendered)
 
-    async def _with_code(self, passage: Passage, refusal: Refusal, application: str) -> Refusal:
-        """A challenge to a person's token, with a short code under which its owner confirms on any device."""
-        caller, klass = passage.caller, refusal.klass
-        if refusal.reason is not Reason.PROOF_REQUIRED or passage.credential.kind != "token":
+    async def _with_challenge(self, passage: Passage, refusal: Refusal) -> Refusal:
+        """Name what is asked, where somebody confirms elsewhere (a token's owner) or for this answer alone."""
+        caller, classified, application = passage.caller, passage.classified, passage.application
+        klass, kind = refusal.klass, passage.credential.kind
+        if refusal.reason is not Reason.PROOF_REQUIRED or caller is None or caller.is_machine or klass is None:
             return refusal
-        if caller is None or caller.is_machine or klass is None:
+        if classified is None or application is None or not (kind == "token" or refusal.bound):
             return refusal
-        route = passage.classified.rule if passage.classified else ""
-        asked = AskedFor(caller.user, caller.credential_id, caller.name, klass.word, application, route)
-        try:
-            return replace(refusal, step_up_code=await self._doors.step_up_codes.offer(asked))
-        except StoreUnavailable as fault:
-            return translated(fault)
+        most, act = refusal.limit, None
+        if refusal.bound:
+            limits = limits_of(application.policy, caller, self._doors.clock.now())
+            usages = await self._doors.budgets.usage(limits)
+            most = decide.most_of_act(application.policy, classified, caller, klass, usages)
+            request = self._doors.hasher.request_hash(passage.method, passage.host, passage.raw_target)
+            act = Act(request, klass, most)
+        label = classified.route.label if classified.route else {}
+        asked = Challenge(
+            caller.user,
+            caller.credential_id,
+            kind,
+            caller.name,
+            klass.word,
+            application.name,
+            classified.rule,
+            label,
+            act,
+        )
+        return replace(refusal, limit=most, challenge=await self._doors.challenges.offer(asked))
+
+    def _released(self, passage: Passage, refusal: Refusal, partner_names: Mapping[str, str]) -> Mapping[str, object]:
+        """What one answer would release, in words, where it is that answer which is to be confirmed."""
+        caller, classified, klass = passage.caller, passage.classified, refusal.klass
+        if not refusal.bound or caller is None or classified is None or klass is None:
+            return {}
+        label = classified.route.label if classified.route else {}
+        recipient = partner_names.get(caller.partner, caller.partner)
+        return answers.releases(passage.asked.language, klass, label, refusal.limit, recipient)
 
     def _may_keep(self, passage: Passage) -> bool:
         """Whether a target is kept in the store: for nobody only a few short ones, since anybody can ask for it."""

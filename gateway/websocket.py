@@ -249,12 +249,12 @@ class _Conversation:
         while (message := await self.passage.receive())["type"] == "websocket.receive":
             text = message.get("text")
             content: str | bytes = text if text is not None else message.get("bytes") or b""
-            if refusal := self._may_ask(content):
+            if refusal := await self._may_ask(content):
                 return _refused(refusal)
             await self.upstream.send(content)
         return _Ending(NORMAL, client_gone=True)
 
-    def _may_ask(self, content: str | bytes) -> Refusal | None:
+    async def _may_ask(self, content: str | bytes) -> Refusal | None:
         """Why a message of the client does not go on: its size, a masked value, a proof that is no longer fresh."""
         data = content.encode("utf-8", "replace") if isinstance(content, str) else content
         if len(data) > MAX_MESSAGE_BYTES:
@@ -264,7 +264,7 @@ class _Conversation:
         if masked_fields("application/json", data, b""):
             return Refusal(Reason.MASKED_VALUE_RETURNED)
         charger = self.means.charger
-        return charger.standing_for(charger.classified.klass)
+        return await charger.standing_for(charger.classified.klass)
 
     # From the application to the client
 

@@ -42,6 +42,11 @@ from gateway.stores.factors import Factors
 from gateway.stores.tokens import Tokens
 
 PERIOD_S = 30
+CODES_OPEN_ALL = {
+    'proof = ["webauthn"]   ': 'proof = ["webauthn", "totp"]   ',
+    'bind = true\nmax_age = "10m"\nmax_persons = 500\n': 'max_age = "4h"\n',
+}
+"""Changes to the example policy: what asks for a passkey there opens by a code here."""
 STARTS_WITHIN_S = 20.0
 _Result = TypeVar("_Result")
 

@@ -18,6 +18,7 @@ from gateway.keyring import KeyRing
 from gateway.passage import Credential
 from gateway.stores.budgets import Budgets
 from gateway.stores.callers import StoredCallers
+from gateway.stores.challenges import Challenges
 from gateway.stores.clock import StoreClock
 from gateway.stores.connection import Store
 from gateway.stores.tokens import Tokens
@@ -84,7 +85,8 @@ class Desk:
         caller = await self.callers.by_token(self.token)
         assert isinstance(caller, Caller)
         passage.caller = caller
-        return Charger(passage, self.callers, self.budgets, self.clock, self.keyring.person_hash)
+        claims = Challenges(self.store, self.keyring, self.clock)
+        return Charger(passage, self.callers, self.budgets, self.clock, claims, self.keyring.person_hash)
 
     async def prove(self) -> None:
         user = self.keyring.user_id(CALLER.issuer, CALLER.sub)

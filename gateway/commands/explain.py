@@ -156,7 +156,11 @@ def _whom(person: dict[str, Any]) -> str:
 def _proof(proof: dict[str, Any]) -> str:
     if not proof["kinds"]:
         return "none"
-    words = f"{' or '.join(proof['kinds'])}, at most {span(proof['max_age_s'])} old"
+    words = " or ".join(proof["kinds"])
+    if proof["max_age_s"]:
+        words += f", at most {span(proof['max_age_s'])} old"
+    if proof["once"]:
+        words += ", made for this one answer" if proof["bind"] else ", for one answer"
     if proof["max_persons"]:
         words += f", for at most {proof['max_persons']} persons"
     return words

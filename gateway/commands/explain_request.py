@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from gateway.application import link_templates
 from gateway.config import ApplicationTable, Settings
 from gateway.core import decide
-from gateway.core.assurance import Caller, Mandate, Proof
+from gateway.core.assurance import Act, Caller, Mandate, Proof
 from gateway.core.canonical import Headers, Target, canonicalise
 from gateway.core.charging import limits_of
 from gateway.core.classify import Classified, Routes, Unclear, request_persons
@@ -152,7 +152,12 @@ def _whom(policy: Policy, asked: Asked, target: Target, classified: Classified, 
 
 def _caller(policy: Policy, asked: Asked) -> Caller:
     kinds = {kind for rule in policy.classes.values() for kind in rule.kinds} if asked.proved else set()
-    proofs = tuple(Proof(f"p-{kind}", kind, NOW, "u", "c") for kind in sorted(kinds))
+    act = Act("", Class.RESTRICTED)
+    proofs = tuple(
+        Proof(f"p-{kind}-{bound is None}", kind, NOW, "u", "c", act=bound, held=bound is not None)
+        for kind in sorted(kinds)
+        for bound in (None, act)
+    )
     mandate = Mandate(asked.mandated, 1, 86_400, NOW + 1, "") if asked.mandated is not None else None
     kind = "machine" if asked.machine or mandate else "person"
     return Caller("u", "p", "", "", "", kind, "token", "c", () if kind == "machine" else proofs, mandate=mandate)
@@ -170,6 +175,8 @@ def _decide(policy: Policy, asked: Asked, result: Explained) -> None:
         "kinds": list(rule.kinds),
         "max_age_s": rule.max_age_s or None,
         "max_persons": rule.max_persons,
+        "bind": rule.bind,
+        "once": bool(rule.kinds) and rule.once,
         "without": str(rule.without),
     }
     standing = decide.standing(policy, caller, klass, NOW)

@@ -173,8 +173,9 @@ def _classes(file: PolicyFile, problems: list[Problem]) -> dict[Class, ClassRule
         if unknown:
             known = ", ".join(sorted(PROOF_KINDS))
             problems.append(((*path, "proof"), f"classes.{word}.proof", f"no such proof {unknown}; there is: {known}"))
-        if table.proof and table.max_age is None and not table.bind:
-            words = "a class that asks for a proof says how old it may be; 0: one proof, one answer"
+        age_s = table.max_age
+        if (table.proof and age_s is None and not table.bind) or (age_s is not None and 0 < age_s < 1):
+            words = "a class that asks for a proof says how old it may be, 1 s or more; 0: one proof, one answer"
             problems.append(((*path, "max_age"), f"classes.{word}.max_age", words))
         if table.bind and not table.proof:
             problems.append(((*path, "bind"), f"classes.{word}.bind", "binds a proof, but no proof is asked for"))
@@ -270,7 +271,7 @@ def _route(table: RouteTable, path: tuple[str, ...], rule: str, rules: Rules, pr
         mints=table.mints,
         mask=frozenset(table.mask),
         at_most=table.at_most,
-        label=dict(table.label),
+        label=dict(table.label.items()),
         max_body_bytes=table.max_body,
         without=Without(table.without) if table.without else None,
         header_timeout_s=table.header_timeout,

@@ -6,7 +6,6 @@ from gateway.core.cooling import Cooling, cooling_of
 from gateway.core.extraction import Class
 from gateway.core.policy import ClassRule
 
-
 ACT_LIVES_S = 120
 """How long a proof for one answer waits for it, where its class gives it no age: time to send a request again."""
 

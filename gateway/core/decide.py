@@ -96,6 +96,8 @@ def most_of_act(
 ) -> int | None:
     """The most persons that one answer of ``klass`` may take: what is left of every budget that refuses, the class's
     ``max_persons`` and the route's ``at_most``; ``None``: nothing limits it.
+
+    At least one: somebody who is counted already is free where nothing is left.
     """
     rule = policy.classes[klass]
     limits = [usage.limit.limit - usage.used for usage in usages if _refuses(usage.limit, klass)]
@@ -103,7 +105,7 @@ def most_of_act(
         limits.append(rule.max_persons if caller.max_persons is None else caller.max_persons)
     if classified.route is not None and classified.route.at_most is not None:
         limits.append(classified.route.at_most)
-    return max(0, min(limits)) if limits else None
+    return max(1, min(limits)) if limits else None
 
 
 def _refuses(limit: Limit, klass: Class) -> bool:

@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 
 from gateway.demo.legacy_activity import Activity
-from gateway.demo.legacy_register import EXPORT_HEADER, Register
+from gateway.demo.legacy_register import EXPORT_HEADER, HEALTH_HEADER, Register
 
 _ROWS_AT_ONCE: Final = 50
 _EVERYBODY: Final = 2**31
@@ -37,23 +37,29 @@ class Exports:
         return [
             Route("/exports/demandeurs.csv", self.csv),
             Route("/exports/demandeurs.ndjson", self.ndjson),
+            Route("/exports/sante.csv", self.health),
             Route("/telechargements/{megaoctets:int}", self.download),
             Route("/depots/{name}", self.deposit, methods=["PUT"]),
             Route("/dossiers/{id:int}/pieces", self.attach, methods=["POST"]),
         ]
 
     async def csv(self, request: Request) -> Response:
-        return StreamingResponse(
-            self._csv_pieces(_limit(request)),
-            media_type="text/csv",
-            headers={"content-disposition": 'attachment; filename="demandeurs.csv"'},
-        )
+        return self._as_csv(request, EXPORT_HEADER, "demandeurs.csv")
 
-    async def _csv_pieces(self, limit: int) -> AsyncIterator[str]:
+    async def health(self, request: Request) -> Response:
+        """Disability, health and housing of everybody."""
+        return self._as_csv(request, HEALTH_HEADER, "sante.csv")
+
+    def _as_csv(self, request: Request, header: tuple[str, ...], name: str) -> Response:
+        disposition = {"content-disposition": f'attachment; filename="{name}"'}
+        pieces = self._csv_pieces(_limit(request), header)
+        return StreamingResponse(pieces, media_type="text/csv", headers=disposition)
+
+    async def _csv_pieces(self, limit: int, header: tuple[str, ...]) -> AsyncIterator[str]:
         text = io.StringIO()
         writer = csv.writer(text, delimiter=";")
-        writer.writerow(EXPORT_HEADER)
-        for rows in self._register.export(limit, _ROWS_AT_ONCE):
+        writer.writerow(header)
+        for rows in self._register.export(limit, _ROWS_AT_ONCE, header):
             writer.writerows(rows)
             yield text.getvalue()
             text.seek(0)

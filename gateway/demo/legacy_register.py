@@ -28,6 +28,7 @@ _EXPORTED: Final = (
 )  # fmt: skip
 _LARGEST_ID: Final = 2**63 - 1
 EXPORT_HEADER: Final = tuple(_EXPORTED.split(", "))
+HEALTH_HEADER: Final = ("id", "nom", "prenom", "rqth", "orientation_sante", "logement")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,14 +130,16 @@ class Register:
             "SELECT safir, nom, adresse, code_postal AS codePostal, ville, telephone FROM agence ORDER BY safir"
         )
 
-    def export(self, limit: int, rows_at_once: int) -> Iterator[list[tuple[Any, ...]]]:
-        """Rows of `EXPORT_HEADER` in order of id, a few at once, each few read in a transaction of its own."""
+    def export(
+        self, limit: int, rows_at_once: int, header: tuple[str, ...] = EXPORT_HEADER
+    ) -> Iterator[list[tuple[Any, ...]]]:
+        """Rows of `header` in order of id, a few at once, each few read in a transaction of its own."""
         last, left = 0, limit
         while left > 0:
             rows = [
                 tuple(row)
                 for row in self._connection.execute(
-                    f"SELECT {_EXPORTED} FROM demandeur WHERE id > ? ORDER BY id LIMIT ?",  # noqa: S608 - our own columns
+                    f"SELECT {', '.join(header)} FROM demandeur WHERE id > ? ORDER BY id LIMIT ?",  # noqa: S608 - our own columns
                     (last, min(rows_at_once, left)),
                 )
             ]

@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 import orjson
 
+from gateway.core.extraction import Class
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge import words
 from gateway.edge.pages import PAGE_HEADERS, page
@@ -147,11 +148,13 @@ def render(
     sign_in_flow: str | None = None,
     application_status: int | None = None,
     kept_at: str | None = None,
+    released: Mapping[str, object] | None = None,
 ) -> Rendered:
     """The answer to a refused request.
 
     ``sign_in_flow``: key of the kept target (``keeps_target``); ``application_status``: the status to keep when the
-    content is withheld; ``kept_at``: where the request, kept for now, is sent from later.
+    content is withheld; ``kept_at``: where the request, kept for now, is sent from later; ``released``: what one answer
+    would release, in words (``releases``).
     """
     status = STATUS[refusal.reason]
     if refusal.reason is Reason.CONTENT_WITHHELD and application_status is not None:
@@ -165,7 +168,14 @@ def render(
             return see_other(f"{sign_in_url}?flow={sign_in_flow}" if sign_in_flow else sign_in_url, request, site)
         return page_of("not_sent", request, site, headers, {"sign_in_url": sign_in_url}, status=status)
     if refusal.reason is Reason.PROOF_REQUIRED:
-        values = _step_up_values(refusal, request, sign_in_flow) | {"next": kept_at}
+        values = step_up_values(request.language, refusal.klass, refusal.kinds, refusal.max_age_s, refusal.limit) | {
+            "flow": sign_in_flow,
+            "after": "reload" if request.method in _SAFE else "stay",
+            "sent": request.method in _SAFE,
+            "next": kept_at,
+            "challenge": refusal.challenge if refusal.bound else "",
+            "releases": released,
+        }
         return page_of("step_up", request, site, headers, values, status=status)
     title, text = explain_reason(refusal.reason, request.language)
     facts = _facts(refusal, request.language, site)
@@ -230,6 +240,8 @@ def problem_of(
         problem |= {"kinds": list(refusal.kinds), "step_up_uri": _step_up_uri(site, refusal)}
         if refusal.max_age_s is not None:
             problem["max_age"] = refusal.max_age_s
+        if refusal.bound:
+            problem["challenge"] = refusal.challenge
     if site.disclose or refusal.reason in _FIGURES_ALWAYS:
         figures = {
             "persons": refusal.asked,
@@ -318,7 +330,7 @@ def _asks_to_sign_in(refusal: Refusal, request: Asked) -> bool:
 
 
 def _step_up_uri(site: Site, refusal: Refusal) -> str:
-    code = f"?code={refusal.step_up_code}" if refusal.step_up_code else ""
+    code = f"?code={refusal.challenge}" if refusal.challenge else ""
     return f"{site.pages_url}/.gateway/step-up{code}"
 
 
@@ -346,18 +358,35 @@ def _refusal_headers(refusal: Refusal, site: Site) -> Headers:
     return headers
 
 
-def _step_up_values(refusal: Refusal, request: Asked, flow: str | None) -> dict[str, object]:
+def step_up_values(
+    language: Language,
+    klass: Class | None = None,
+    kinds: tuple[str, ...] = (),
+    max_age_s: int | None = None,
+    limit: int | None = None,
+) -> dict[str, object]:
+    """What the page needs that asks to confirm: for content of a class, or for none in particular."""
     return {
-        "about": words.about(refusal.klass, request.language),
-        "max_age_s": refusal.max_age_s,
-        "limit": refusal.limit,
-        "totp": not refusal.kinds or "totp" in refusal.kinds,
-        "webauthn": not refusal.kinds or "webauthn" in refusal.kinds,
-        "flow": flow,
-        "after": "reload" if request.method in _SAFE else "stay",
-        "sent": request.method in _SAFE,
+        "about": words.about(klass, language),
+        "max_age_s": max_age_s,
+        "limit": limit,
+        "totp": not kinds or "totp" in kinds,
+        "webauthn": not kinds or "webauthn" in kinds,
+        "flow": None,
+        "after": "stay",
+        "sent": True,
         "error": None,
+        "next": None,
+        "challenge": "",
+        "releases": None,
     }
+
+
+def releases(
+    language: Language, klass: Class, label: Mapping[str, str], most: int | None, recipient: str | None
+) -> dict[str, object]:
+    """What one answer would release, in words: what it is, how many files at most, to whom."""
+    return {"what": label.get(language) or words.about(klass, language), "most": most, "recipient": recipient}
 
 
 def _facts(refusal: Refusal, language: Language, site: Site) -> list[tuple[str, str]]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from gateway.core.assurance import Caller, Proof
+from gateway.core.assurance import Act, Caller, Proof
 from gateway.core.policy import Policy
 from gateway.factors.totp import Oath
 from gateway.factors.webauthn import Registered
@@ -151,28 +151,43 @@ class KeptRequests(Protocol):
     async def look(self, user: str, family: str, kept_id: str, half: str) -> KeptRequest | None: ...
 
 
-class AskedFor(Protocol):
-    """What a program was asked to confirm."""
+class Challenge(Protocol):
+    """What somebody was asked to confirm, for which of their credentials (``token`` or ``session``)."""
 
     @property
     def user(self) -> str: ...
 
     @property
-    def token_id(self) -> str: ...
+    def credential_id(self) -> str: ...
 
     @property
-    def token_name(self) -> str: ...
+    def credential(self) -> str: ...
+
+    @property
+    def holder(self) -> str: ...
 
     @property
     def klass(self) -> str: ...
 
+    @property
+    def application(self) -> str: ...
 
-class StepUpCodes(Protocol):
-    """Short codes under which people confirm for their programs."""
+    @property
+    def route(self) -> str: ...
 
-    async def look(self, code: str) -> AskedFor | None: ...
+    @property
+    def label(self) -> Mapping[str, str]: ...
 
-    async def take(self, code: str) -> AskedFor | None: ...
+    @property
+    def act(self) -> Act | None: ...
+
+
+class Challenges(Protocol):
+    """What is open to be confirmed, by name."""
+
+    async def look(self, name: str) -> Challenge | None: ...
+
+    async def take(self, name: str) -> Challenge | None: ...
 
 
 class ForgettingCallers(Callers, Protocol):
@@ -256,7 +271,7 @@ class Doors:
     letters: Letters
     closures: Closures
     kept: KeptRequests
-    step_up_codes: StepUpCodes
+    challenges: Challenges
     budgets: Budgets
     records: Records
     keyring: Keyring

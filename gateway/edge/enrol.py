@@ -93,13 +93,13 @@ async def verify(context: Context) -> Response:
     posted = await read_answer(context)
     if isinstance(posted, Refusal):
         return await context.refuse(posted)
-    challenge = await take_challenge(context, ENROL, caller, posted["ceremony"])
+    ceremony = await take_challenge(context, ENROL, caller, posted["ceremony"])
     party = relying_party(context)
-    if isinstance(challenge, Refusal):
-        return await refused_on_record(context, caller, challenge)
+    if isinstance(ceremony, Refusal):
+        return await refused_on_record(context, caller, ceremony)
     if isinstance(party, Refusal):
         return await refused_on_record(context, caller, party)
-    made = verify_registration(posted["credential"], challenge=challenge, party=party)
+    made = verify_registration(posted["credential"], challenge=ceremony.challenge, party=party)
     if isinstance(made, Rejected):
         return await refused_on_record(context, caller, Refusal(Reason.PASSKEY_REJECTED, detail=made.why))
     how = await how_bound(context, caller, proof)

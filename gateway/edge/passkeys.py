@@ -11,6 +11,8 @@ import json
 import secrets
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,8 +21,8 @@ from starlette.responses import Response
 from gateway.core.assurance import Caller
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge.context import Context, Identified
-from gateway.edge.doors import Accepted, AcceptedFactor
-from gateway.edge.step_up import Posted, accepted_proof, record_of, recorded, refused_on_record
+from gateway.edge.doors import Accepted, AcceptedFactor, Challenge
+from gateway.edge.step_up import Posted, accepted_proof, challenge_of, record_of, recorded, refused_on_record
 from gateway.factors.webauthn import (
     CEREMONY_S,
     CHALLENGE_BYTES,
@@ -46,7 +48,10 @@ async def ways(context: Context) -> Response:
 
 
 async def options(context: Context) -> Response:
-    """``POST step-up/webauthn/options``: ``{"ceremony", "publicKey"}`` for ``navigator.credentials.get``."""
+    """``POST step-up/webauthn/options`` ``{"challenge"}``: ``{"ceremony", "publicKey"}`` for ``credentials.get``.
+
+    ``challenge``: the name of what is confirmed, if any; what the authenticator signs then covers it.
+    """
     identified = await person(context)
     if isinstance(identified, Refusal):
         return await context.refuse(identified)
@@ -56,8 +61,15 @@ async def options(context: Context) -> Response:
     held = await context.doors.passkeys.of(identified.caller.user)
     if not held:
         return await refused_on_record(context, identified.caller, Refusal(Reason.NO_PASSKEY))
-    challenge = secrets.token_bytes(CHALLENGE_BYTES)
-    ceremony = await keep_challenge(context, CONFIRM, identified.caller, challenge)
+    about = await _about(context)
+    if isinstance(about, Refusal):
+        return await context.refuse(about)
+    named = Posted("", None, by_form=False, challenge=about)
+    asked_for = await challenge_of(context, identified, named, KIND)
+    if isinstance(asked_for, Refusal):
+        return await refused_on_record(context, identified.caller, asked_for)
+    challenge = secrets.token_bytes(CHALLENGE_BYTES) + _covered(asked_for)
+    ceremony = await keep_challenge(context, CONFIRM, identified.caller, challenge, about=about)
     asked = request_options(party, challenge=challenge, known={one.credential_id: one.transports for one in held})
     return context.document({"ceremony": ceremony, "publicKey": asked})
 
@@ -70,16 +82,23 @@ async def verify(context: Context) -> Response:
     posted = await read_answer(context)
     if isinstance(posted, Refusal):
         return await context.refuse(posted)
-    outcome = await _asserted(context, identified.caller, posted)
+    caller = identified.caller
+    ceremony = await take_challenge(context, CONFIRM, caller, posted["ceremony"])
+    if isinstance(ceremony, Refusal):
+        return await context.refuse(await _rejected(context, caller, ceremony, "no such challenge"))
+    named = Posted("", None, by_form=False, challenge=ceremony.about)
+    asked_for = await challenge_of(context, identified, named, KIND)
+    if isinstance(asked_for, Refusal):
+        return await refused_on_record(context, caller, asked_for)
+    outcome = await _asserted(context, caller, posted, ceremony.challenge)
     if isinstance(outcome, Refusal):
         return await context.refuse(outcome)
-    return await accepted_proof(context, identified, Posted("", None, by_form=False), outcome)
+    return await accepted_proof(context, identified, named, outcome, asked_for)
 
 
-async def _asserted(context: Context, caller: Caller, posted: Mapping[str, Any]) -> Accepted | Refusal:
-    challenge = await take_challenge(context, CONFIRM, caller, posted["ceremony"])
-    if isinstance(challenge, Refusal):
-        return await _rejected(context, caller, challenge, "no such challenge")
+async def _asserted(
+    context: Context, caller: Caller, posted: Mapping[str, Any], challenge: bytes
+) -> Accepted | Refusal:
     party = relying_party(context)
     if isinstance(party, Refusal):
         return await _rejected(context, caller, party, party.detail)
@@ -143,18 +162,56 @@ def relying_party(context: Context) -> RelyingParty | Refusal:
     return RelyingParty(party_id, context.doors.product, f"{pages.scheme}://{context.asked.host}")
 
 
-async def keep_challenge(context: Context, purpose: str, caller: Caller, challenge: bytes) -> str:
+async def _about(context: Context) -> str | Refusal | None:
+    """The name of what is confirmed, in a body that may be empty."""
+    body = await context.body()
+    if isinstance(body, Refusal):
+        return body
+    try:
+        said = json.loads(body or b"{}")
+    except (ValueError, RecursionError):
+        return Refusal(Reason.MALFORMED_REQUEST)
+    name = said.get("challenge") if isinstance(said, dict) else None
+    return name if isinstance(name, str) and name else None
+
+
+def _covered(challenge: Challenge | None) -> bytes:
+    """What the authenticator signs besides a random number: the one answer that is confirmed."""
+    if challenge is None or challenge.act is None:
+        return b""
+    act = challenge.act
+    said = [challenge.credential_id, challenge.application, challenge.route, act.request, act.klass.word, act.most]
+    return sha256(json.dumps(said).encode()).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Ceremony:
+    """A challenge that was taken: its bytes, and the name of what it confirms, if any."""
+
+    challenge: bytes
+    about: str | None
+
+
+async def keep_challenge(
+    context: Context, purpose: str, caller: Caller, challenge: bytes, *, about: str | None = None
+) -> str:
     """Keep a challenge for one answer; returns the name of its ceremony."""
-    kept = {"challenge": b64encode(challenge).decode(), "user": caller.user, "credential": caller.credential_id}
+    kept = {
+        "challenge": b64encode(challenge).decode(),
+        "user": caller.user,
+        "credential": caller.credential_id,
+        "about": about,
+    }
     return await context.doors.flows.keep(purpose, kept, CEREMONY_S)
 
 
-async def take_challenge(context: Context, purpose: str, caller: Caller, ceremony: str) -> bytes | Refusal:
+async def take_challenge(context: Context, purpose: str, caller: Caller, ceremony: str) -> Ceremony | Refusal:
     """Take what was kept, once; refused where it was taken, is over, or another's."""
     kept = await context.doors.flows.take(purpose, ceremony)
     if kept is None or (kept["user"], kept["credential"]) != (caller.user, caller.credential_id):
         return Refusal(Reason.CEREMONY_OVER)
-    return b64decode(str(kept["challenge"]))
+    about = kept.get("about")
+    return Ceremony(b64decode(str(kept["challenge"])), about if isinstance(about, str) else None)
 
 
 async def read_answer(context: Context) -> Mapping[str, Any] | Refusal:

@@ -15,7 +15,15 @@ from gateway.edge import answers
 from gateway.edge.context import Context, Identified
 from gateway.edge.doors import Accepted
 from gateway.edge.enrol import CHANGE_WITHIN_S
-from gateway.edge.step_up import REJECTED, accepted_proof, read_posted, record_of, recorded, refused_on_record
+from gateway.edge.step_up import (
+    REJECTED,
+    accepted_proof,
+    challenge_of,
+    read_posted,
+    record_of,
+    recorded,
+    refused_on_record,
+)
 from gateway.edge.words import explain_reason
 from gateway.ports import CodeRejected
 
@@ -25,7 +33,7 @@ async def recovery_page(context: Context) -> Response:
     identified = await _person(context)
     if isinstance(identified, Refusal):
         return await context.refuse(identified)
-    return context.page("recovery", {"error": None})
+    return context.page("recovery", {"error": None, "challenge": context.request.query_params.get("code", "")})
 
 
 async def step_up_recovery(context: Context) -> Response:
@@ -39,13 +47,17 @@ async def step_up_recovery(context: Context) -> Response:
     posted = body if isinstance(body, Refusal) else read_posted(body, context.one_header(b"content-type"))
     if isinstance(posted, Refusal):
         return await context.refuse(posted)
+    challenge = await challenge_of(context, identified, posted, RECOVERY)
+    if isinstance(challenge, Refusal):
+        return await refused_on_record(context, identified.caller, challenge)
     outcome = await _burn(context, identified.caller, posted.code)
     if not isinstance(outcome, Refusal):
-        return await accepted_proof(context, identified, posted, outcome)
+        return await accepted_proof(context, identified, posted, outcome, challenge)
     if not (posted.by_form and context.asked.navigating) or outcome.reason is Reason.LEDGER_UNAVAILABLE:
         return await context.refuse(outcome)
     title, text = explain_reason(outcome.reason, context.asked.language)
-    return context.page("recovery", {"error": f"{title}. {text}"}, status=answers.STATUS[outcome.reason])
+    values = {"error": f"{title}. {text}", "challenge": posted.challenge or ""}
+    return context.page("recovery", values, status=answers.STATUS[outcome.reason])
 
 
 async def _burn(context: Context, caller: Caller, code: str) -> Accepted | Refusal:

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from starlette.types import ExceptionHandler
 
 from gateway.core.reasons import Reason, Refusal
-from gateway.edge import answers, cookies, device, enrol, enrol_totp, invite, passkeys
+from gateway.edge import answers, challenges, cookies, enrol, enrol_totp, invite, passkeys
 from gateway.edge.account import account
 from gateway.edge.budget import budget
 from gateway.edge.context import Context, Handler, context_of, endpoint, is_path, sent
@@ -55,7 +55,6 @@ def build(doors: Doors) -> Starlette:
         post("sign-out", sign_in.sign_out),
         get("signed-out", signed_out),
         get("step-up", step_up),
-        post("step-up/device", device.confirm),
         post("step-up/totp", step_up_totp),
         get("step-up/ways", passkeys.ways),
         post("step-up/webauthn/options", passkeys.options),
@@ -88,14 +87,9 @@ def build(doors: Doors) -> Starlette:
 
 
 async def step_up(context: Context) -> Response:
-    """``GET step-up``: confirm for oneself, or with ``?code=…`` for a program of one's own."""
-    codes = context.request.query_params.getlist("code")
-    if not codes:
-        return await step_up_page(context)
-    identified = await context.caller()
-    if isinstance(identified, Refusal):
-        return await context.refuse(identified)
-    return await device.device_page(context, identified, codes[0])
+    """``GET step-up``: confirm for oneself, or with ``?code=…`` what was asked under this name."""
+    names = context.request.query_params.getlist("code")
+    return await challenges.challenge_page(context, names[0]) if names else await step_up_page(context)
 
 
 async def jwks(context: Context) -> Response:

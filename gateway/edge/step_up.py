@@ -16,12 +16,13 @@ from urllib.parse import parse_qsl
 
 from starlette.responses import Response
 
-from gateway.core.assurance import Caller, Proof
+from gateway.core.assurance import ACT_LIVES_S, Caller, Proof
 from gateway.core.policy import Policy
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge import answers, cookies
+from gateway.edge.challenges import accepts, own_challenge, page_of
 from gateway.edge.context import Context, Identified
-from gateway.edge.doors import Accepted
+from gateway.edge.doors import Accepted, Challenge
 from gateway.edge.words import explain_reason
 from gateway.ports import CodeRejected
 
@@ -37,11 +38,12 @@ REJECTED = {
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """A code as it came: by a form without script, or as JSON."""
+    """A code as it came: by a form without script, or as JSON; ``challenge``: the name of what it confirms, if any."""
 
     code: str
     flow: str | None
     by_form: bool
+    challenge: str | None = None
 
 
 async def step_up_page(context: Context) -> Response:
@@ -51,7 +53,7 @@ async def step_up_page(context: Context) -> Response:
         return await context.refuse(identified)
     if identified.caller.is_machine:
         return await refused_on_record(context, identified.caller, Refusal(Reason.MACHINE_TOKEN))
-    return context.page("step_up", form_values(None, None))
+    return context.page("step_up", answers.step_up_values(context.asked.language))
 
 
 async def step_up_totp(context: Context) -> Response:
@@ -67,10 +69,23 @@ async def step_up_totp(context: Context) -> Response:
     posted = body if isinstance(body, Refusal) else read_posted(body, context.one_header(b"content-type"))
     if isinstance(posted, Refusal):
         return await context.refuse(posted)
+    challenge = await challenge_of(context, identified, posted, "totp")
+    if isinstance(challenge, Refusal):
+        return await refused_on_record(context, identified.caller, challenge)
     accepted = await verify_code(context, identified.caller, posted.code)
     if isinstance(accepted, Refusal):
-        return await _refused(context, accepted, posted)
-    return await accepted_proof(context, identified, posted, accepted)
+        return await _refused(context, accepted, identified, posted, challenge)
+    return await accepted_proof(context, identified, posted, accepted, challenge)
+
+
+async def challenge_of(
+    context: Context, identified: Identified, posted: Posted, kind: str
+) -> Challenge | Refusal | None:
+    """What is confirmed by name, if a name came; refused where a factor of ``kind`` would not do."""
+    if posted.challenge is None:
+        return None
+    challenge = await own_challenge(context, identified, posted.challenge)
+    return challenge if isinstance(challenge, Refusal) else accepts(context, challenge, kind) or challenge
 
 
 def read_posted(body: bytes, content_type: str | None) -> Posted | Refusal:
@@ -92,33 +107,19 @@ def read_posted(body: bytes, content_type: str | None) -> Posted | Refusal:
     if len(fields) != len(pairs) or not isinstance(code, str):
         return Refusal(Reason.MALFORMED_REQUEST)
     by_form = media_type != "application/json"
-    return Posted("".join(code.split()), flow if isinstance(flow, str) and flow else None, by_form)
+    flow, challenge = (said if isinstance(said, str) and said else None for said in (flow, fields.get("challenge")))
+    return Posted("".join(code.split()), flow, by_form, challenge)
 
 
 def fresh_for(policy: Policy, proof: Proof, now: float) -> dict[str, int]:
-    """For how many more seconds a proof opens each class that it can open."""
+    """For how many more seconds a proof opens each class that it can open; one for one answer opens that alone."""
     age_s = now - proof.verified_at
-    return {
-        rule.klass.word: max(0, math.floor(rule.max_age_s - age_s))
+    opened = (
+        rule
         for rule in policy.classes.values()
-        if rule.accepts(proof.kind)
-    }
-
-
-def form_values(flow: str | None, error: str | None) -> dict[str, object]:
-    """What the form needs where no class asked for it."""
-    return {
-        "about": None,
-        "max_age_s": None,
-        "limit": None,
-        "totp": True,
-        "webauthn": True,
-        "flow": flow,
-        "after": "stay",
-        "sent": True,
-        "error": error,
-        "next": None,
-    }
+        if rule.accepts(proof.kind) and (rule.klass is proof.act.klass if proof.act else not rule.bind)
+    )
+    return {rule.klass.word: max(0, math.floor((rule.max_age_s or ACT_LIVES_S) - age_s)) for rule in opened}
 
 
 async def verify_code(context: Context, caller: Caller, code: str) -> Accepted | Refusal:
@@ -172,41 +173,57 @@ def record_of(context: Context, caller: Caller) -> dict[str, object]:
     }
 
 
-async def accepted_proof(context: Context, identified: Identified, posted: Posted, accepted: Accepted) -> Response:
-    """A verified factor becomes a proof of the credential that showed it."""
+async def accepted_proof(
+    context: Context, identified: Identified, posted: Posted, accepted: Accepted, challenge: Challenge | None = None
+) -> Response:
+    """A verified factor becomes a proof of the credential that showed it, or of the one that ``challenge`` names."""
     caller = identified.caller
+    if challenge is not None and await context.doors.challenges.take(posted.challenge or "") is None:
+        return await refused_on_record(context, caller, Refusal(Reason.CEREMONY_OVER))
+    credential_id = caller.credential_id if challenge is None else challenge.credential_id
+    for_program = credential_id != caller.credential_id
     proof = Proof(
         id=secrets.token_hex(8),
         kind=accepted.kind,
         verified_at=accepted.verified_at,
         user=caller.user,
-        credential_id=caller.credential_id,
+        credential_id=credential_id,
         factor_id=accepted.factor_id,
         bound=accepted.bound,
         bound_at=accepted.bound_at,
+        act=challenge.act if challenge else None,
     )
     headers: answers.Headers = []
-    if identified.cookie is None:
-        if not await context.doors.tokens.attach_proof(caller.credential_id, proof):
+    if for_program:
+        record = record_of(context, caller) | {"verdict": "accepted", "reason": "confirmed_for_token"}
+        if not await recorded(context, record | {"token": credential_id}, reserve=False):
+            return await context.refuse(Refusal(Reason.LEDGER_UNAVAILABLE))
+    if for_program or identified.cookie is None:
+        if not await context.doors.tokens.attach_proof(credential_id, proof):
             return await context.refuse(Refusal(Reason.TOKEN_UNKNOWN))
     else:
         renewed = await context.doors.sessions.rotate(identified.cookie, proof)
         if renewed is None:
             return await context.refuse(Refusal(Reason.NO_CALLER))
         headers.append(cookies.session(renewed))
-    context.doors.callers.forget(caller.credential_id)
+    context.doors.callers.forget(credential_id)
     if posted.by_form and context.asked.navigating:
         if posted.flow is not None:
             return context.go(await context.target_of(posted.flow), headers)
-        return context.page("confirmed", {}, headers)
+        return context.page("confirmed", {"program": challenge.holder if challenge and for_program else None}, headers)
     fresh = fresh_for(context.doors.policy(), proof, context.doors.clock.now())
     told = {"kind": proof.kind, "verified_at": int(proof.verified_at), "fresh_for_s": fresh}
     return context.document({"proof": told}, headers)
 
 
-async def _refused(context: Context, refusal: Refusal, posted: Posted) -> Response:
+async def _refused(
+    context: Context, refusal: Refusal, identified: Identified, posted: Posted, challenge: Challenge | None
+) -> Response:
     if not (posted.by_form and context.asked.navigating) or refusal.reason is Reason.LEDGER_UNAVAILABLE:
         return await context.refuse(refusal)
     title, text = explain_reason(refusal.reason, context.asked.language)
-    values = form_values(posted.flow, f"{title}. {text}")
-    return context.page("step_up", values, status=answers.STATUS[refusal.reason])
+    page, values = "step_up", answers.step_up_values(context.asked.language)
+    if challenge is not None:
+        page, values = page_of(context, identified, challenge, posted.challenge or "")
+    values |= {"flow": posted.flow, "error": f"{title}. {text}"}
+    return context.page(page, values, status=answers.STATUS[refusal.reason])

@@ -65,8 +65,8 @@ LETTER_LIFETIME_S: Final = 30 * DAY_S
 KEPT_LIFETIME_S: Final = 10 * MINUTE_S
 """An interrupted request is kept for this long."""
 
-STEP_UP_CODE_LIFETIME_S: Final = 10 * MINUTE_S
-"""How long a program's owner has to confirm for it."""
+CHALLENGE_LIFETIME_S: Final = 10 * MINUTE_S
+"""How long somebody has to confirm what was asked under a name."""
 
 GRANT_DAY_S: Final = DAY_S
 """Grants made within this time are added up."""
@@ -117,14 +117,24 @@ def kept_of(family: str) -> str:
     return f"kf:{family}"
 
 
-def step_up_code(code_hash: bytes) -> bytes:
-    """A string: what a program was asked to confirm under the short code of this hash."""
-    return b"dh:" + code_hash
+def challenge(name_hash: str) -> str:
+    """A string: what is asked to be confirmed under the name of this hash."""
+    return f"dh:{name_hash}"
 
 
-def step_up_code_of(token_id: str, klass: str) -> str:
-    """A string: the short code that holds for a token and a class."""
-    return f"dc:{token_id}:{klass}"
+def challenge_same(credential_id: str, klass: str, request: str) -> str:
+    """A hash: the name under which this is open for a credential, a class and perhaps one answer."""
+    return f"dc:{credential_id}:{klass}:{request}"
+
+
+def challenges_of(credential_id: str) -> str:
+    """A sorted set: hashes of the names that are open for a credential, and when each was opened (ms)."""
+    return f"do:{credential_id}"
+
+
+def claimed(proof_id: str) -> str:
+    """A string: a proof that serves one answer has had it."""
+    return f"pu:{proof_id}"
 
 
 def proofs(credential_id: str) -> str:

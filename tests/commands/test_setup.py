@@ -33,7 +33,7 @@ def test_check_names_every_mistake_with_file_line_and_rule(gateway: Gateway, con
     found = gateway("check", "--config", config)
     assert found.status == 1
     assert "gateway.toml:17: listen.workres: no such setting" in found.out
-    assert "policy.toml:18: classes.sensitive.proof: no such proof ['sms']" in found.out
+    assert "policy.toml:19: classes.sensitive.proof: no such proof ['sms']" in found.out
     assert "partners.relais-emploi.client_id: is missing" in found.out
 
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from gateway.core import decide
-from gateway.core.assurance import Caller, Grant, Mandate, Proof, fresh, mandated
-from gateway.core.charging import Limit, Usage, Violation, limits_of
+from gateway.core.assurance import Act, Caller, Grant, Mandate, Proof, changing, fresh, mandated
+from gateway.core.charging import Limit, Usage, Violation, limit_of_answer, limits_of
 from gateway.core.classify import Classified
 from gateway.core.extraction import Class, Found, Identifier, PersonFound
 from gateway.core.policy import BudgetRule, ClassRule, Policy, Route, Scope, Then, Without
@@ -50,6 +50,60 @@ def test_a_proof_from_the_future_is_not_fresh() -> None:
 
 def test_a_proof_of_another_kind_is_none() -> None:
     assert fresh(replace(SENSITIVE, kinds=("webauthn",)), PROVEN, NOW) is None
+
+
+BOUND = replace(SENSITIVE, bind=True)
+ACT = replace(PROOF, id="p2", act=Act("r", Class.SENSITIVE, 5))
+
+
+@pytest.mark.parametrize(
+    ("rule", "proof", "opens"),
+    [
+        (BOUND, PROOF, False),
+        (BOUND, ACT, False),
+        (BOUND, replace(ACT, held=True), True),
+        (SENSITIVE, ACT, False),
+        (SENSITIVE, replace(ACT, held=True), True),
+        (replace(BOUND, klass=Class.RESTRICTED), replace(ACT, held=True), False),
+        (replace(BOUND, kinds=("webauthn",)), replace(ACT, held=True), False),
+        (replace(SENSITIVE, max_age_s=0), PROOF, True),
+        (replace(SENSITIVE, max_age_s=0), replace(PROOF, verified_at=NOW - 121), False),
+        (replace(SENSITIVE, max_age_s=0), replace(PROOF, verified_at=NOW - 121, held=True), True),
+        (replace(SENSITIVE, max_age_s=0), ACT, False),
+    ],
+    ids=str,
+)
+def test_a_proof_for_one_answer_opens_it_alone(rule: ClassRule, proof: Proof, opens: bool) -> None:
+    assert (fresh(rule, replace(CALLER, proofs=(proof,)), NOW) is not None) is opens
+
+
+def test_a_proof_that_serves_one_answer_is_to_be_claimed_first() -> None:
+    once = replace(POLICY, classes=CLASSES | {Class.SENSITIVE: replace(SENSITIVE, max_age_s=0)})
+    for proof, claim in ((PROOF, True), (replace(PROOF, held=True), False)):
+        standing = decide.standing(once, replace(CALLER, proofs=(proof,)), Class.SENSITIVE, NOW)
+        assert isinstance(standing, decide.Standing)
+        assert standing.claim is claim
+
+
+def test_a_proof_for_one_answer_changes_no_factors() -> None:
+    assert changing(PROVEN, NOW, 300, removing=True) is PROOF
+    assert changing(replace(CALLER, proofs=(replace(ACT, held=True),)), NOW, 300, removing=True) is None
+
+
+def test_one_answer_takes_the_least_of_what_is_left_of_its_class_and_of_its_route() -> None:
+    usages = [Usage(limit("hour"), 50, 9), Usage(limit("alarm", Then.ALARM), 59, 9)]
+    route = Route("r", frozenset({b"GET"}), "/r", Class.SENSITIVE, at_most=30)
+    at = replace(OPEN, route=route)
+    assert decide.most_of_act(POLICY, at, CALLER, Class.SENSITIVE, usages) == 10
+    assert decide.most_of_act(POLICY, at, CALLER, Class.SENSITIVE, ()) == 30
+    assert decide.most_of_act(POLICY, OPEN, CALLER, Class.SENSITIVE, ()) == 40
+    assert decide.most_of_act(POLICY, OPEN, CALLER, Class.RESTRICTED, ()) is None
+
+
+def test_what_one_answer_may_take_opens_by_no_waiting() -> None:
+    over = Violation(limit_of_answer("id", 5), 5, 1, 100)
+    refusal = decide.over_budget([over])
+    assert (refusal.reason, refusal.retry_s, refusal.limit) == (Reason.TOO_MANY_PERSONS, None, 5)
 
 
 def test_a_class_that_asks_for_a_proof_is_challenged_without_one() -> None:

@@ -39,6 +39,10 @@ class TestExports:
         lines = client.get("/exports/demandeurs.ndjson").text.splitlines()
         assert [json.loads(line)["id"] for line in lines] == list(range(1, 301))
 
+    def test_the_health_export_has_its_own_columns(self, client: httpx2.Client) -> None:
+        header, *lines = client.get("/exports/sante.csv?limite=5").text.splitlines()
+        assert (header, len(lines)) == ("id;nom;prenom;rqth;orientation_sante;logement", 5)
+
     @pytest.mark.parametrize(("path", "extra"), [("csv", 1), ("ndjson", 0)])
     def test_a_limit_is_kept(self, client: httpx2.Client, path: str, extra: int) -> None:
         assert len(client.get(f"/exports/demandeurs.{path}?limite=77").text.splitlines()) == 77 + extra

@@ -27,6 +27,7 @@ from gateway.keyring import KeyRing
 from gateway.ledger import Ledger
 from gateway.stores.budgets import Budgets
 from gateway.stores.callers import StoredCallers
+from gateway.stores.challenges import Challenges
 from gateway.stores.closures import Closures
 from gateway.stores.connection import Store
 from gateway.stores.factors import Factors
@@ -37,7 +38,6 @@ from gateway.stores.letters import Letters
 from gateway.stores.passkeys import Passkeys
 from gateway.stores.recovery import RecoveryCodes
 from gateway.stores.sessions import Sessions
-from gateway.stores.step_up_codes import StepUpCodes
 from gateway.stores.tokens import Tokens
 
 ORIGIN = "http://localhost:8080"
@@ -98,7 +98,7 @@ class House:
         self.letters = Letters(self.store, self.keyring, self.clock)
         self.closures = Closures(self.store, self.clock)
         self.kept = KeptRequests(self.store, self.keyring, self.clock)
-        self.step_up_codes = StepUpCodes(self.store, self.keyring)
+        self.challenges = Challenges(self.store, self.keyring, self.clock)
         self.budgets = Budgets(self.store, self.clock)
         self.user = self.keyring.user_id(ISSUER, SUB)
         self.doors = self.doors_of(self.store, {})
@@ -117,7 +117,7 @@ class House:
             letters=self.letters,
             closures=self.closures,
             kept=self.kept,
-            step_up_codes=self.step_up_codes,
+            challenges=self.challenges,
             budgets=self.budgets,
             records=self.records,
             keyring=self.keyring,

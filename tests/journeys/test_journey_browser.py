@@ -223,6 +223,19 @@ def _passkey_story(browser: Browser, demo: RunningDemo, login: str, words: Words
     assert page.input_value("input[name=nir]") == demo.nirs[number]
     page.goto(record)
     assert demo.nirs[number] in page.locator("#nir").inner_text().replace(" ", "")
+
+    # An export is confirmed by itself: the page says what leaves, and the touch opens that once.
+    export = f"{demo.gateway}/exports/sante.csv?limite=15"
+    for _ in range(2):
+        answer = page.goto(export)
+        assert answer is not None and answer.status == 401
+        told = page.locator("dl.facts").inner_text()
+        assert all(said in told for said in ("Export santé, handicap et logement", "dossiers", "Cap Insertion")), told
+        with page.expect_download() as downloading:
+            page.locator("form.passkey button").click()
+        lines = downloading.value.path().read_text().splitlines()
+        assert (lines[0].split(";")[:2], len(lines)) == (["id", "nom"], 16)
+        page.locator("#step-up-done").wait_for()
     context.close()
     return visitor.errors
 

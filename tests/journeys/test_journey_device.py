@@ -25,16 +25,16 @@ def test_the_owner_confirms_for_the_token_and_nobody_else(running: RunningDemo) 
 
     stranger = Browser(running, running.caller())
     assert stranger.send(f"/.gateway/step-up?code={code}").status == 404
-    theirs = f"device={code}&code={running.code(stranger.caller)}".encode()
-    assert stranger.post("/.gateway/step-up/device", theirs).status == 404
+    theirs = f"challenge={code}&code={running.code(stranger.caller)}".encode()
+    assert stranger.post("/.gateway/step-up/totp", theirs).status == 404
 
     owner = Browser(running, caller)
     page = owner.send(f"/.gateway/step-up?code={code}")
     assert page.status == 200 and b"journey" in page.body
-    typed = f"device={code}&code={running.code(caller)}".encode()
-    assert owner.post("/.gateway/step-up/device", typed, site="cross-site").status == 403
-    assert owner.post("/.gateway/step-up/device", f"device={code}&code=12".encode()).status == 403
-    assert owner.post("/.gateway/step-up/device", typed).status == 200
+    typed = f"challenge={code}&code={running.code(caller)}".encode()
+    assert owner.post("/.gateway/step-up/totp", typed, site="cross-site").status == 403
+    assert owner.post("/.gateway/step-up/totp", f"challenge={code}&code=12".encode()).status == 403
+    assert owner.post("/.gateway/step-up/totp", typed).status == 200
 
     opened = running.ask(caller, TARGET.format(number))
     assert opened.status == 200 and running.seen(opened.raw) == {number}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from persons import Raw
 from scripted_application import ScriptedApplication, scripted_application
-from stack import Account, Stack, demo_application, running_stack
+from stack import CODES_OPEN_ALL, Account, Stack, demo_application, running_stack
 
 GATEWAY = """
 [applications.raw]
@@ -123,10 +123,11 @@ def demo() -> Iterator[tuple[str, Path]]:
 @pytest.fixture(scope="session")
 def stack(app: ScriptedApplication, demo: tuple[str, Path]) -> Iterator[Stack]:
     changes = {
+        "policy.toml": CODES_OPEN_ALL,
         "gateway.toml": {
             "document_bytes = 8_388_608": "request_bytes = 65_536\ndocument_bytes = 524_288",
             "\n[admin]": "\nbody_idle_timeout = 0.5\n\n[admin]",
-        }
+        },
     }
     more = {"gateway.toml": GATEWAY.format(scripted=f"http://127.0.0.1:{app.port}"), "policy.toml": ROUTES}
     with running_stack(demo[0], changes=changes, more=more) as running:

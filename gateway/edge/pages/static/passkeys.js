@@ -25,8 +25,8 @@
 
   const common = (made, response) => ({ id: made.id, rawId: text(made.rawId), type: made.type, response });
 
-  const confirm = async () => {
-    const asked = await post("/.gateway/step-up/webauthn/options", {});
+  const confirm = async (form) => {
+    const asked = await post("/.gateway/step-up/webauthn/options", { challenge: form.dataset.challenge });
     const options = asked.publicKey;
     options.challenge = bytes(options.challenge);
     options.allowCredentials = described(options.allowCredentials);
@@ -42,10 +42,8 @@
       location.assign(codes.dataset.next);
       return;
     }
-    if (codes.dataset.after === "reload") {
-      location.reload();
-      return;
-    }
+    // What is loaded again may be a file to keep: then this page stays, and says that it is done.
+    if (codes.dataset.after === "reload") location.reload();
     const done = document.getElementById("step-up-done");
     done.textContent = codes.dataset.confirmed;
     done.hidden = false;

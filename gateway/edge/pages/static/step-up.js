@@ -2,11 +2,12 @@
 // Sends the code without leaving the page, so that the address stays what the person asked for.
 (() => {
   const form = document.getElementById("step-up");
-  if (!form) return;
+  if (!(form instanceof HTMLFormElement)) return; // a passkey alone opens it
   const code = document.getElementById("code");
   const error = document.getElementById("code-error");
   const done = document.getElementById("step-up-done");
   const button = form.querySelector("button");
+  const named = form.elements.namedItem("challenge");
 
   const fail = (words) => {
     error.textContent = words;
@@ -20,7 +21,7 @@
     const answer = await fetch(form.action, {
       method: "POST",
       headers: { "Content-Type": "application/json", Accept: "application/json" },
-      body: JSON.stringify({ code: code.value }),
+      body: JSON.stringify({ code: code.value, challenge: named ? named.value : "" }),
       credentials: "same-origin",
     });
     if (answer.ok) {
@@ -28,10 +29,8 @@
         location.assign(form.dataset.next);
         return;
       }
-      if (form.dataset.after === "reload") {
-        location.reload();
-        return;
-      }
+      // What is loaded again may be a file to keep: then this page stays, and says that it is done.
+      if (form.dataset.after === "reload") location.reload();
       form.hidden = true;
       done.textContent = form.dataset.confirmed;
       done.hidden = false;
