@@ -43,6 +43,7 @@ from gateway.stores.invitations import Invitations
 from gateway.stores.kept_requests import KeptRequests
 from gateway.stores.letters import Letters
 from gateway.stores.passkeys import Passkeys
+from gateway.stores.people import People
 from gateway.stores.recovery import RecoveryCodes
 from gateway.stores.sessions import Sessions
 from gateway.stores.tokens import Tokens
@@ -165,6 +166,7 @@ class App:
             passkeys=Passkeys(store, keyring),
             invitations=Invitations(store, keyring),
             letters=Letters(store, keyring),
+            people=People(store, keyring),
             closures=Closures(store),
             kept=kept,
             challenges=challenges,

@@ -126,6 +126,11 @@ class KeyRing:
         text = b"\0".join((method, host.encode("utf-8", "surrogatepass"), target))
         return blake2b(text, digest_size=32, key=self._oldest_hash, person=b"request").hexdigest()
 
+    def login_hash(self, partner: str, login: str) -> bytes:
+        """Under what a login is found."""
+        text = f"{partner}\0{login}".encode("utf-8", "surrogatepass")
+        return blake2b(text, digest_size=32, key=self._oldest_hash, person=b"login").digest()
+
     def recovery_hash(self, user: str, code: str) -> bytes:
         """What is kept of a recovery code: HMAC-SHA-256 (RFC 2104) under a key that no store holds."""
         text = f"{user}\0{code}".encode("utf-8", "surrogatepass")

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from gateway.commands.ledger_access import Desk, desk
-from gateway.commands.letters_pdf import Letter, Sender, letters_pdf
 from gateway.commands.setup import settings_of
 from gateway.commands.terminal import DEFAULT_CONFIG, NO, ConfigOption, JsonOption, at, emit, fail, say
 from gateway.config import Settings
@@ -53,6 +52,8 @@ def invite(
 async def _made(
     settings: Settings, invited: tuple[Invited, ...], file: Path, by: str | None
 ) -> tuple[list[str], list[str], float]:
+    from gateway.commands.letters_pdf import Letter, Sender, letters_pdf  # 0.3 s that no other command needs
+
     async with desk(settings) as at_desk:
         users = {at_desk.keys.user_id(settings.partners[one.partner].issuer, one.sub): one for one in invited}
         factors = Factors(at_desk.store, at_desk.keys)

@@ -11,14 +11,12 @@ from gateway.commands.budget import used
 from gateway.commands.ledger_access import desk, ledger_directory, ledger_keys
 from gateway.commands.people import user_named
 from gateway.commands.setup import settings_of
-from gateway.commands.terminal import DEFAULT_CONFIG, ConfigOption, JsonOption, at, emit, fail, say, table
+from gateway.commands.terminal import DEFAULT_CONFIG, ConfigOption, JsonOption, at, emit, facts, fail, say, table
 from gateway.config import Settings
-from gateway.core.cooling import COOLING, Binding, cooling_of
+from gateway.core.standing import BoundFactor
+from gateway.keyring import KeyRing
 from gateway.ledger.verify import Verification, walk
-from gateway.stores.closures import Closures
-from gateway.stores.factors import Factors
-from gateway.stores.passkeys import Passkeys
-from gateway.stores.recovery import RecoveryCodes
+from gateway.stores.people import People
 from gateway.stores.tokens import Tokens
 
 MOST_REFUSALS = 10
@@ -44,7 +42,10 @@ def show(
         emit(state)
         return
     closed = f"closed from {state['closed_from']} up, at their own word" if state["closed_from"] else "open"
-    say(f"{state['user']}: {closed}; {state['recovery_codes']} recovery codes left")
+    how = "frozen" if state["frozen"] else closed
+    say(f"{state['user']}: {how}; {state['recovery_codes']} recovery codes left; {state['sessions']} sessions")
+    waits = [word for word, there in (("an invitation", state["invited"]), ("a letter", state["letter"])) if there]
+    facts([("roles", ", ".join(state["roles"])), ("waiting", ", ".join(waits))])
     rows = [
         (one["kind"], one["id"], one["bound"], at(one["bound_at"]), at(one["cooling_until"]))
         for one in state["factors"]
@@ -59,25 +60,32 @@ async def _state(settings: Settings, login: str, partner: str | None) -> dict[st
     async with desk(settings, writes=False) as at_desk:
         store, keys = at_desk.store, at_desk.keys
         user = await user_named(Tokens(store, keys), login, partner)
-        held = [(one.factor_id, "totp", one.bound, one.bound_at) for one in await Factors(store, keys).held(user)]
-        held += [(one.factor_id, "webauthn", one.bound, one.bound_at) for one in await Passkeys(store, keys).of(user)]
-        closed = await Closures(store).closed_from(user)
+        standing = await People(store, keys).standing(user)
         return {
             "user": user,
-            "closed_from": closed.word if closed is not None else None,
-            "recovery_codes": await RecoveryCodes(store, keys).left(user),
-            "factors": [_factor(*one, at_desk.now) for one in held],
+            "roles": _roles(settings, keys, user),
+            "closed_from": standing.closed_from.word if standing.closed_from is not None else None,
+            "frozen": standing.frozen,
+            "sessions": standing.sessions,
+            "invited": standing.invited,
+            "letter": standing.letter,
+            "recovery_codes": standing.recovery_codes,
+            "factors": [_factor(one, at_desk.now) for one in standing.factors],
         }
 
 
-def _factor(factor_id: str, kind: str, bound: str, bound_at: float, now: float) -> dict[str, object]:
-    cooling = cooling_of(bound, bound_at, now)
-    until = None if cooling is None else bound_at + COOLING[Binding(bound)].lasts_s
+def _roles(settings: Settings, keys: KeyRing, user: str) -> list[str]:
+    issuers = {name: partner.issuer for name, partner in settings.partners.items()}
+    return [rule.role for rule in settings.policy.roles if keys.user_id(issuers[rule.partner], rule.sub) == user]
+
+
+def _factor(one: BoundFactor, now: float) -> dict[str, object]:
+    until = one.until(now)
     return {
-        "id": factor_id,
-        "kind": kind,
-        "bound": bound,
-        "bound_at": int(bound_at) or None,
+        "id": one.id,
+        "kind": one.kind,
+        "bound": one.bound,
+        "bound_at": int(one.bound_at) or None,
         "cooling_until": until and int(until),
     }
 

@@ -112,9 +112,9 @@ class BudgetTable(Table):
 
 
 class RoleTable(Table):
-    """Who may let others bind a first factor. A person is (issuer, sub): a partner has one issuer."""
+    """Who looks after others. A person is (issuer, sub): a partner has one issuer."""
 
-    role: Literal["referent", "officer"]
+    role: Literal["operator", "officer", "referent", "help_desk", "dpo", "auditor"]
     partner: str
     sub: str
     serves: list[str] = []

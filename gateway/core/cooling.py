@@ -47,6 +47,12 @@ COOLING: Mapping[Binding, Cooling] = {
 }
 
 
+def cooling_until(bound: str, bound_at: float, now: float) -> float | None:
+    """Until when (Unix seconds) such a factor is young; ``None`` when it is ripe."""
+    cooling = cooling_of(bound, bound_at, now)
+    return None if cooling is None else bound_at + cooling.lasts_s
+
+
 def invited_as(bound: str, *, observing: bool) -> str:
     """How a factor is bound that an invitation, a letter or an operator's hand would bind as ``bound``.
 

@@ -3,11 +3,21 @@
 from starlette.responses import Response
 
 from gateway.core.charging import Usage
+from gateway.core.enrolment import Act, Role, may, roles_of
 from gateway.core.policy import Scope
 from gateway.core.reasons import Refusal
 from gateway.edge import words
 from gateway.edge.budget import usages
 from gateway.edge.context import Context
+
+ROLES = {
+    Role.OPERATOR: "role_operator",
+    Role.OFFICER: "role_officer",
+    Role.REFERENT: "role_referent",
+    Role.HELP_DESK: "role_help_desk",
+    Role.DPO: "role_dpo",
+    Role.AUDITOR: "role_auditor",
+}
 
 
 async def account(context: Context) -> Response:
@@ -27,6 +37,11 @@ async def account(context: Context) -> Response:
         "disclosed": context.doors.policy().disclose,
         "limits": [_meter(usage, context) for usage in used if usage.limit.scope is not Scope.PARTNER],
         "recovery_left": await context.doors.recovery.left(caller.user),
+        "roles": [
+            words.say(ROLES[Role(one.role)], context.asked.language) for one in roles_of(context.doors.policy(), caller)
+        ],
+        "invites": may(context.doors.policy(), caller, Act.INVITE),
+        "sees_people": may(context.doors.policy(), caller, Act.SEE),
         "closed": caller.closed_from is not None,
         "by_session": identified.cookie is not None,
     }

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from gateway.core.assurance import Act, Caller, Proof
 from gateway.core.policy import Policy
+from gateway.core.standing import Standing
 from gateway.factors.totp import Oath
 from gateway.factors.webauthn import Registered
 from gateway.ports import Budgets, Callers, Clock, CodeRejected, Records
@@ -104,6 +105,13 @@ class InvitationRequest(Protocol):
     def name(self) -> str: ...
 
 
+class StartedInvitation(InvitationRequest, Protocol):
+    """Whom the help desk started an invitation for."""
+
+    @property
+    def by(self) -> str: ...
+
+
 class Invitations(Protocol):
     """Leave to bind a first factor."""
 
@@ -112,6 +120,12 @@ class Invitations(Protocol):
     async def asked(self, code: str) -> InvitationRequest | None: ...
 
     async def invite(self, user: str, *, by: str, role: str, in_person: bool) -> str: ...
+
+    async def start(self, asked: Any, *, by: str) -> None: ...
+
+    async def started(self, partner: str) -> Sequence[StartedInvitation]: ...
+
+    async def signed(self, user: str, partner: str) -> None: ...
 
     async def by_letter(self, user: str) -> None: ...
 
@@ -124,6 +138,22 @@ class Letters(Protocol):
     """Codes on paper."""
 
     async def burn(self, user: str, typed: str) -> CodeRejected | None: ...
+
+
+class People(Protocol):
+    """Users, for those who look after them."""
+
+    async def by_login(self, partner: str, login: str) -> str | None: ...
+
+    async def standing(self, user: str) -> Standing: ...
+
+    async def end_sessions(self, user: str) -> int: ...
+
+    async def freeze(self, user: str, *, by: str, reason: str) -> None: ...
+
+    async def unfreeze(self, user: str) -> bool: ...
+
+    async def reopen(self, user: str) -> bool: ...
 
 
 class Closures(Protocol):
@@ -269,6 +299,7 @@ class Doors:
     passkeys: Passkeys
     invitations: Invitations
     letters: Letters
+    people: People
     closures: Closures
     kept: KeptRequests
     challenges: Challenges

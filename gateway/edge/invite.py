@@ -10,10 +10,11 @@ from urllib.parse import parse_qsl
 
 from starlette.responses import Response
 
-from gateway.core.assurance import changing
-from gateway.core.enrolment import has_role, inviting_role
+from gateway.core.assurance import Caller, changing
+from gateway.core.enrolment import Act, may, role_for
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge.context import Context, Identified
+from gateway.edge.doors import StartedInvitation
 from gateway.edge.enrol import CHANGE_WITHIN_S
 from gateway.edge.passkeys import person
 from gateway.edge.step_up import record_of, recorded, refused_on_record
@@ -38,17 +39,17 @@ async def invite_page(context: Context) -> Response:
     identified = await context.caller()
     if isinstance(identified, Refusal):
         return await context.refuse(identified)
-    if not has_role(context.doors.policy(), identified.caller):
+    if not may(context.doors.policy(), identified.caller, Act.INVITE):
         return await refused_on_record(context, identified.caller, Refusal(Reason.ROLE_REQUIRED))
-    return context.page("invite", {"asked": None, "code": None, "done": None, "error": False})
+    return await _typed(context, identified.caller)
 
 
 async def invite(context: Context) -> Response:
-    """``POST invite`` (a form with ``code``, then also ``yes`` and ``here``): see who it is, then invite."""
+    """``POST invite`` (a form with ``code`` or ``started``, then also ``yes`` and ``here``): see who it is, invite."""
     identified = await person(context)
     if isinstance(identified, Refusal):
         return await context.refuse(identified)
-    if identified.cookie is None or not has_role(context.doors.policy(), identified.caller):
+    if identified.cookie is None or not may(context.doors.policy(), identified.caller, Act.INVITE):
         return await refused_on_record(context, identified.caller, Refusal(Reason.ROLE_REQUIRED))
     if _settled(context, identified) is False:
         wanted = Refusal(Reason.PROOF_REQUIRED, kinds=("webauthn", "totp"), max_age_s=CHANGE_WITHIN_S)
@@ -61,17 +62,19 @@ async def invite(context: Context) -> Response:
 
 
 async def _found(context: Context, identified: Identified, said: dict[str, str]) -> Response:
-    caller, code = identified.caller, said.get("code", "")
-    asked = await context.doors.invitations.asked(code)
-    role = inviting_role(context.doors.policy(), caller, asked.user, asked.partner) if asked else None
+    caller, code, started = identified.caller, said.get("code", ""), said.get("started", "")
+    asked = await (_waiting(context, caller, started) if started else context.doors.invitations.asked(code))
+    policy = context.doors.policy()
+    role = role_for(policy, caller, Act.INVITE, user=asked.user, partner=asked.partner) if asked else None
     if asked is None or role is None:
         # nobody learns whether a code is somebody's whom they may not invite
         record = record_of(context, caller) | {"verdict": "refusal", "reason": str(Reason.INVITATION_REFUSED)}
         if not await recorded(context, record, reserve=True):
             return await context.refuse(Refusal(Reason.LEDGER_UNAVAILABLE))
-        return context.page("invite", {"asked": None, "code": None, "done": None, "error": True}, status=403)
+        return await _typed(context, caller, error=True)
     partner = context.doors.partners.get(asked.partner)
-    values = {"asked": asked, "partner": partner.name if partner else asked.partner, "code": code, "error": False}
+    by = {"started": started} if started else {"code": code}
+    values = {"asked": asked, "partner": partner.name if partner else asked.partner, "by": by, "error": False}
     if said.get("yes") != "1":
         return context.page("invite", values | {"done": None})
     record = record_of(context, caller) | {"verdict": "accepted", "reason": "invited", "user": asked.user, "role": role}
@@ -81,7 +84,27 @@ async def _found(context: Context, identified: Identified, said: dict[str, str])
     made = await context.doors.invitations.invite(asked.user, by=caller.user, role=role, in_person=in_person)
     if made not in ("remote", "vouched"):
         return await refused_on_record(context, caller, Refusal(Reason.INVITATION_REFUSED, detail=made))
+    await context.doors.invitations.signed(asked.user, asked.partner)
     return context.page("invite", values | {"done": made})
+
+
+async def _typed(context: Context, caller: Caller, *, error: bool = False) -> Response:
+    values = {"asked": None, "done": None, "error": error, "started": await _started(context, caller)}
+    return context.page("invite", values, status=403 if error else 200)
+
+
+async def _started(context: Context, caller: Caller) -> list[StartedInvitation]:
+    """Whom ``caller`` may sign for: never what they started themselves."""
+    policy = context.doors.policy()
+    found: list[StartedInvitation] = []
+    for partner in context.doors.partners:
+        if role_for(policy, caller, Act.INVITE, user="", partner=partner):
+            found += await context.doors.invitations.started(partner)
+    return [one for one in found if caller.user not in (one.user, one.by)]
+
+
+async def _waiting(context: Context, caller: Caller, user: str) -> StartedInvitation | None:
+    return next((one for one in await _started(context, caller) if one.user == user), None)
 
 
 def _settled(context: Context, identified: Identified) -> bool:

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from starlette.types import ExceptionHandler
 
 from gateway.core.reasons import Reason, Refusal
-from gateway.edge import answers, challenges, cookies, enrol, enrol_totp, invite, passkeys
+from gateway.edge import answers, challenges, cookies, enrol, enrol_totp, invite, passkeys, people
 from gateway.edge.account import account
 from gateway.edge.budget import budget
 from gateway.edge.context import Context, Handler, context_of, endpoint, is_path, sent
@@ -69,6 +69,8 @@ def build(doors: Doors) -> Starlette:
         post("enrol/letter", letter),
         get("invite", invite.invite_page),
         post("invite", invite.invite),
+        get("people", people.people_page),
+        post("people", people.people),
         get("recovery", recovery_page),
         post("step-up/recovery", step_up_recovery),
         post("recovery/codes", make_codes),

@@ -38,6 +38,13 @@ class Request:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Started(Request):
+    """Whom the help desk started an invitation for; ``by``: who did."""
+
+    by: str
+
+
 class Invitations:
     """The invitations in the store."""
 
@@ -83,6 +90,25 @@ class Invitations:
         fields = {"by": "", "role": "letter", "here": "", "bound": str(Binding.REMOTE)}
         said = [("HSETNX", key, name, value) for name, value in fields.items()]
         await self._store.calls(*said, ("EXPIRE", key, keys.INVITATION_LIFETIME_S), atomic=True)
+
+    async def start(self, asked: Request, *, by: str) -> None:
+        """Let a referent or officer see for a day that ``asked`` waits; it binds nothing until one of them invites."""
+        key = keys.started(asked.partner)
+        said = orjson.dumps({"name": asked.name, "by": by, "at": self._clock.now()})
+        await self._store.calls(("HSET", key, asked.user, said), ("EXPIRE", key, keys.STARTED_LIFETIME_S), atomic=True)
+
+    async def started(self, partner: str) -> tuple[Started, ...]:
+        """Who of ``partner`` waits for a signature, by name."""
+        found = []
+        for user, text in (await self._store.call("HGETALL", keys.started(partner))).items():
+            said = orjson.loads(text)
+            if self._clock.now() - said["at"] < keys.STARTED_LIFETIME_S:
+                found.append(Started(user.decode(), partner, said["name"], said["by"]))
+        return tuple(sorted(found, key=lambda one: one.name))
+
+    async def signed(self, user: str, partner: str) -> None:
+        """Nobody needs to sign for ``user`` any more."""
+        await self._store.call("HDEL", keys.started(partner), user)
 
     async def waiting(self, user: str) -> str | None:
         """How a factor would be bound by the invitation that waits for ``user``, if one does."""

@@ -62,6 +62,12 @@ INVITED_BY_LIFETIME_S: Final = 400 * DAY_S
 LETTER_LIFETIME_S: Final = 30 * DAY_S
 """How long the code in a letter holds."""
 
+LOGIN_LIFETIME_S: Final = 400 * DAY_S
+"""How long it is known whose login one was."""
+
+STARTED_LIFETIME_S: Final = DAY_S
+"""How long an invitation that the help desk started waits for its signature."""
+
 KEPT_LIFETIME_S: Final = 10 * MINUTE_S
 """An interrupted request is kept for this long."""
 
@@ -195,6 +201,16 @@ def invitation(user: str) -> str:
 def invites(user: str) -> str:
     """A sorted set: whom a user has invited, and when (ms)."""
     return f"ib:{user}"
+
+
+def started(partner: str) -> str:
+    """A hash: user of this partner to the invitation that the help desk started for them."""
+    return f"is:{partner}"
+
+
+def login(login_hash: bytes) -> bytes:
+    """A string: the user who last signed in with the login of this hash."""
+    return b"lo:" + login_hash
 
 
 def recovery(user: str) -> str:

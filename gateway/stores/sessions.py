@@ -57,6 +57,7 @@ class Sessions:
             ("EXPIRE", self._key(cookie), self._absolute_s),
             ("SADD", keys.families(fields["user"]), family),
             ("EXPIRE", keys.families(fields["user"]), self._absolute_s),
+            ("SET", keys.login(self._keyring.login_hash(partner, login)), fields["user"], "EX", keys.LOGIN_LIFETIME_S),
             atomic=True,
         )
         return cookie

@@ -36,6 +36,7 @@ from gateway.stores.invitations import Invitations
 from gateway.stores.kept_requests import KeptRequests
 from gateway.stores.letters import Letters
 from gateway.stores.passkeys import Passkeys
+from gateway.stores.people import People
 from gateway.stores.recovery import RecoveryCodes
 from gateway.stores.sessions import Sessions
 from gateway.stores.tokens import Tokens
@@ -96,6 +97,7 @@ class House:
         self.passkeys = Passkeys(self.store, self.keyring, self.clock)
         self.invitations = Invitations(self.store, self.keyring, self.clock)
         self.letters = Letters(self.store, self.keyring, self.clock)
+        self.people = People(self.store, self.keyring, self.clock)
         self.closures = Closures(self.store, self.clock)
         self.kept = KeptRequests(self.store, self.keyring, self.clock)
         self.challenges = Challenges(self.store, self.keyring, self.clock)
@@ -115,6 +117,7 @@ class House:
             passkeys=self.passkeys,
             invitations=self.invitations,
             letters=self.letters,
+            people=self.people,
             closures=self.closures,
             kept=self.kept,
             challenges=self.challenges,

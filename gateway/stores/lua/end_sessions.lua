@@ -1,0 +1,12 @@
+-- Ends every session of a user, with its proofs.
+--
+-- KEYS: 1 the user's session families
+-- Returns how many were there.
+
+local ended = 0
+for _, family in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+  ended = ended + redis.call('DEL', 'sf:' .. family)
+  redis.call('DEL', 'p:' .. family)
+end
+redis.call('DEL', KEYS[1])
+return ended
