@@ -24,6 +24,7 @@ from gateway.edge.doors import Partner
 from gateway.edge.site import build as build_pages
 from gateway.keyring import KeyRing
 from gateway.ledger import Ledger, LedgerUnavailable
+from gateway.ledger.history import History
 from gateway.ledger.reading import last_charge_seq
 from gateway.means import Room
 from gateway.metrics import OBSERVING, READY, PrometheusMetrics
@@ -167,6 +168,7 @@ class App:
             invitations=Invitations(store, keyring),
             letters=Letters(store, keyring),
             people=People(store, keyring),
+            history=History(directory),
             closures=Closures(store),
             kept=kept,
             challenges=challenges,

@@ -156,6 +156,25 @@ class People(Protocol):
     async def reopen(self, user: str) -> bool: ...
 
 
+class PastRefusal(Protocol):
+    """A refusal that happened; ``at``: Unix seconds."""
+
+    @property
+    def at(self) -> float: ...
+
+    @property
+    def reference(self) -> str: ...
+
+    @property
+    def reason(self) -> str: ...
+
+
+class History(Protocol):
+    """What was lately refused to whom."""
+
+    async def refusals(self, user: str) -> Sequence[PastRefusal]: ...
+
+
 class Closures(Protocol):
     """What people close to themselves."""
 
@@ -300,6 +319,7 @@ class Doors:
     invitations: Invitations
     letters: Letters
     people: People
+    history: History
     closures: Closures
     kept: KeptRequests
     challenges: Challenges

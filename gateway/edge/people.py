@@ -182,7 +182,8 @@ async def _shown(context: Context, caller: Caller, found: Found, *, done: str | 
     buttons = [
         {"value": one, "label": words.say(BUTTONS[one].label, language), "danger": BUTTONS[one].danger}
         for one in _possible(found, standing)
-        if role_for(policy, caller, BUTTONS[one].act, user=found.user, partner=found.partner)
+        if BUTTONS[one].done != done
+        and role_for(policy, caller, BUTTONS[one].act, user=found.user, partner=found.partner)
     ]
     values = {
         "found": found,
@@ -191,9 +192,18 @@ async def _shown(context: Context, caller: Caller, found: Found, *, done: str | 
         "limits": [
             (words.kind_of_limit(one.limit, language), one.limit.window_s, one.used, one.limit.limit)
             for one in await context.doors.budgets.usage(tuple(limits))
+            if one.used
+        ],
+        "refusals": [
+            (_title(one.reason, language), one.reference, max(0.0, now - one.at))
+            for one in await context.doors.history.refusals(found.user)
         ],
         "buttons": buttons,
         "done": done and words.say(done, language),
         "now": now,
     }
     return context.page("people", values)
+
+
+def _title(reason: str, language: words.Language) -> str:
+    return words.explain_reason(Reason(reason), language)[0] if reason in set(Reason) else reason

@@ -25,6 +25,7 @@ from gateway.edge.doors import Doors, Partner
 from gateway.edge.site import build
 from gateway.keyring import KeyRing
 from gateway.ledger import Ledger
+from gateway.ledger.history import History
 from gateway.stores.budgets import Budgets
 from gateway.stores.callers import StoredCallers
 from gateway.stores.challenges import Challenges
@@ -118,6 +119,7 @@ class House:
             invitations=self.invitations,
             letters=self.letters,
             people=self.people,
+            history=History(self.ledger_directory),
             closures=self.closures,
             kept=self.kept,
             challenges=self.challenges,
