@@ -6,6 +6,7 @@ A request's path, in the order in which it goes through the files::
     asked        what a request says beforehand        incoming     its body
     outgoing     headers in both directions            upstream/    the connector to the application behind
     keeping      a form interrupted by a question      refusing     a "no" on its way out
+    sealing      an answer that waits for a proof
     answering    which way an answer is released       release, release_stream, websocket
     charges      from persons found to a charge        means, recording    and to a record on disk
 

@@ -46,6 +46,7 @@ from gateway.stores.letters import Letters
 from gateway.stores.passkeys import Passkeys
 from gateway.stores.people import People
 from gateway.stores.recovery import RecoveryCodes
+from gateway.stores.sealed_answers import SealedAnswers
 from gateway.stores.sessions import Sessions
 from gateway.stores.tokens import Tokens
 from gateway.upstream import Upstream
@@ -188,6 +189,7 @@ class App:
             clock=store.clock,
             flows=flows,
             kept=kept,
+            sealed=SealedAnswers(store, keyring),
             challenges=challenges,
             hasher=keyring,
             assertions=AssertionSigner(keyring.assertion_key, settings.pages_url),

@@ -15,6 +15,7 @@ from gateway.keeping import Keeping
 from gateway.means import Meter, Room
 from gateway.passage import Receive, Scope, Send
 from gateway.ports import Budgets, Callers, Clock, Records
+from gateway.sealing import Sealing
 from gateway.stores.challenges import Challenge
 
 
@@ -77,6 +78,7 @@ class Doors:
     clock: Clock
     flows: Flows
     kept: Keeping
+    sealed: Sealing
     challenges: Challenges
     hasher: Hasher
     assertions: Assertions

@@ -17,7 +17,8 @@ from gateway.edge import cookies
 from gateway.edge.cookies import AmbiguousCookie
 from gateway.incoming import BodyStalled, BodyTooLarge, ClientGone
 from gateway.passage import Body, Passage, Receive, Scope
-from gateway.stores.kept_requests import LARGEST_BYTES, KeptRequest
+from gateway.stores.halved import LARGEST_BYTES
+from gateway.stores.kept_requests import KeptRequest
 
 KEPT_PATH = b"/.gateway/kept"
 _OF_A_BODY = (b"content-length", b"content-type", b"transfer-encoding", b"referer", b"trailer", b"expect")
@@ -86,17 +87,26 @@ async def take(passage: Passage, caller: Caller, keeping: Keeping) -> KeptReques
     """Take what this browser kept and now sends."""
     if not same_origin(passage):
         return Refusal(Reason.BAD_ORIGIN)
-    asked = parse_qs(passage.raw_target.partition(b"?")[2].decode("latin-1"), max_num_fields=4).get("id", [])
-    if len(asked) != 1:
+    kept_id = asked_id(passage)
+    if kept_id is None:
         return Refusal(Reason.MALFORMED_REQUEST)
     try:
-        half = cookies.read(passage.headers, cookies.kept_name(asked[0]))
+        half = cookies.read(passage.headers, cookies.kept_name(kept_id))
     except AmbiguousCookie:
         return Refusal(Reason.AMBIGUOUS_CREDENTIALS)
-    found = await keeping.take(caller.user, caller.credential_id, asked[0], half) if half else None
+    found = await keeping.take(caller.user, caller.credential_id, kept_id, half) if half else None
     if found is None or found.host != passage.host:
         return Refusal(Reason.KEPT_GONE)
     return found
+
+
+def asked_id(passage: Passage) -> str | None:
+    """The one ``id`` of a request's query."""
+    try:
+        asked = parse_qs(passage.raw_target.partition(b"?")[2].decode("latin-1"), max_num_fields=4).get("id", [])
+    except ValueError:
+        return None
+    return asked[0] if len(asked) == 1 else None
 
 
 def as_sent(passage: Passage, kept: KeptRequest) -> tuple[Scope, Receive]:

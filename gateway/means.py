@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.charges import Charger, Missed, Outcome
+from gateway.core.canonical import Headers
 from gateway.core.extraction import Class
 from gateway.core.reasons import Refusal
 from gateway.ledger import LedgerUnavailable
@@ -42,6 +43,29 @@ class Meter(Protocol):
     """Counts what is released and refused."""
 
     def released(self, application: str, verdict: str, klass: Class, persons: int) -> None: ...
+
+
+class Source(Protocol):
+    """An application's answer, as ``gateway.upstream.Answer`` reads it from a connection."""
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def headers(self) -> Headers: ...
+
+    @property
+    def has_body(self) -> bool: ...
+
+    @property
+    def content_length(self) -> int | None: ...
+
+    @property
+    def arrived(self) -> bool: ...
+
+    async def read(self) -> bytes: ...
+
+    async def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,7 @@ class Passage:
     """One request; fields are filled in the order of the path. ``started``: the first byte of the answer has left.
 
     ``held``, ``spent``: ids of proofs for one answer: those that this request has claimed, and those another has.
+    ``own_cookie``: a field that goes with an answer of ours.
     """
 
     scope: Scope
@@ -84,6 +85,7 @@ class Passage:
     bytes_out: int = 0
     body_ended: Callable[[], bool] = lambda: True
     body: Body | None = None
+    own_cookie: tuple[bytes, bytes] | None = None
     notes: dict[str, object] = field(default_factory=dict)
     held: set[str] = field(default_factory=set)
     spent: set[str] = field(default_factory=set)

@@ -11,8 +11,10 @@ Rules of this file:
 3. Whatever is raised, nothing of the application's answer leaves after it.
 """
 
+import contextlib
 import logging
 
+from gateway import sealing
 from gateway.answering import release_answer
 from gateway.application import Application
 from gateway.asked import look
@@ -34,9 +36,10 @@ from gateway.keeping import KEPT_PATH, as_sent, take
 from gateway.means import ClientStalled, Means
 from gateway.outgoing import to_application
 from gateway.passage import NOBODY, Passage, Receive, Scope, Send, begin, credential_of
-from gateway.ports import NoCaller
+from gateway.ports import NoCaller, StoreUnavailable
 from gateway.refusing import KeptForNobody, Refusing, answer, translated
 from gateway.release import Release
+from gateway.sealing import PICK_UP_PATH, PickedUp, Spending, Taped, Unsealed
 from gateway.upstream import Request
 
 OWN_PATHS = b"/.gateway/"
@@ -73,6 +76,8 @@ class Pipeline:
             return gated
         if passage.method == b"POST" and passage.raw_target.partition(b"?")[0] == KEPT_PATH:
             return await self._send_kept(passage)
+        if passage.raw_target.partition(b"?")[0] == PICK_UP_PATH:
+            return await self._pick_up(passage)
         if passage.raw_target.startswith(OWN_PATHS):
             state = passage.scope.setdefault("state", {})
             state["gateway"] = passage.asked
@@ -116,6 +121,39 @@ class Pipeline:
         scope, receive = as_sent(passage, kept)
         await self(scope, receive, passage.send)
         return None
+
+    async def _pick_up(self, passage: Passage) -> Refusal | None:
+        """Release an answer that waited for its caller's confirmation, as if the application had given it now."""
+        application, sealed = passage.application, self.doors.sealed
+        if application is None:
+            return Refusal(Reason.UNKNOWN_HOST)
+        who = await self.identify(passage, application)
+        if isinstance(who, Refusal):
+            return who
+        pick_up = await sealing.look(passage, who, sealed)
+        if isinstance(pick_up, Refusal):
+            return pick_up
+        classified = pick_up.classify(application)
+        if isinstance(classified, Refusal):
+            return classified
+        passage.classified = classified
+        standing = await self.standing(passage, application, classified)
+        if isinstance(standing, Refusal):
+            return standing
+        if not await sealed.claim(pick_up.sealed_id):
+            return Refusal(Reason.BUSY, detail="it is being picked up", retry_s=1)
+        send = Spending(passage, who, pick_up, sealed)
+        asked = pick_up.as_asked(passage, send)
+        release = Release(asked, application, Unsealed(pick_up.answer), self.means(asked, application))
+        try:
+            return await release_answer(release)
+        except PickedUp:
+            return Refusal(Reason.ANSWER_GONE)
+        finally:
+            release.end()
+            passage.started = send.begun
+            with contextlib.suppress(StoreUnavailable):  # it ends by itself
+                await sealed.let_go(pick_up.sealed_id)
 
     def gate(self, passage: Passage, served: Served) -> Target | Refusal:
         """The strict gate: headers, host, credentials, target. Gives the canonical target."""
@@ -247,14 +285,15 @@ class Pipeline:
         pinned = passage.caller.credential_id if application.table.pin_connections and passage.caller else None
         answer = await application.upstream.forward(permit, request, application.deadlines_for(route), pinned=pinned)
         passage.executed = not classified.reads
-        release = Release(passage, application, answer, means, miss)
+        source = Taped(answer, means.room) if passage.executed else answer
+        release = Release(passage, application, source, means, miss)
         try:
             refusal = await release_answer(release)
             await release.settle_miss()
-            return refusal
+            return await sealing.seal(passage, source, refusal, self.doors.sealed)
         finally:
             release.end()
-            await answer.close()
+            await source.close()
 
     def headers(self, passage: Passage, application: Application, route: Route | None) -> Headers:
         """The request's headers for the application, with who asks."""

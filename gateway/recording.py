@@ -46,9 +46,10 @@ def proof_fields(proof: Proof | None, now: float) -> dict[str, object] | None:
 
 
 def common(passage: Passage, kind: str) -> dict[str, object]:
-    """The fields that every record of a passage has."""
+    """The fields that every record of a passage has; ``picked_up``: the reference of the request that was executed."""
     classified = passage.classified
     application = passage.application
+    picked_up = {"picked_up": passage.notes["picked_up"]} if "picked_up" in passage.notes else {}
     return {
         "kind": kind,
         "app": application.name if application else None,
@@ -60,6 +61,7 @@ def common(passage: Passage, kind: str) -> dict[str, object]:
         "request_class": classified.klass.word if classified else None,
         "mode": application.mode if application else "enforce",
         "policy": application.policy.digest if application else None,
+        **picked_up,
     }
 
 
@@ -138,4 +140,6 @@ def refused(passage: Passage, refusal: Refusal) -> dict[str, object]:
     record |= {name: value for name, value in figures.items() if value is not None}
     if passage.executed:
         record |= {"executed": True, "status": passage.status}
+    if refusal.pick_up is not None:
+        record["sealed"] = True
     return record

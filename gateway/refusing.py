@@ -90,8 +90,9 @@ class Refusing:
             kept_at=kept[0] if kept else None,
             released=self._released(passage, refusal, served.partner_names),
         )
-        if kept is not None:
-            rendered.headers.append(kept[1])
+        for cookie in (kept[1] if kept else None, passage.own_cookie):
+            if cookie is not None:
+                rendered.headers.append(cookie)
         await answer(passage, rendered)
 
     async def _with_challenge(self, passage: Passage, refusal: Refusal) -> Refusal:

@@ -4,7 +4,8 @@ Rules of this file:
 
 1. No byte of a classified piece leaves before its persons are charged and its record is on disk.
 2. What cannot be read takes the class ``unreadable``; what is too large to be read whole is not released.
-3. The answer of an executed request is never challenged: it is masked, or its content withheld and its status kept.
+3. The answer of an executed request is masked where all of it can be; what refuses it then withholds its content and
+   keeps its status (``refusing``).
 """
 
 import asyncio
@@ -18,14 +19,13 @@ from gateway.core.canonical import Headers, folded
 from gateway.core.extraction import Class, Found, Identifier, PersonFound, Record, attribute, by_size
 from gateway.core.reasons import Reason, Refusal
 from gateway.incoming import ClientGone
-from gateway.means import ClientStalled, Means
+from gateway.means import ClientStalled, Means, Source
 from gateway.outgoing import to_client
 from gateway.passage import Passage
 from gateway.reading.body import Inflater, Media
 from gateway.reading.identifiers import find_nirs, identify
 from gateway.reading.ports import Reading, Unreadable
 from gateway.reading.read import read_document
-from gateway.upstream import Answer
 
 READ_IN_THREAD_BYTES = 128 * 1024
 """Above this a reading takes tens of milliseconds, and other requests must not wait for it."""
@@ -39,7 +39,7 @@ class Release:
 
     passage: Passage
     application: Application
-    answer: Answer
+    answer: Source
     means: Means
     miss: Missed | None = None
     _raw: bytes = b""
@@ -180,7 +180,7 @@ class Release:
         whole = all(found.maskable for one in persons for found in one.found)
         named = all(one.identifiers and one.floor is Class.PUBLIC for one in persons)
         if not (whole and named) or isinstance(reading, Empty):
-            return Refusal(Reason.CONTENT_WITHHELD, klass=refusal.klass, detail=str(refusal.reason))
+            return refusal
         hide = frozenset(found.category for one in persons for found in one.found)
         outcome = charger.wholly_masked(persons, hide)
         return await self._release(outcome, reading.masked(hide), "mask", str(refusal.reason))
@@ -207,8 +207,7 @@ class Release:
             persons = [PersonFound((), (), floor, by_size(known))]
         outcome = await charger.document([*persons, *headers], masks=False)
         if isinstance(outcome, Refusal):
-            withheld = Refusal(Reason.CONTENT_WITHHELD, klass=outcome.klass, detail=str(outcome.reason))
-            return withheld if self.passage.executed else outcome
+            return outcome
         await self.record(outcome, known or 0, "release", reason)
         whole = len(read) if not coded else known
         return await self._pass_on(answer.headers, read, classified=True, length=whole, decoded=not coded)

@@ -52,6 +52,7 @@ class Reason(StrEnum):
     SIGN_IN_FAILED = "sign_in_failed"
     STEP_UP_CODE_UNKNOWN = "step_up_code_unknown"
     KEPT_GONE = "kept_gone"
+    ANSWER_GONE = "answer_gone"
     NOT_FOUND = "not_found"
     UPSTREAM_UNREACHABLE = "upstream_unreachable"
     UPSTREAM_MALFORMED = "upstream_malformed"
@@ -71,7 +72,7 @@ class Refusal:
     ``kinds`` and ``max_age_s``: the proof that would open it; ``asked`` and ``limit``: persons; ``retry_s``: only
     where waiting would open it; ``methods``: what the route lists; ``detail``: for the operator, in English;
     ``bound``: the proof would be for this answer alone, of at most ``limit`` persons; ``challenge``: the name under
-    which it is asked for.
+    which it is asked for; ``pick_up``: where what is withheld waits.
     """
 
     reason: Reason
@@ -88,3 +89,4 @@ class Refusal:
     detail: str = ""
     bound: bool = False
     challenge: str | None = None
+    pick_up: str | None = None

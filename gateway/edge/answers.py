@@ -65,6 +65,7 @@ STATUS: Mapping[Reason, int] = MappingProxyType(
         Reason.SIGN_IN_FAILED: 403,
         Reason.STEP_UP_CODE_UNKNOWN: 404,
         Reason.KEPT_GONE: 404,
+        Reason.ANSWER_GONE: 404,
         Reason.NOT_FOUND: 404,
         Reason.UPSTREAM_UNREACHABLE: 502,
         Reason.UPSTREAM_MALFORMED: 502,
@@ -177,9 +178,10 @@ def render(
             "releases": released,
         }
         return page_of("step_up", request, site, headers, values, status=status)
-    title, text = explain_reason(refusal.reason, request.language)
+    title, text = _explained(refusal, request.language)
     facts = _facts(refusal, request.language, site)
-    told = {"title": title, "text": text, "facts": facts, "next": _NEXT.get(refusal.reason)}
+    following = (refusal.pick_up, "sealed_open") if refusal.pick_up else _NEXT.get(refusal.reason)
+    told = {"title": title, "text": text, "facts": facts, "next": following}
     return page_of("refusal", request, site, headers, told, status=status)
 
 
@@ -226,7 +228,7 @@ def problem_of(
     refusal: Refusal, status: int, headers: Iterable[tuple[bytes, bytes]], request: Asked, site: Site
 ) -> Rendered:
     """RFC 9457 problem details; member names in the README's table."""
-    title, text = explain_reason(refusal.reason, request.language)
+    title, text = _explained(refusal, request.language)
     problem: dict[str, object] = {
         "type": f"urn:gateway:problem:{refusal.reason}",
         "title": title,
@@ -250,6 +252,8 @@ def problem_of(
             "budget": refusal.budget,
         }
         problem |= {name: value for name, value in figures.items() if value is not None}
+    if refusal.pick_up is not None:
+        problem["pick_up_uri"] = refusal.pick_up
     if refusal.retry_s is not None:
         problem["retry_after_s"] = refusal.retry_s
     if refusal.methods:
@@ -323,6 +327,11 @@ def _weight(parameter: str) -> float:
         return float(value)
     except ValueError:
         return 0.0
+
+
+def _explained(refusal: Refusal, language: Language) -> tuple[str, str]:
+    title, text = explain_reason(refusal.reason, language)
+    return title, words.say("sealed_text", language) if refusal.pick_up else text
 
 
 def _asks_to_sign_in(refusal: Refusal, request: Asked) -> bool:

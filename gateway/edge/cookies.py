@@ -48,13 +48,18 @@ def flow(value: str, max_age_s: int) -> tuple[bytes, bytes]:
 
 
 def kept_name(kept_id: str) -> str:
-    """The cookie that holds the browser's half of the key to a request that is kept."""
+    """The cookie that holds the browser's half of the key to a request or an answer that is kept."""
     return f"{SESSION}-kept.{kept_id}"
 
 
 def kept(kept_id: str, half: str) -> tuple[bytes, bytes]:
     """The header that gives a browser its half of the key; no other site's request brings it along."""
     return _set(f"{kept_name(kept_id)}={half}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=600")
+
+
+def no_longer_kept(kept_id: str) -> tuple[bytes, bytes]:
+    """The header that takes the half of a key away."""
+    return _set(f"{kept_name(kept_id)}=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0")
 
 
 def chosen_language(language: str) -> tuple[bytes, bytes]:

@@ -69,7 +69,10 @@ STARTED_LIFETIME_S: Final = DAY_S
 """How long an invitation that the help desk started waits for its signature."""
 
 KEPT_LIFETIME_S: Final = 10 * MINUTE_S
-"""An interrupted request is kept for this long."""
+"""An interrupted request, or an answer that waits for a confirmation, is kept for this long."""
+
+PICK_UP_CLAIM_S: Final = 30
+"""How long others wait for a pick-up that has begun; longer than any decision takes."""
 
 CHALLENGE_LIFETIME_S: Final = 10 * MINUTE_S
 """How long somebody has to confirm what was asked under a name."""
@@ -114,13 +117,18 @@ def closed(user: str) -> str:
 
 
 def kept(kept_hash: bytes) -> bytes:
-    """A string: a request that is kept for one sending, encrypted."""
+    """A string: a request kept for one sending, or an answer for one pick-up, encrypted."""
     return b"kp:" + kept_hash
 
 
-def kept_of(family: str) -> str:
-    """A sorted set: the kept requests of one session family, and when they were kept (ms)."""
-    return f"kf:{family}"
+def kept_of(kind: str, lineage: str) -> str:
+    """A sorted set: what of a kind is kept for one session family, token or user, and since when (ms)."""
+    return f"kf:{kind}:{lineage}"
+
+
+def pick_up(sealed_hash: bytes) -> bytes:
+    """A string: a sealed answer is being decided at this moment."""
+    return b"pu:" + sealed_hash
 
 
 def challenge(name_hash: str) -> str:

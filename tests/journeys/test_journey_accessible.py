@@ -19,6 +19,7 @@ PAGES = (
     "recovery",
     "invite",
     "kept?id=abc",
+    "answers?id=abc",
     "signed-out",
     "nowhere",
 )

@@ -68,6 +68,14 @@ methods = ["POST", "PUT"]
 class = "internal"
 
 [[routes]]
+name = "attach"
+application = "raw"
+path = "/attach/{id}"
+methods = ["POST"]
+class = "internal"
+person = "path:id"
+
+[[routes]]
 name = "sensitive"
 application = "raw"
 path = "/sensitive/{rest:*}"

@@ -8,7 +8,8 @@ import pytest
 from gateway.keyring import KeyRing
 from gateway.stores import keys
 from gateway.stores.connection import Store
-from gateway.stores.kept_requests import MOST_OF_A_FAMILY, KeptRequest, KeptRequests
+from gateway.stores.halved import MOST_OF_A_LINEAGE
+from gateway.stores.kept_requests import KeptRequest, KeptRequests
 
 FORM = KeptRequest("POST", "/dossiers/7/note?x=%E9", "localhost:8080", "text/plain", "", b"a \xff note of mine")
 
@@ -56,7 +57,7 @@ async def test_after_ten_minutes_it_is_gone(kept: KeptRequests, clock) -> None:
 
 
 async def test_a_family_keeps_a_few_and_no_more_until_one_is_sent(kept: KeptRequests) -> None:
-    named = [await keep(kept) for _ in range(MOST_OF_A_FAMILY)]
+    named = [await keep(kept) for _ in range(MOST_OF_A_LINEAGE)]
     assert await kept.keep("u_1", "s_1", FORM) is None
     await keep(kept, "s_2")
     await kept.take("u_1", "s_1", *named[0])

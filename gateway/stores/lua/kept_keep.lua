@@ -1,8 +1,8 @@
--- Keeps a request for one sending, a few for each session family.
+-- Keeps a request or an answer for one taking, a few for each session family, token or user.
 --
--- KEYS: 1 the kept request, 2 the family's kept requests
--- ARGV: 1 its id (hash), 2 what is kept, 3 now (ms), 4 lifetime (s), 5 most of one family
--- Returns 1, or 0 where the family keeps as many already.
+-- KEYS: 1 what is kept, 2 all that is kept for its owner
+-- ARGV: 1 its id (hash), 2 what is kept, 3 now (ms), 4 lifetime (s), 5 most of one owner
+-- Returns 1, or 0 where the owner keeps as many already.
 
 local now, lives_ms = tonumber(ARGV[3]), tonumber(ARGV[4]) * 1000
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', string.format('%.0f', now - lives_ms))
