@@ -12,7 +12,7 @@ from gateway.core.canonical import Headers, Target, first, folded, joined
 from gateway.core.classify import Classified
 from gateway.core.extraction import Identifier
 from gateway.core.reasons import Reason, Refusal
-from gateway.edge.answers import Asked, language, navigating
+from gateway.edge.asked import Asked, language, navigating
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

@@ -13,7 +13,8 @@ from starlette.responses import Response
 from gateway.core.assurance import Caller
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge import answers, cookies
-from gateway.edge.answers import Asked, Headers, Rendered, Site
+from gateway.edge.answers import Headers, Rendered, Site
+from gateway.edge.asked import Asked, language, navigating
 from gateway.edge.doors import Doors
 from gateway.ports import NoCaller, StoreUnavailable
 
@@ -193,8 +194,8 @@ def _asked(request: Request) -> Asked:
     chosen = dict(part.strip().partition("=")[::2] for part in request.headers.get("cookie", "").split(";"))
     method = request.method.encode()
     return Asked(
-        navigating=answers.navigating(headers, method),
-        language=answers.language(request.headers.get("accept-language"), chosen.get(cookies.LANGUAGE)),
+        navigating=navigating(headers, method),
+        language=language(request.headers.get("accept-language"), chosen.get(cookies.LANGUAGE)),
         method=method,
         target=path + (b"?" + query if query else b""),
         reference=f"{request_id[:3]}-{request_id[3:6]}".upper(),

@@ -14,16 +14,14 @@ from gateway.core.reasons import Reason, Refusal
 from gateway.edge import pages
 from gateway.edge.answers import (
     STATUS,
-    Asked,
     Rendered,
     Site,
     explain_reason,
     keeps_target,
-    language,
-    navigating,
     notice_detail,
     render,
 )
+from gateway.edge.asked import Asked, language, navigating
 from gateway.edge.words import duration
 
 SITE = Site("https://gate.example", "3949", frozenset({"https://app.example"}), "Register", disclose=True)
@@ -155,6 +153,16 @@ def test_method_not_listed_says_which_are() -> None:
 def test_withheld_content_keeps_the_application_s_status() -> None:
     answer = render(Refusal(Reason.CONTENT_WITHHELD), request=asked(), site=SITE, application_status=201)
     assert answer.status == json.loads(answer.body)["status"] == 201
+
+
+@pytest.mark.parametrize(("said", "words"), [("en", "opens once"), ("fr", "s'ouvre une fois")])
+def test_what_is_withheld_says_where_it_waits(said: str, words: str) -> None:
+    refusal = Refusal(Reason.CONTENT_WITHHELD, pick_up="/.gateway/answers?id=a")
+    problem = json.loads(render(refusal, request=asked(language=said), site=SITE, application_status=201).body)
+    assert (problem["pick_up_uri"], problem["status"]) == ("/.gateway/answers?id=a", 201)
+    assert words in problem["detail"]
+    page = render(refusal, request=asked(language=said, navigating=True), site=SITE, application_status=201)
+    assert (page.status, b'href="/.gateway/answers?id=a"' in page.body) == (201, True)
 
 
 def test_cors_names_listed_origins_only() -> None:
