@@ -33,6 +33,7 @@ from gateway.pipeline import Pipeline
 from gateway.ports import StoreUnavailable
 from gateway.reaper import Reaper
 from gateway.serve import CONFIG_VARIABLE, RUN_VARIABLE
+from gateway.stores.access import Access
 from gateway.stores.budgets import Budgets
 from gateway.stores.callers import StoredCallers
 from gateway.stores.challenges import Challenges
@@ -156,12 +157,15 @@ class App:
         callers, budgets, flows = StoredCallers(store, keyring), Budgets(store), Flows(store, keyring)
         digest = await ledger.keep_policy(settings.policy.text)
         await ledger.append({"kind": "policy", "policy": digest, "reason": "start"}, now=store.clock.now())
+        tokens = Tokens(store, keyring)
+        await tokens.index()
         kept, challenges = KeptRequests(store, keyring), Challenges(store, keyring)
         pages = PageDoors(
             clock=store.clock,
             callers=callers,
-            tokens=Tokens(store, keyring),
+            tokens=tokens,
             sessions=Sessions(store, keyring),
+            access=Access(store),
             flows=flows,
             factors=Factors(store, keyring),
             recovery=RecoveryCodes(store, keyring),

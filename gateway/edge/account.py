@@ -7,6 +7,7 @@ from gateway.core.enrolment import Act, Role, may, roles_of
 from gateway.core.policy import Scope
 from gateway.core.reasons import Refusal
 from gateway.edge import words
+from gateway.edge.access import access_of
 from gateway.edge.budget import usages
 from gateway.edge.context import Context
 
@@ -30,6 +31,7 @@ async def account(context: Context) -> Response:
     confirmed = max((proof.verified_at for proof in caller.proofs), default=None)
     partner = context.doors.partners.get(caller.partner)
     used = await usages(context, caller)
+    by_session = identified.cookie is not None
     values = {
         "caller": caller,
         "partner": partner.name if partner is not None else caller.partner,
@@ -43,9 +45,10 @@ async def account(context: Context) -> Response:
         "invites": may(context.doors.policy(), caller, Act.INVITE),
         "sees_people": may(context.doors.policy(), caller, Act.SEE),
         "closed": caller.closed_from is not None,
-        "by_session": identified.cookie is not None,
+        "by_session": by_session,
+        "ended": "ended" in context.request.query_params,
     }
-    return context.page("account", values)
+    return context.page("account", values | (await access_of(context, caller) if by_session else {}))
 
 
 def _meter(usage: Usage, context: Context) -> dict[str, object]:

@@ -254,11 +254,58 @@ class Tokens(Protocol):
 class Sessions(Protocol):
     """Browsers that are signed in; a cookie's value is known to its browser alone."""
 
-    async def open(self, *, issuer: str, sub: str, partner: str, name: str, login: str) -> str: ...
+    async def open(
+        self, *, issuer: str, sub: str, partner: str, name: str, login: str, network: str = "", browser: str = ""
+    ) -> str: ...
 
     async def rotate(self, cookie: str, proof: Proof | None) -> str | None: ...
 
     async def end(self, cookie: str) -> None: ...
+
+
+class LivingSession(Protocol):
+    """A session that goes on. Times: Unix seconds."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def since(self) -> float: ...
+
+    @property
+    def seen(self) -> float: ...
+
+    @property
+    def network(self) -> str: ...
+
+    @property
+    def browser(self) -> str: ...
+
+
+class LivingToken(Protocol):
+    """A token that is good. Times: Unix seconds."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def since(self) -> float: ...
+
+    @property
+    def expires_at(self) -> float: ...
+
+
+class Access(Protocol):
+    """What a person is signed in with."""
+
+    async def of(self, user: str) -> tuple[Sequence[LivingSession], Sequence[LivingToken]]: ...
+
+    async def end(self, user: str, which: str) -> tuple[int, int]: ...
+
+    async def end_others(self, user: str, *, but: str) -> tuple[int, int]: ...
 
 
 class Flows(Protocol):
@@ -312,6 +359,7 @@ class Doors:
     callers: ForgettingCallers
     tokens: Tokens
     sessions: Sessions
+    access: Access
     flows: Flows
     factors: Factors
     recovery: Recovery

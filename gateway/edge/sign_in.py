@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl
 
 from starlette.responses import Response
 
+from gateway.core.places import browser_family, network_of
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge import cookies
 from gateway.edge.context import Context, Identified
@@ -82,7 +83,13 @@ class SignIn:
             await context.doors.sessions.end(before)
             context.doors.callers.forget(before)
         cookie = await context.doors.sessions.open(
-            issuer=claims.issuer, sub=claims.sub, partner=sso.partner.id, name=claims.name, login=claims.login
+            issuer=claims.issuer,
+            sub=claims.sub,
+            partner=sso.partner.id,
+            name=claims.name,
+            login=claims.login,
+            network=network_of(context.client),
+            browser=browser_family(context.one_header(b"user-agent") or ""),
         )
         return context.go(await context.target_of(signed_in.return_flow), [cookies.session(cookie)])
 

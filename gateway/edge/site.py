@@ -13,6 +13,7 @@ from starlette.types import ExceptionHandler
 
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge import answers, challenges, cookies, enrol, enrol_totp, invite, passkeys, people
+from gateway.edge.access import end_access
 from gateway.edge.account import account
 from gateway.edge.budget import budget
 from gateway.edge.context import Context, Handler, context_of, endpoint, is_path, sent
@@ -75,6 +76,7 @@ def build(doors: Doors) -> Starlette:
         post("step-up/recovery", step_up_recovery),
         post("recovery/codes", make_codes),
         get("account", account),
+        post("account/end", end_access),
         post("not-me", not_me),
         get("kept", kept_page),
         get("budget", budget),

@@ -23,6 +23,9 @@ SEQUENCE: Final = "seq"
 TOKENS: Final = "tokens"
 """A set of the ids of all tokens."""
 
+TOKENS_INDEXED: Final = "tokens:indexed"
+"""A string: every token stands in its user's set too."""
+
 FROZEN: Final = "frozen"
 """A set of what is frozen: ``kind:name``."""
 
@@ -89,6 +92,11 @@ def budget(limit_key: str) -> str:
 def token(token_id: str) -> str:
     """A hash: what a token stands for."""
     return f"t:{token_id}"
+
+
+def tokens_of(user: str) -> str:
+    """A set: the ids of one user's tokens; those that are over may still be in it."""
+    return f"ut:{user}"
 
 
 def token_by_hash(token_hash: bytes) -> bytes:

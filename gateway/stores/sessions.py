@@ -32,8 +32,13 @@ class Sessions:
         self._idle_s = idle_s
         self._absolute_s = absolute_s
 
-    async def open(self, *, issuer: str, sub: str, partner: str, name: str, login: str) -> str:
-        """Begin a family; returns the cookie's value, which nobody else ever sees."""
+    async def open(
+        self, *, issuer: str, sub: str, partner: str, name: str, login: str, network: str = "", browser: str = ""
+    ) -> str:
+        """Begin a family; returns the cookie's value, which nobody else ever sees.
+
+        ``network``, ``browser``: where it is opened from (``core.places``), for its person to recognise.
+        """
         cookie, family = secrets.token_urlsafe(32), f"s_{secrets.token_hex(8)}"
         now = self._clock.now()
         fields = {
@@ -48,6 +53,8 @@ class Sessions:
             "seen": repr(now),
             "expires_at": repr(now + self._absolute_s),
             "proofs": "0",
+            "network": network,
+            "browser": browser,
         }
         flat = [part for pair in fields.items() for part in pair]
         await self._store.calls(

@@ -19,6 +19,7 @@ RANDOM_CHARACTERS = 43
 CHECKSUM_CHARACTERS = 6
 _ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _ATTACH = Script("attach")
+_INDEX = Script("token_index")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +99,15 @@ class Tokens:
         await self._store.calls(
             ("HSET", keys.token(token_id), *flat),
             ("SADD", keys.TOKENS, token_id),
+            ("SADD", keys.tokens_of(fields["user"]), token_id),
             ("SET", keys.token_by_hash(self._keyring.token_hash(token)), token_id),
             atomic=True,
         )
         return token, token_id
+
+    async def index(self) -> int:
+        """Put tokens that were issued before users had sets into their users' sets, once ever; how many."""
+        return int(await self._store.run(_INDEX, [keys.TOKENS, keys.TOKENS_INDEXED], []))
 
     async def rows(self) -> list[TokenRow]:
         """Every token, the newest first; revoked and expired ones too."""

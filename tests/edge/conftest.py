@@ -26,6 +26,7 @@ from gateway.edge.site import build
 from gateway.keyring import KeyRing
 from gateway.ledger import Ledger
 from gateway.ledger.history import History
+from gateway.stores.access import Access
 from gateway.stores.budgets import Budgets
 from gateway.stores.callers import StoredCallers
 from gateway.stores.challenges import Challenges
@@ -92,6 +93,7 @@ class House:
     def __post_init__(self) -> None:
         self.sessions = Sessions(self.store, self.keyring, self.clock)
         self.tokens = Tokens(self.store, self.keyring, self.clock)
+        self.access = Access(self.store, self.clock)
         self.flows = Flows(self.store, self.keyring, self.clock)
         self.factors = Factors(self.store, self.keyring, self.clock)
         self.recovery = RecoveryCodes(self.store, self.keyring, self.clock)
@@ -112,6 +114,7 @@ class House:
             callers=StoredCallers(store, self.keyring, self.clock),
             tokens=self.tokens,
             sessions=self.sessions,
+            access=self.access,
             flows=self.flows,
             factors=self.factors,
             recovery=self.recovery,

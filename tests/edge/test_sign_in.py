@@ -89,6 +89,14 @@ async def test_person_signs_in_and_goes_on_to_what_they_wanted(browser: Browser,
     assert (record["kind"], record["verdict"]) == ("sign_in", "accepted")
 
 
+async def test_a_session_knows_where_it_was_opened_from(browser: Browser, house: House) -> None:
+    await browser.get(await browser.at_the_partner(await begun(browser)))
+    caller = await browser.caller(house)
+    assert caller is not None
+    (session,), _ = await house.access.of(caller.user)
+    assert (session.network, session.browser) == ("127.0.0.0/24", "other")
+
+
 async def test_secret_also_goes_in_the_header_where_the_partner_takes_it_there(
     browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:

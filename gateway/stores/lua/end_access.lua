@@ -1,0 +1,26 @@
+-- Ends what a person is signed in with: one session or token of theirs, or all but the one that goes on.
+--
+-- KEYS: 1 the user's session families, 2 the user's tokens
+-- ARGV: 1 now, 2 the one to end or "" for all, 3 the one that goes on
+-- Returns {sessions ended, tokens revoked}; what is another user's is neither.
+
+local function ends(id)
+  if ARGV[2] == '' then return id ~= ARGV[3] end
+  return id == ARGV[2]
+end
+
+local sessions, tokens = 0, 0
+for _, family in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+  if ends(family) then
+    sessions = sessions + redis.call('DEL', 'sf:' .. family)
+    redis.call('DEL', 'p:' .. family, 'kn:' .. family)
+    redis.call('SREM', KEYS[1], family)
+  end
+end
+for _, id in ipairs(redis.call('SMEMBERS', KEYS[2])) do
+  if ends(id) then
+    redis.call('DEL', 'p:' .. id)
+    if redis.call('HSETNX', 't:' .. id, 'revoked_at', ARGV[1]) == 1 then tokens = tokens + 1 end
+  end
+end
+return {sessions, tokens}
