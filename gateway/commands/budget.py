@@ -65,7 +65,7 @@ def used(settings: Settings, user: str) -> list[dict[str, object]]:
 
     async def work() -> list[Usage]:
         async with desk(settings, writes=False) as at_desk:
-            one = await user_named(Tokens(at_desk.store, at_desk.keys), user)
+            one = await user_named(at_desk, user)
             return await _usage(at_desk, settings, one, "")
 
     return [_plain(usage) for usage in asyncio.run(work())]
@@ -93,10 +93,7 @@ def show(
     async def work() -> list[tuple[str, str, list[Usage]]]:
         async with desk(settings, writes=False) as at_desk:
             rows = await Tokens(at_desk.store, at_desk.keys).rows()
-            if user is not None:
-                wanted = {await user_named(Tokens(at_desk.store, at_desk.keys), user, partner)}
-            else:
-                wanted = {row.user for row in rows}
+            wanted = {row.user for row in rows} if user is None else {await user_named(at_desk, user, partner)}
             names = {row.user: f"{row.login} of {row.partner}" for row in rows}
             shown = sorted((names.get(one, ""), one) for one in wanted)
             return [(one, name, await _usage(at_desk, settings, one, partner or "")) for name, one in shown]
@@ -158,7 +155,7 @@ def grant(
 
     async def work() -> Grant | str:
         async with desk(settings) as at_desk:
-            one = await user_named(Tokens(at_desk.store, at_desk.keys), user, partner)
+            one = await user_named(at_desk, user, partner)
             given = Grant(Class.of(klass), persons, at_desk.now + lasts_s)
             who = by or at_desk.account
             about = {"user": one, "class": klass, "persons": persons, "until": int(given.until), "reason_given": reason}

@@ -10,7 +10,6 @@ from gateway.commands.people import user_named
 from gateway.commands.setup import settings_of
 from gateway.commands.terminal import DEFAULT_CONFIG, NO, ConfigOption, JsonOption, emit, fail, say
 from gateway.stores.freezes import Freezes
-from gateway.stores.tokens import Tokens
 
 Kind = Literal["token", "user", "partner"]
 KindArgument = Annotated[Kind, typer.Argument(help="What is stopped.")]
@@ -27,8 +26,7 @@ def register(app: typer.Typer) -> None:
 async def _name(at_desk: Desk, kind: Kind, name: str) -> str:
     if kind == "partner" and name not in at_desk.settings.partners:
         fail(f"no partner {name!r}; there are: {', '.join(at_desk.settings.partners) or 'none'}", NO)
-    tokens = Tokens(at_desk.store, at_desk.keys)
-    return await user_named(tokens, name) if kind == "user" else name
+    return await user_named(at_desk, name) if kind == "user" else name
 
 
 def freeze(

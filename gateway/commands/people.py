@@ -1,16 +1,26 @@
-"""Whom a command is about: a user's id, or the login that one of their tokens names."""
+"""Whom a command is about: a user's id, or the login that one of their tokens or sessions has named."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
+from gateway.commands.ledger_access import Desk
 from gateway.commands.terminal import fail
-from gateway.stores.tokens import TokenRow, Tokens
+from gateway.keyring import KeyRing
+from gateway.stores.connection import Store
+from gateway.stores.people import People
+from gateway.stores.tokens import Tokens
 
 
-def user_of(rows: Sequence[TokenRow], named: str, partner: str | None = None) -> str:
+async def user_known(
+    store: Store, keys: KeyRing, partners: Iterable[str], named: str, partner: str | None = None
+) -> str:
     """The id of the user called ``named``; ends the command where that is nobody, or not one person."""
     if named.startswith("u_"):
         return named
+    rows = await Tokens(store, keys).rows()
     found = {row.user for row in rows if row.login == named and partner in (None, row.partner)}
+    people = People(store, keys)
+    signed_in = [await people.by_login(one, named) for one in partners if partner in (None, one)]
+    found |= {user for user in signed_in if user is not None}
     if not found:
         fail(f"nobody known has the login {named!r}; give the user's id (u_…): the ledger and `token list` show it")
     if len(found) > 1:
@@ -18,6 +28,6 @@ def user_of(rows: Sequence[TokenRow], named: str, partner: str | None = None) ->
     return found.pop()
 
 
-async def user_named(tokens: Tokens, named: str, partner: str | None = None) -> str:
-    """The same, over the tokens in the store."""
-    return named if named.startswith("u_") else user_of(await tokens.rows(), named, partner)
+async def user_named(at_desk: Desk, named: str, partner: str | None = None) -> str:
+    """The same, at a desk."""
+    return await user_known(at_desk.store, at_desk.keys, at_desk.settings.partners, named, partner)

@@ -60,8 +60,7 @@ def _times(since: str | None, until: str | None) -> tuple[float | None, float | 
 
 
 async def _user(settings: Settings, keys: KeyRing, named: str) -> str:
-    from gateway.commands.people import user_named
-    from gateway.stores.tokens import Tokens
+    from gateway.commands.people import user_known
 
     if named.startswith("u_"):
         return named
@@ -70,7 +69,7 @@ async def _user(settings: Settings, keys: KeyRing, named: str) -> str:
     except StoreUnavailable as fault:
         fail(f"the store does not answer, so a login is nobody: give the user's id (u_…): {fault}")
     try:
-        return await user_named(Tokens(store, keys), named)
+        return await user_known(store, keys, settings.partners, named)
     finally:
         await store.close()
 

@@ -16,7 +16,6 @@ from gateway.factors.totp import provisioning_uri
 from gateway.initialise import is_demo
 from gateway.stores.closures import Closures
 from gateway.stores.factors import Factors
-from gateway.stores.tokens import Tokens
 
 SECRET_BYTES = 20
 """RFC 4226, section 4: 160 bits."""
@@ -55,7 +54,7 @@ def enrol(
 
     async def work() -> tuple[str, str, bytes]:
         async with desk(settings) as at_desk:
-            user = await user_named(Tokens(at_desk.store, at_desk.keys), login, partner)
+            user = await user_named(at_desk, login, partner)
             secret = secrets.token_bytes(SECRET_BYTES)
             await at_desk.record("factor", "enrolled", None, user=user, factor_kind="totp")
             return user, await Factors(at_desk.store, at_desk.keys).enrol_totp(user, secret), secret
@@ -86,7 +85,7 @@ def reopen(
 
     async def work() -> tuple[str, bool]:
         async with desk(settings_of(config)) as at_desk:
-            user = await user_named(Tokens(at_desk.store, at_desk.keys), login, partner)
+            user = await user_named(at_desk, login, partner)
             await at_desk.record("operator", "reopen", by, user=user)
             return user, await Closures(at_desk.store).reopen(user)
 

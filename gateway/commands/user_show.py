@@ -17,7 +17,6 @@ from gateway.core.standing import BoundFactor
 from gateway.keyring import KeyRing
 from gateway.ledger.verify import Verification, walk
 from gateway.stores.people import People
-from gateway.stores.tokens import Tokens
 
 MOST_REFUSALS = 10
 
@@ -59,7 +58,7 @@ def show(
 async def _state(settings: Settings, login: str, partner: str | None) -> dict[str, Any]:
     async with desk(settings, writes=False) as at_desk:
         store, keys = at_desk.store, at_desk.keys
-        user = await user_named(Tokens(store, keys), login, partner)
+        user = await user_named(at_desk, login, partner)
         standing = await People(store, keys).standing(user)
         return {
             "user": user,

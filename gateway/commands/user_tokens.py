@@ -16,7 +16,6 @@ from gateway.core.cooling import Binding, invited_as
 from gateway.factors.pskc import KeyNeeded, read_pskc
 from gateway.factors.token_files import MOST_BYTES, Mistake, Read, read_csv
 from gateway.stores.token_stock import StockRow, TokenStock
-from gateway.stores.tokens import Tokens
 
 LONGEST_KEY = 1024
 
@@ -133,7 +132,7 @@ def assign(
     async def work() -> tuple[str, str]:
         async with desk(settings) as at_desk:
             stock = TokenStock(at_desk.store, at_desk.keys)
-            user = await user_named(Tokens(at_desk.store, at_desk.keys), login, partner)
+            user = await user_named(at_desk, login, partner)
             row = await stock.row(serial)
             if row is None:
                 fail(f"there is no token {serial}; `gateway user tokens list` shows them", NO)

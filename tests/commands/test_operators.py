@@ -4,9 +4,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from commands.conftest import Gateway, records, user_id
+from commands.conftest import Gateway, records, run, user_id
 
+from gateway.config import load
 from gateway.initialise import DEMO_MARK
+from gateway.keyring import KeyRing
+from gateway.stores.connection import Store
+from gateway.stores.sessions import Sessions
 
 WHO = ("--partner", "relais-emploi", "--sub", "4711", "--login", "camille", "--name", "desk")
 
@@ -143,3 +147,33 @@ def test_what_is_not_closed_is_not_opened(gateway: Gateway, live: Path) -> None:
     issue(gateway, live)
     refused = gateway("user", "reopen", "camille", "--config", live)
     assert refused.status == 1 and "nothing is closed" in refused.err
+
+
+def test_a_login_is_known_once_its_person_has_signed_in(gateway: Gateway, live: Path) -> None:
+    settings = load(live)
+
+    async def sign_in(partner: str, sub: str) -> None:
+        store = await Store.connect(settings.gateway.store.url)
+        issuer = settings.partners[partner].issuer
+        sessions = Sessions(store, KeyRing.load(live / "keys"))
+        await sessions.open(issuer=issuer, sub=sub, partner=partner, name="Zoé", login="zoe")
+        await store.close()
+
+    assert gateway("freeze", "user", "zoe", "--config", live).status == 2
+    run(sign_in("relais-emploi", "z-1"))
+    frozen = gateway("freeze", "user", "zoe", "--config", live, "--json").json
+    assert frozen["id"] == user_id(live, "z-1")
+    state = gateway("user", "show", "zoe", "--config", live, "--json").json
+    assert (state["user"], state["frozen"], state["sessions"], state["roles"]) == (frozen["id"], True, 1, [])
+    run(sign_in("cap-insertion", "z-2"))
+    assert "say which with --partner" in gateway("user", "show", "zoe", "--config", live).err
+    other = gateway("user", "show", "zoe", "--partner", "cap-insertion", "--config", live, "--json").json
+    assert other["user"] == user_id(live, "z-2", "cap-insertion")
+
+
+def test_the_roles_of_a_user_are_shown(gateway: Gateway, live: Path) -> None:
+    issue(gateway, live)
+    shown = gateway("user", "show", user_id(live, "re-4712"), "--config", live)
+    assert "help_desk" in shown.out
+    state = gateway("user", "show", user_id(live, "ci-0815", "cap-insertion"), "--config", live, "--json").json
+    assert (state["roles"], state["invited"], state["letter"]) == (["officer"], None, False)
