@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from gateway.application import Application
 from gateway.core.assurance import Caller
 from gateway.core.canonical import METHOD_OVERRIDES, Headers, end_to_end, folded
-from gateway.passage import Passage, forwards_authorization, is_foreign, without_own_cookies
+from gateway.passage import OWN_COOKIES, Passage, forwards_authorization, is_foreign, without_own_cookies
 
 FORGED = frozenset(
     {
@@ -118,7 +118,7 @@ def to_client(
 def _cookie_back(value: bytes, passage: Passage, application: Application) -> bytes | None:
     """A ``Set-Cookie`` of the application: never with our name; ``Domain`` mapped where the host is replaced."""
     name = value.lstrip(b"= \t").partition(b"=")[0].strip()  # "=a=b" is sent back as "a=b"
-    if name.lower().startswith(b"__host-gateway") or name == b"gateway_lang":
+    if name.lower().startswith(b"__host-gateway") or name in OWN_COOKIES:
         return None
     own = application.table.host
     if not own:

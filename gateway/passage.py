@@ -19,7 +19,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 SESSION_COOKIE = b"__Host-gateway"
-OWN_COOKIES = (b"__Host-gateway", b"gateway_lang")
+OWN_COOKIES = (b"__Host-gateway", b"gateway_lang", b"gateway_way")
 TOKEN_PREFIX = b"gwt_"
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Crockford's base 32: no I, L, O, U, so that a reference can be read out on the telephone."""

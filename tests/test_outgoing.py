@@ -133,7 +133,9 @@ def test_a_classified_answer_rests_in_no_cache(app: Application, name: bytes) ->
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("cookie", [b"__Host-gateway=x", b"__host-GATEWAY-flow=x; Path=/", b" gateway_lang = x"])
+@pytest.mark.parametrize(
+    "cookie", [b"__Host-gateway=x", b"__host-GATEWAY-flow=x; Path=/", b" gateway_lang = x", b"gateway_way=x"]
+)
 def test_the_application_sets_none_of_our_cookies(app: Application, cookie: bytes) -> None:
     assert back(app, (b"set-cookie", cookie)) == []
 

@@ -118,6 +118,7 @@ def test_the_one_credential(headers: list[tuple[bytes, bytes]], expected: Creden
         (b"__Host-gateway=S; a=1", b"a=1"),
         (b"a=1; __Host-gateway-flow=F", b"a=1"),
         (b"gateway_lang=fr; a=\xe9", b"a=\xe9"),
+        (b"gateway_way=totp; a=1", b"a=1"),
         (b"a=__Host-gateway=S", b"a=__Host-gateway=S"),
         (b" __Host-gateway = S ", None),
         (b"gateway_language=fr", b"gateway_language=fr"),

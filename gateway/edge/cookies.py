@@ -6,6 +6,7 @@ from collections.abc import Iterable
 SESSION = "__Host-gateway"
 FLOW = "__Host-gateway-flow"
 LANGUAGE = "gateway_lang"
+WAY = "gateway_way"
 
 PLAIN = re.compile(r"[A-Za-z0-9_.~-]{1,512}")
 
@@ -65,6 +66,11 @@ def no_longer_kept(kept_id: str) -> tuple[bytes, bytes]:
 def chosen_language(language: str) -> tuple[bytes, bytes]:
     """The header that remembers the language switch; no secret, so also for plain HTTP."""
     return _set(f"{LANGUAGE}={language}; Path=/; SameSite=Lax; Max-Age=31536000")
+
+
+def used_way(kind: str) -> tuple[bytes, bytes]:
+    """The header that remembers on a device how its person confirmed last; no secret, and read by our pages' script."""
+    return _set(f"{WAY}={kind}; Path=/; SameSite=Lax; Max-Age=31536000")
 
 
 def _set(value: str) -> tuple[bytes, bytes]:

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl
 from starlette.responses import Response
 
 from gateway.core.assurance import ACT_LIVES_S, Caller, Proof
-from gateway.core.policy import Policy
+from gateway.core.policy import RECOVERY, Policy
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge import answers, cookies
 from gateway.edge.challenges import accepts, own_challenge, page_of
@@ -206,6 +206,8 @@ async def accepted_proof(
         if renewed is None:
             return await context.refuse(Refusal(Reason.NO_CALLER))
         headers.append(cookies.session(renewed))
+        if accepted.kind != RECOVERY:
+            headers.append(cookies.used_way(accepted.kind))
     context.doors.callers.forget(credential_id)
     if posted.by_form and context.asked.navigating:
         if posted.flow is not None:

@@ -334,3 +334,18 @@ async def test_a_lost_store_begins_and_ends_no_ceremony(house: House, path: str)
     async with house.client(store=Store("unix:///nowhere/s")) as pages:
         answer = await pages.post(path, json={}, headers=headers | SAME)
     assert answer.json()["type"] == "urn:gateway:problem:store_unavailable"
+
+
+async def test_a_browser_remembers_how_its_person_confirmed_last(pages: httpx2.AsyncClient, house: House) -> None:
+    cookie, key, code = await house.cookie(), Authenticator(ORIGIN), "/.gateway/step-up/totp"
+    answer = await pages.post(code, json={"code": house.code()}, headers=cookie | SAME)
+    session, way = answer.headers.get_list("set-cookie")
+    assert way == "gateway_way=totp; Path=/; SameSite=Lax; Max-Age=31536000"
+    alice = Somebody(pages, house, {"cookie": session.split(";")[0]})
+    await alice.add(key)
+    assert (await alice.touch(key)).headers.get_list("set-cookie")[1].startswith("gateway_way=webauthn;")
+    spare = {"code": (await house.recovery.issue(house.user))[0]}
+    assert "gateway_way" not in (await alice.post("/.gateway/step-up/recovery", spare)).headers["set-cookie"]
+    house.clock.forward(30)
+    token = await pages.post(code, json={"code": house.code()}, headers=await house.token())
+    assert token.status_code == 200 and "set-cookie" not in token.headers

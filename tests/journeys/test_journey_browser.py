@@ -217,9 +217,15 @@ def _passkey_story(browser: Browser, demo: RunningDemo, login: str, words: Words
     assert page.locator("#nir").inner_text().endswith(MASKED)
     answer = page.goto(f"{record}/modifier")
     assert answer is not None and answer.status == 401
+    page.locator("form.passkey button").wait_for()
+    # What was used last on this device has the focus.
+    assert page.evaluate("document.activeElement.id") == "code"
     page.locator("form.passkey button").click()
     page.locator("input[name=nir]").wait_for()
     assert page.url == f"{record}/modifier"
+    other = visitor.open()
+    other.goto(f"{demo.gateway}/.gateway/step-up")
+    other.locator("form.passkey button:focus").wait_for()
     assert page.input_value("input[name=nir]") == demo.nirs[number]
     page.goto(record)
     assert demo.nirs[number] in page.locator("#nir").inner_text().replace(" ", "")

@@ -45,7 +45,8 @@ class Browser:
         for value in answer.all("set-cookie"):
             key, _, said = value.decode().partition(";")[0].partition("=")
             self.cookies[key] = said
-            self.demo.secrets[said] = "cookie"
+            if key.startswith(SESSION):  # the others are no secrets
+                self.demo.secrets[said] = "cookie"
         return answer
 
     def post(self, target: str, body: bytes, kind: str = FORM, site: str = "same-origin") -> Answer:

@@ -68,13 +68,15 @@
     location.reload();
   };
 
-  // Who has no passkey is offered none; who has one finds it first, unless they type a code already.
+  // Who has no passkey is offered none; who has one finds it first, unless codes are what they use on this device, or
+  // they type one already.
   const offer = async (form) => {
     const answer = await fetch("/.gateway/step-up/ways", { credentials: "same-origin" });
     if (!answer.ok || !(await answer.json()).kinds.includes("webauthn")) return;
     form.hidden = false;
     const code = document.getElementById("code");
-    if (!code || !code.value) form.querySelector("button").focus();
+    const usesCodes = code && document.cookie.split("; ").includes("gateway_way=totp");
+    if (!usesCodes && (!code || !code.value)) form.querySelector("button").focus();
   };
 
   const serve = (selector, work, show) => {
