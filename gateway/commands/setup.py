@@ -15,6 +15,7 @@ from gateway.commands.terminal import (
     ConfigOption,
     JsonOption,
     emit,
+    escaped,
     fail,
     say,
 )
@@ -97,17 +98,13 @@ def check(
         emit({"mistakes": list(map(_plain, mistakes)), "warnings": list(map(_plain, warned))})
     else:
         for one in mistakes:
-            say(f"[red]mistake[/red]  {_escaped(str(one))}")
+            say(f"[red]mistake[/red]  {escaped(str(one))}")
         for one in warned:
-            say(f"[yellow]warning[/yellow]  {_escaped(str(one))}")
+            say(f"[yellow]warning[/yellow]  {escaped(str(one))}")
         if not mistakes:
             say(f"[green]{config} can be served[/green]" + (f", {len(warned)} warnings" if warned else ""))
     if mistakes:
         raise typer.Exit(NO)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("[", r"\[")
 
 
 def _plain(mistake: Mistake) -> dict[str, object]:
@@ -219,7 +216,7 @@ def serve(
         if json:
             emit({"event": str(line)})
         else:
-            say(_escaped(str(line)))
+            say(escaped(str(line)))
 
     try:
         run(settings, announce=announce)

@@ -13,6 +13,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from gateway.factors.token_files import Mistake
+
 NO, CANNOT = 1, 2
 """Exit statuses: the answer is no; it could not be done."""
 
@@ -52,6 +54,34 @@ def console() -> Console:
 def say(text: str) -> None:
     """One line for people, with rich's markup."""
     console().print(text)
+
+
+def escaped(text: str) -> str:
+    """Text in which no bracket is rich's markup."""
+    return text.replace("[", r"\[")
+
+
+def content_of(file: Path, most_bytes: int) -> bytes:
+    """A file, whole; ends the command where it cannot be read, or is larger."""
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(most_bytes + 1)
+    except OSError as fault:
+        fail(f"{file}: {fault.strerror}")
+    if len(content) > most_bytes:
+        fail(f"{file} has more than {most_bytes} bytes: split it")
+    return content
+
+
+def tell_mistakes(file: Path, mistakes: Sequence[Mistake], json: bool, *, counted: str, done: str) -> NoReturn:
+    """Every mistake with its line, and the end of the command; ``counted`` is what there is none of now."""
+    if json:
+        told = [{"file": str(file), "line": one.line, "message": one.text} for one in mistakes]
+        emit({counted: 0, "mistakes": told})
+    else:
+        for one in mistakes:
+            say(escaped(f"{file}:{one.line}: {one.text}"))
+    fail(f"{done}; to correct: {len(mistakes)}", NO)
 
 
 def emit(value: object) -> None:

@@ -9,10 +9,21 @@ import typer
 
 from gateway.commands.ledger_access import Desk, desk
 from gateway.commands.setup import settings_of
-from gateway.commands.terminal import DEFAULT_CONFIG, NO, ConfigOption, JsonOption, at, emit, fail, say
+from gateway.commands.terminal import (
+    DEFAULT_CONFIG,
+    NO,
+    ConfigOption,
+    JsonOption,
+    at,
+    content_of,
+    emit,
+    escaped,
+    fail,
+    say,
+    tell_mistakes,
+)
 from gateway.config import Settings
 from gateway.factors.people_file import MOST_BYTES, Invited, read_people
-from gateway.factors.token_files import Mistake
 from gateway.stores import keys
 from gateway.stores.factors import Factors
 from gateway.stores.letters import Letters, new_code
@@ -36,14 +47,14 @@ def invite(
       gateway user invite --from people.csv --letters letters.pdf --by "security officer"
     """
     settings = settings_of(config)
-    invited, mistakes = read_people(_content(people), settings.partners)
+    invited, mistakes = read_people(content_of(people, MOST_BYTES), settings.partners)
     if mistakes:
-        _tell(people, mistakes, json)
+        tell_mistakes(people, mistakes, json, counted="letters", done="no letter was made")
     made, already, ends_at = asyncio.run(_made(settings, invited, letters, by))
     if json:
         emit({"letters": len(made), "users": made, "already": already, "ends_at": int(ends_at)})
         return
-    say(_escaped(f"{len(made)} letters are in {letters}; their codes hold until {at(ends_at)}"))
+    say(escaped(f"{len(made)} letters are in {letters}; their codes hold until {at(ends_at)}"))
     if already:
         say(f"{len(already)} people of the file have a way to confirm, and get none")
     say("Print them, and destroy the file: it holds the codes.")
@@ -102,28 +113,3 @@ def _write(file: Path, content: bytes) -> None:
 def _take_back(file: Path) -> None:
     """Its codes open nothing."""
     file.unlink(missing_ok=True)
-
-
-def _content(file: Path) -> bytes:
-    try:
-        with file.open("rb") as opened:
-            content = opened.read(MOST_BYTES + 1)
-    except OSError as fault:
-        fail(f"{file}: {fault.strerror}")
-    if len(content) > MOST_BYTES:
-        fail(f"{file} has more than {MOST_BYTES} bytes: split it")
-    return content
-
-
-def _tell(file: Path, mistakes: tuple[Mistake, ...], json: bool) -> None:
-    if json:
-        told = [{"file": str(file), "line": one.line, "message": one.text} for one in mistakes]
-        emit({"letters": 0, "mistakes": told})
-    else:
-        for one in mistakes:
-            say(_escaped(f"{file}:{one.line}: {one.text}"))
-    fail(f"no letter was made; to correct: {len(mistakes)}", NO)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("[", r"\[")

@@ -11,7 +11,20 @@ import typer
 from gateway.commands.ledger_access import desk
 from gateway.commands.people import user_named
 from gateway.commands.setup import settings_of
-from gateway.commands.terminal import DEFAULT_CONFIG, NO, ConfigOption, JsonOption, at, emit, fail, say, table
+from gateway.commands.terminal import (
+    DEFAULT_CONFIG,
+    NO,
+    ConfigOption,
+    JsonOption,
+    at,
+    content_of,
+    emit,
+    escaped,
+    fail,
+    say,
+    table,
+    tell_mistakes,
+)
 from gateway.core.cooling import Binding, invited_as
 from gateway.factors.pskc import KeyNeeded, read_pskc
 from gateway.factors.token_files import MOST_BYTES, Mistake, Read, read_csv
@@ -51,8 +64,9 @@ def import_tokens(
     """
     settings = settings_of(config)
     tokens, mistakes = _read(file, key_file)
+    done = f"nothing of {file} was imported"
     if mistakes:
-        _tell(file, mistakes, json)
+        tell_mistakes(file, mistakes, json, counted="imported", done=done)
 
     async def work() -> tuple[str, ...]:
         async with desk(settings) as at_desk:
@@ -67,11 +81,12 @@ def import_tokens(
     known = set(asyncio.run(work()))
     if known:
         text = "{} was imported before: take it out of the file"
-        _tell(file, [Mistake(one.line, text.format(one.serial)) for one in tokens if one.serial in known], json)
+        mistakes = tuple(Mistake(one.line, text.format(one.serial)) for one in tokens if one.serial in known)
+        tell_mistakes(file, mistakes, json, counted="imported", done=done)
     if json:
         emit({"imported": len(tokens), "serials": [token.serial for token in tokens]})
     else:
-        say(_escaped(f"{len(tokens)} tokens are in the stock. Destroy {file} now: it holds their secrets."))
+        say(escaped(f"{len(tokens)} tokens are in the stock. Destroy {file} now: it holds their secrets."))
 
 
 @app.command("list")
@@ -150,12 +165,12 @@ def assign(
     if json:
         emit({"serial": serial, "user": user, "factor": factor})
     else:
-        say(_escaped(f"token {serial} is {user}'s ({factor})"))
+        say(escaped(f"token {serial} is {user}'s ({factor})"))
 
 
 def _read(file: Path, key_file: Path | None) -> Read:
     """The tokens of a file and its mistakes; ends the command where it cannot be read."""
-    content = _content(file, MOST_BYTES)
+    content = content_of(file, MOST_BYTES)
     if not content.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<"):
         return read_csv(content)
     try:
@@ -168,47 +183,17 @@ def _read(file: Path, key_file: Path | None) -> Read:
         )
 
 
-def _content(file: Path, most: int) -> bytes:
-    try:
-        with file.open("rb") as opened:
-            content = opened.read(most + 1)
-    except OSError as fault:
-        fail(f"{file}: {fault.strerror}")
-    if len(content) > most:
-        fail(f"{file} has more than {most} bytes: split it")
-    return content
-
-
 def _first_line(key_file: Path | None) -> str | None:
     if key_file is None:
         return None
     try:
-        return _content(key_file, LONGEST_KEY).decode().split("\n")[0].rstrip("\r") or None
+        return content_of(key_file, LONGEST_KEY).decode().split("\n")[0].rstrip("\r") or None
     except UnicodeDecodeError:
         fail(f"{key_file} is no text: its first line must be the key in hexadecimal, or the passphrase")
 
 
 def _asked(prompt: str) -> str:
     return getpass(prompt[0].upper() + prompt[1:]) if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
-
-
-def _tell(file: Path, mistakes: list[Mistake] | tuple[Mistake, ...], json: bool) -> None:
-    """Every mistake with its line, and the end of the command."""
-    if json:
-        emit(
-            {
-                "imported": 0,
-                "mistakes": [{"file": str(file), "line": one.line, "message": one.text} for one in mistakes],
-            }
-        )
-    else:
-        for one in mistakes:
-            say(_escaped(f"{file}:{one.line}: {one.text}"))
-    fail(f"nothing of {file} was imported; to correct: {len(mistakes)}", NO)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("[", r"\[")
 
 
 def _plain(row: StockRow) -> dict[str, Any]:
