@@ -2,7 +2,8 @@
 
 Rules of this file:
 
-1. Only what our own origin sent is kept, by a browser that is signed in: a kept form of another site would be a cannon.
+1. Only what our own origin sent is kept, by a browser that is signed in, or was until its session ended by time: a kept
+   form of another site would be a cannon, and who signed out or was stopped leaves nothing behind.
 2. What is sent later goes the whole path as if the browser had sent it then: nothing is decided beforehand.
 """
 
@@ -18,7 +19,7 @@ from gateway.edge.cookies import AmbiguousCookie
 from gateway.incoming import BodyStalled, BodyTooLarge, ClientGone
 from gateway.passage import Body, Passage, Receive, Scope
 from gateway.stores.halved import LARGEST_BYTES
-from gateway.stores.kept_requests import KeptRequest
+from gateway.stores.kept_requests import ANY_SESSION, KeptRequest
 
 KEPT_PATH = b"/.gateway/kept"
 _OF_A_BODY = (b"content-length", b"content-type", b"transfer-encoding", b"referer", b"trailer", b"expect")
@@ -42,12 +43,13 @@ def same_origin(passage: Passage) -> bool:
 
 
 def may_be_kept(passage: Passage, refusal: Refusal) -> bool:
-    """Whether a refused request is a form of ours that a confirmation would let through."""
+    """Whether a refused request is a form of ours that a confirmation, or signing in again, would let through."""
+    asks = refusal.reason is Reason.PROOF_REQUIRED and passage.caller is not None
+    ended = refusal.reason is Reason.NO_CALLER and passage.ended != ""
     return (
-        refusal.reason is Reason.PROOF_REQUIRED
+        (asks or ended)
         and passage.method == b"POST"
         and passage.credential.kind == "session"
-        and passage.caller is not None
         and passage.asked.navigating
         and not passage.executed
         and same_origin(passage)
@@ -60,8 +62,7 @@ async def keep(passage: Passage, body: Body, keeping: Keeping) -> tuple[str, tup
     Raises ``StoreUnavailable``.
     """
     caller = passage.caller
-    if caller is None:
-        return None
+    user, family = (caller.user, caller.credential_id) if caller else (passage.ended, ANY_SESSION)
     try:
         content = await body.buffer(LARGEST_BYTES) if body.present else b""
     except (BodyStalled, BodyTooLarge, ClientGone):
@@ -76,11 +77,11 @@ async def keep(passage: Passage, body: Body, keeping: Keeping) -> tuple[str, tup
         (first(passage.headers, b"referer") or b"").decode("latin-1"),
         content,
     )
-    kept = await keeping.keep(caller.user, caller.credential_id, request)
+    kept = await keeping.keep(user, family, request)
     if kept is None:
         return None
     kept_id, half = kept
-    return f"{KEPT_PATH.decode()}?id={kept_id}", cookies.kept(kept_id, half)
+    return f"{KEPT_PATH.decode()}?id={kept_id}", cookies.kept(kept_id, half, after_sign_in=family == ANY_SESSION)
 
 
 async def take(passage: Passage, caller: Caller, keeping: Keeping) -> KeptRequest | Refusal:

@@ -57,7 +57,7 @@ class Passage:
     """One request; fields are filled in the order of the path. ``started``: the first byte of the answer has left.
 
     ``held``, ``spent``: ids of proofs for one answer: those that this request has claimed, and those another has.
-    ``own_cookie``: a field that goes with an answer of ours.
+    ``ended``: the user whose session has ended by time; ``own_cookie``: a field that goes with an answer of ours.
     """
 
     scope: Scope
@@ -74,6 +74,7 @@ class Passage:
     application: Application | None = None
     target: Target | None = None
     caller: Caller | None = None
+    ended: str = ""
     classified: Classified | None = None
     persons: tuple[Identifier, ...] | None = None
     unclear: bool = False

@@ -90,14 +90,14 @@ class Pipeline:
             return Refusal(Reason.UNKNOWN_HOST)
         if await self._preflight(passage, application):
             return None
+        body = RequestBody(passage.receive, passage.headers, passage.method, served.timeouts.body_idle_s)
+        passage.body, passage.body_ended = body, lambda: body.ended
         who = await self.identify(passage, application)
         if isinstance(who, Refusal):
             return who
         classified = self.classify(passage, application, gated)
         if isinstance(classified, Refusal):
             return classified
-        body = RequestBody(passage.receive, passage.headers, passage.method, served.timeouts.body_idle_s)
-        passage.body, passage.body_ended = body, lambda: body.ended
         classified = await look(passage, application, classified, body, served.request_bytes)
         if isinstance(classified, Refusal):
             return classified
@@ -202,6 +202,7 @@ class Pipeline:
             if application.observing and found.reason != "frozen":
                 passage.caller = ANONYMOUS
                 return ANONYMOUS
+            passage.ended = found.user
             if credential.kind == "token":
                 return Refusal(NO_CALLER_REASONS.get(found.reason, Reason.TOKEN_UNKNOWN))
             return Refusal(Reason.FROZEN if found.reason == "frozen" else Reason.NO_CALLER)

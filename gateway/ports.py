@@ -14,9 +14,13 @@ class StoreUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class NoCaller:
-    """A credential that names nobody: ``unknown``, ``expired``, ``revoked``, ``frozen``."""
+    """A credential that names nobody: ``unknown``, ``expired``, ``revoked``, ``frozen``.
+
+    ``user``: whose session it was, where it has expired by time; that opens nothing.
+    """
 
     reason: str
+    user: str = ""
 
 
 @dataclass(frozen=True, slots=True)

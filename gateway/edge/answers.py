@@ -148,10 +148,11 @@ def render(
     if not request.navigating:
         return problem_of(refusal, status, headers, request, site)
     if _asks_to_sign_in(refusal, request):
-        sign_in_url = f"{site.pages_url}/.gateway/sign-in"
+        sign_in_url = f"{site.pages_url}/.gateway/sign-in" + (f"?flow={sign_in_flow}" if sign_in_flow else "")
         if request.method in _SAFE:
-            return see_other(f"{sign_in_url}?flow={sign_in_flow}" if sign_in_flow else sign_in_url, request, site)
-        return page_of("not_sent", request, site, headers, {"sign_in_url": sign_in_url}, status=status)
+            return see_other(sign_in_url, request, site)
+        values: dict[str, object] = {"sign_in_url": sign_in_url, "kept": kept_at is not None}
+        return page_of("not_sent", request, site, headers, values, status=status)
     if refusal.reason is Reason.PROOF_REQUIRED:
         values = step_up_values(request.language, refusal.klass, refusal.kinds, refusal.max_age_s, refusal.limit) | {
             "flow": sign_in_flow,

@@ -53,9 +53,13 @@ def kept_name(kept_id: str) -> str:
     return f"{SESSION}-kept.{kept_id}"
 
 
-def kept(kept_id: str, half: str) -> tuple[bytes, bytes]:
-    """The header that gives a browser its half of the key; no other site's request brings it along."""
-    return _set(f"{kept_name(kept_id)}={half}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=600")
+def kept(kept_id: str, half: str, *, after_sign_in: bool = False) -> tuple[bytes, bytes]:
+    """The header that gives a browser its half of the key; no other site's request brings it along.
+
+    ``after_sign_in``: but the way back from a partner's sign-in, which browsers take for another site's link.
+    """
+    same_site = "Lax" if after_sign_in else "Strict"
+    return _set(f"{kept_name(kept_id)}={half}; Path=/; Secure; HttpOnly; SameSite={same_site}; Max-Age=600")
 
 
 def no_longer_kept(kept_id: str) -> tuple[bytes, bytes]:

@@ -85,7 +85,7 @@ class StoredCallers:
 
     def _still(self, caller: Caller) -> Caller | NoCaller:
         over = caller.expires_at is not None and self._clock.now() >= caller.expires_at
-        return NoCaller("expired") if over else caller
+        return _over(caller.credential, caller.user) if over else caller
 
     async def _ask(self, name: _Name) -> Caller | NoCaller:
         deadline = self._monotonic() + KEPT_S
@@ -116,9 +116,13 @@ class StoredCallers:
         if frozen:
             return NoCaller("frozen")
         if over or now >= float(said["expires_at"]):
-            return NoCaller("expired")
+            return _over(kind, said["user"])
         caller = _caller_of(kind, credential_id.decode(), said, proofs, grants, now)
         return replace(caller, closed_from=Class.of(closed.decode())) if closed else caller
+
+
+def _over(kind: str, user: str) -> NoCaller:
+    return NoCaller("expired", user if kind == "session" else "")
 
 
 def _caller_of(kind: str, credential_id: str, said: dict[str, str], proofs: Any, grants: Any, now: float) -> Caller:

@@ -9,6 +9,9 @@ from gateway.ports import Clock
 from gateway.stores.connection import Store
 from gateway.stores.halved import Halved, Owner
 
+ANY_SESSION = ""
+"""The family of what is kept for a user whose session has ended: any later one of theirs may send it."""
+
 
 @dataclass(frozen=True, slots=True)
 class KeptRequest:
@@ -37,10 +40,18 @@ class KeptRequests:
 
     async def look(self, user: str, family: str, kept_id: str, half: str) -> KeptRequest | None:
         """What is kept, and stays; ``None`` where it is over, was sent, or is another's."""
-        said = await self._halved.look(Owner(user, family), kept_id, half)
-        return KeptRequest(**{**said, "body": b64decode(said["body"])}) if said else None
+        _, found = await self._find(user, family, kept_id, half)
+        return found
 
     async def take(self, user: str, family: str, kept_id: str, half: str) -> KeptRequest | None:
         """Take what is kept, once; another's hands leave it where it is."""
-        found = await self.look(user, family, kept_id, half)
-        return found if found and await self._halved.drop(Owner(user, family), kept_id) else None
+        owner, found = await self._find(user, family, kept_id, half)
+        return found if found and await self._halved.drop(owner, kept_id) else None
+
+    async def _find(self, user: str, family: str, kept_id: str, half: str) -> tuple[Owner, KeptRequest | None]:
+        owner = Owner(user, family)
+        for owner in (Owner(user, family), Owner(user, ANY_SESSION)):
+            said = await self._halved.look(owner, kept_id, half)
+            if said is not None:
+                return owner, KeptRequest(**{**said, "body": b64decode(said["body"])})
+        return owner, None

@@ -50,6 +50,9 @@ TRY_WINDOW_S: Final = 15 * MINUTE_S
 STALE_COOKIE_S: Final = 10
 """How long an old session id keeps what it had before a step-up."""
 
+ENDED_SESSION_S: Final = 10 * MINUTE_S
+"""For so long it is known whose session has ended by time, so that their form is kept for them."""
+
 SEEN_EVERY_S: Final = MINUTE_S
 """A session's last use is written no oftener."""
 

@@ -56,14 +56,15 @@ class Sessions:
             "network": network,
             "browser": browser,
         }
+        known_s = self._absolute_s + keys.ENDED_SESSION_S
         flat = [part for pair in fields.items() for part in pair]
         await self._store.calls(
             ("HSET", keys.family(family), *flat),
-            ("EXPIRE", keys.family(family), self._absolute_s),
+            ("EXPIRE", keys.family(family), known_s),
             ("HSET", self._key(cookie), "family", family),
-            ("EXPIRE", self._key(cookie), self._absolute_s),
+            ("EXPIRE", self._key(cookie), known_s),
             ("SADD", keys.families(fields["user"]), family),
-            ("EXPIRE", keys.families(fields["user"]), self._absolute_s),
+            ("EXPIRE", keys.families(fields["user"]), known_s),
             ("SET", keys.login(self._keyring.login_hash(partner, login)), fields["user"], "EX", keys.LOGIN_LIFETIME_S),
             atomic=True,
         )

@@ -7,25 +7,22 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import wire
+from browsers import Browser, browser_of
 from persons import RAW, Raw, as_json, nir, record
 from stack import Account, Stack, free_ports, serving, until
 from wire import Answer
 
 from gateway.config import Settings, load
 from gateway.edge.cookies import SESSION
-from gateway.stores import keys
 from gateway.stores.closures import Closures
 from gateway.stores.freezes import Freezes
-from gateway.stores.sessions import Sessions
 
 JSON = ("Content-Type", "application/json")
 NAVIGATES = ("Sec-Fetch-Mode", "navigate")
-SAME = ("Sec-Fetch-Site", "same-origin")
 PDF = b"%PDF-1.4" + bytes(5_000)
 PERSONS = 8
 """In so many bytes that nobody reads."""
@@ -278,36 +275,6 @@ def test_the_policy_of_the_pick_up_decides(
 # -- In a browser --
 
 
-@dataclass
-class Browser:
-    """One person's browser."""
-
-    stack: Stack
-    account: Account
-    cookies: dict[str, str]
-
-    def ask(self, target: str, *fields: tuple[str, str], method: str = "GET", body: bytes | None = None) -> Answer:
-        cookie = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        raw = wire.request(target, RAW, ("Cookie", cookie), SAME, *fields, method=method, body=body)
-        answer = wire.send(self.stack.port, raw)
-        for one in answer.all("set-cookie"):
-            name, _, value = one.decode().partition(";")[0].partition("=")
-            self.cookies[name] = value
-        return answer
-
-    def confirm(self) -> None:
-        body = json.dumps({"code": self.account.code()}).encode()
-        assert self.ask("/.gateway/step-up/totp", JSON, method="POST", body=body).status == 200
-
-
-def browser_of(stack: Stack, account: Account) -> Browser:
-    issuer = stack.settings.partners[account.partner].issuer
-    opening = Sessions(stack.thread.store, stack.keyring).open(
-        issuer=issuer, sub=account.sub, partner=account.partner, name="Zoé Tést", login=account.sub
-    )
-    return Browser(stack, account, {SESSION: stack.thread.call(opening)})
-
-
 @pytest.fixture
 def browser(stack: Stack, somebody: Account) -> Browser:
     return browser_of(stack, somebody)
@@ -383,12 +350,6 @@ def test_a_session_that_has_ended_gets_nothing(raw: Raw, browser: Browser) -> No
 def test_who_has_closed_their_access_gets_nothing(raw: Raw, browser: Browser) -> None:
     pick_up = link_of(submit(raw.under("save"), browser))
     browser.confirm()
-    family = raw.stack.thread.call(_family(raw.stack, browser.cookies[SESSION]))
-    closing = Closures(raw.stack.thread.store).not_me(browser.account.user, but=family)
+    closing = Closures(raw.stack.thread.store).not_me(browser.account.user, but=browser.family())
     raw.stack.thread.call(closing)
     until(lambda: browser.ask(pick_up).reason == "closed_by_person", what="the closing")
-
-
-async def _family(stack: Stack, cookie: str) -> str:
-    family: bytes = await stack.thread.store.call("HGET", keys.session(stack.keyring.token_hash(cookie)), "family")
-    return family.decode()

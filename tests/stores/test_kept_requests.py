@@ -9,7 +9,7 @@ from gateway.keyring import KeyRing
 from gateway.stores import keys
 from gateway.stores.connection import Store
 from gateway.stores.halved import MOST_OF_A_LINEAGE
-from gateway.stores.kept_requests import KeptRequest, KeptRequests
+from gateway.stores.kept_requests import ANY_SESSION, KeptRequest, KeptRequests
 
 FORM = KeptRequest("POST", "/dossiers/7/note?x=%E9", "localhost:8080", "text/plain", "", b"a \xff note of mine")
 
@@ -69,3 +69,18 @@ async def test_the_store_reads_nothing_of_it(kept: KeptRequests, store: Store, k
     raw = await store.call("GET", keys.kept(keyring.token_hash(f"kept:{kept_id}")))
     for secret in (FORM.body, b"dossiers", half.encode(), kept_id.encode(), b"u_1"):
         assert secret not in raw
+
+
+async def test_what_is_kept_for_any_session_is_any_later_one_s_of_the_same_user(kept: KeptRequests) -> None:
+    named = await keep(kept, ANY_SESSION)
+    assert await kept.look("u_2", "s_2", *named) is None
+    assert await kept.look("u_1", "s_9", *named) == FORM
+    assert await kept.take("u_1", "s_9", *named) == FORM
+    assert await kept.take("u_1", "s_8", *named) is None
+
+
+async def test_a_user_whose_sessions_have_ended_keeps_a_few_and_no_more(kept: KeptRequests) -> None:
+    named = [await keep(kept, ANY_SESSION) for _ in range(MOST_OF_A_LINEAGE)]
+    assert await kept.keep("u_1", ANY_SESSION, FORM) is None
+    await kept.take("u_1", "s_3", *named[0])
+    await keep(kept, ANY_SESSION)

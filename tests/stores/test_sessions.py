@@ -8,7 +8,9 @@ from gateway.core.assurance import Proof
 from gateway.keyring import KeyRing
 from gateway.ports import NoCaller
 from gateway.stores.callers import StoredCallers
+from gateway.stores.closures import Closures
 from gateway.stores.connection import Store
+from gateway.stores.freezes import Freezes
 from gateway.stores.sessions import Sessions
 
 WHO = {"issuer": "https://sso", "sub": "1", "partner": "p", "name": "Léa", "login": "lea"}
@@ -93,8 +95,9 @@ async def test_a_session_left_alone_for_half_an_hour_is_over(sessions: Sessions,
     assert not isinstance(await callers.by_session(cookie), NoCaller)
     clock.forward(1799)
     assert not isinstance(await callers.by_session(cookie), NoCaller)
+    user = (await callers.by_session(cookie)).user
     clock.forward(1800)
-    assert await callers.by_session(cookie) == NoCaller("expired")
+    assert await callers.by_session(cookie) == NoCaller("expired", user)
     assert await sessions.rotate(cookie, None) is None
 
 
@@ -103,8 +106,38 @@ async def test_a_session_in_use_is_over_after_ten_hours(sessions: Sessions, call
     for _ in range(23):
         clock.forward(1565)
         assert not isinstance(await callers.by_session(cookie), NoCaller)
+    user = (await callers.by_session(cookie)).user
     clock.forward(5)
-    assert await callers.by_session(cookie) == NoCaller("expired")
+    assert await callers.by_session(cookie) == NoCaller("expired", user)
+
+
+async def test_for_ten_minutes_more_it_is_known_whose_session_it_was(sessions: Sessions, store: Store) -> None:
+    await sessions.open(**WHO)
+    for name in await store.call("KEYS", "s*:*"):
+        assert 36_000 < await store.call("TTL", name) <= 36_600
+
+
+@pytest.mark.parametrize("how", ["sign-out", "not me"])
+async def test_what_was_ended_on_purpose_is_nobodys(
+    sessions: Sessions, callers: StoredCallers, store: Store, clock, how: str
+) -> None:
+    cookie = await sessions.open(**WHO)
+    if how == "sign-out":
+        await sessions.end(cookie)
+    else:
+        await Closures(store, clock).not_me((await callers.by_session(cookie)).user, but="s_other")
+    clock.forward(40_000)
+    assert await callers.by_session(cookie) == NoCaller("unknown")
+
+
+async def test_a_frozen_user_of_an_ended_session_is_not_named(
+    sessions: Sessions, callers: StoredCallers, store: Store, clock
+) -> None:
+    cookie = await sessions.open(**WHO)
+    user = (await callers.by_session(cookie)).user
+    await Freezes(store).freeze("user", user, by="o", reason="r", now=clock.at)
+    clock.forward(1800)
+    assert await callers.by_session(cookie) == NoCaller("frozen")
 
 
 async def test_a_made_up_cookie_is_unknown(callers: StoredCallers, sessions: Sessions) -> None:
