@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ _LISTED: Final = "id, numero_francetravail AS numeroFranceTravail, nom, prenom, 
 _EXPORTED: Final = (
     "id, numero_francetravail, nir, nom, prenom, date_naissance, ville, email, telephone"
 )  # fmt: skip
+_TELEPHONE: Final = re.compile(r"[\d +().-]*")
 _LARGEST_ID: Final = 2**63 - 1
 EXPORT_HEADER: Final = tuple(_EXPORTED.split(", "))
 HEALTH_HEADER: Final = ("id", "nom", "prenom", "rqth", "orientation_sante", "logement")
@@ -33,7 +35,7 @@ HEALTH_HEADER: Final = ("id", "nom", "prenom", "rqth", "orientation_sante", "log
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """The register refused what was to be saved: another person has this number, or a field may not be empty."""
+    """The register refused what was to be saved: another has this number, a field may not be empty, or is wrong."""
 
     reason: str
 
@@ -118,6 +120,8 @@ class Register:
         known = {COLUMNS[field]: value for field, value in fields.items() if field in COLUMNS}
         if not known:
             return None
+        if not _TELEPHONE.fullmatch(str(fields.get("telephone", ""))):
+            return Conflict("téléphone invalide")
         assignments = ", ".join(f"{column} = ?" for column in known)
         try:
             self._connection.execute(f"UPDATE demandeur SET {assignments} WHERE id = ?", (*known.values(), number))  # noqa: S608 - our own columns

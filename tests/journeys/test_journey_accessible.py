@@ -26,6 +26,7 @@ PAGES = (
 
 
 def _violations(page: Page) -> list[str]:
+    """What axe-core has against a page."""
     script = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
     page.evaluate(f"{script};0")
     found = page.evaluate("tags => axe.run({runOnly: {type: 'tag', values: tags}})", TAGS)

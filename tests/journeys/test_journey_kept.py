@@ -120,6 +120,48 @@ def test_nobody_else_and_no_other_site_sends_it(running: RunningDemo) -> None:
     assert executed(running) == before + 1
 
 
+def refused_save(browser: Browser, number: int) -> Answer:
+    """A save that the application refuses: its answer is the form again, with the number in a field."""
+    return browser.post(f"/dossiers/{number}/modifier", b"telephone=none")
+
+
+def test_the_answer_of_what_was_done_waits_for_the_confirmation(running: RunningDemo) -> None:
+    browser, number = Browser(running, running.caller()), running.ids[505]
+    before = executed(running)
+    withheld = refused_save(browser, number)
+    assert withheld.status == 409
+    assert running.seen(withheld.raw) == set()
+    assert executed(running) == before + 1
+    link = re.search(rb'href="(/\.gateway/answers\?id=[^"]+)"', withheld.body)
+    assert link is not None
+    pick_up = link[1].decode()
+    asked = browser.send(pick_up)
+    assert (asked.status, running.seen(asked.raw)) == (401, set())
+    assert browser.confirm(asked) == pick_up
+
+    answers = at_once(running.port, [browser.request(pick_up)] * 100)
+    opened = [answer for answer in answers if answer.status == 409]
+    assert len(opened) == 1
+    assert running.nirs[number].encode() in opened[0].body
+    assert {answer.status for answer in answers} <= {409, 404, 503}
+    assert browser.send(pick_up).status == 404
+    assert executed(running) == before + 1
+
+
+def test_nobody_else_opens_the_answer_of_what_was_done(running: RunningDemo) -> None:
+    owner, number = Browser(running, running.caller()), running.ids[506]
+    withheld = refused_save(owner, number)
+    link = re.search(rb'href="(/\.gateway/answers\?id=[^"]+)"', withheld.body)
+    assert link is not None
+    thief = Browser(running, running.caller())
+    thief.cookies |= {name: value for name, value in owner.cookies.items() if "kept" in name}
+    assert thief.send(link[1].decode()).status == 404
+    same_person = Browser(running, owner.caller)
+    same_person.cookies |= {name: value for name, value in owner.cookies.items() if "kept" in name}
+    assert same_person.send(link[1].decode()).status == 404
+    assert owner.send(link[1].decode()).status == 401
+
+
 @pytest.mark.parametrize(("site", "size"), [("cross-site", 100), ("same-site", 100), ("same-origin", 1_100_000)])
 def test_what_cannot_be_kept_is_not_and_the_page_says_so(running: RunningDemo, site: str, size: int) -> None:
     browser, number = Browser(running, running.caller()), running.ids[503]

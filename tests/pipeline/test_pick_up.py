@@ -272,6 +272,24 @@ def test_the_policy_of_the_pick_up_decides(
     assert get(raw, pick_up, account).body == PDF
 
 
+def test_where_a_class_binds_its_proofs_one_opens_this_pick_up_and_no_other(
+    raw: Raw, somebody: Account, elsewhere: Path
+) -> None:
+    """The person confirms to open exactly this answer."""
+    bound = ("[classes.sensitive]\n", "[classes.sensitive]\nbind = true\n")
+    with with_policy(raw.stack, elsewhere / "bound", *bound) as changed:
+        here = Raw(changed, raw.app, raw.path)
+        pick_ups = [pick_up_of(post(here.under("save"), somebody)) for _ in range(2)]
+        asked = get(here, pick_ups[0], somebody)
+        assert (asked.status, asked.reason) == (401, "proof_required")
+        typed = json.dumps({"code": somebody.code(), "challenge": json.loads(asked.body)["challenge"]}).encode()
+        confirmed = changed.ask("/.gateway/step-up/totp", somebody, JSON, method="POST", body=typed)
+        assert confirmed.status == 200, confirmed.body
+        assert get(here, pick_ups[1], somebody).reason == "proof_required"
+        assert get(here, pick_ups[0], somebody).body == PDF
+        assert get(here, pick_ups[1], somebody).reason == "proof_required"
+
+
 # -- In a browser --
 
 
