@@ -5,6 +5,8 @@ Rules of this file:
 1. Only what our own origin sent is kept, by a browser that is signed in, or was until its session ended by time: a kept
    form of another site would be a cannon, and who signed out or was stopped leaves nothing behind.
 2. What is sent later goes the whole path as if the browser had sent it then: nothing is decided beforehand.
+3. The page that sends it posts its id to the form's own address, so that the answer stands where the links in it lead
+   from. Such a body is never forwarded, whatever became of what it names.
 """
 
 from collections.abc import MutableMapping
@@ -16,12 +18,16 @@ from gateway.core.canonical import first, folded
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge import cookies
 from gateway.edge.cookies import AmbiguousCookie
+from gateway.edge.kept import KEPT_FIELD
 from gateway.incoming import BodyStalled, BodyTooLarge, ClientGone
 from gateway.passage import Body, Passage, Receive, Scope
-from gateway.stores.halved import LARGEST_BYTES
+from gateway.stores.halved import ID_LENGTH, LARGEST_BYTES
 from gateway.stores.kept_requests import ANY_SESSION, KeptRequest
 
 KEPT_PATH = b"/.gateway/kept"
+FORM_TYPE = b"application/x-www-form-urlencoded"
+_SENDS = f"{KEPT_FIELD}=".encode()
+_SENDS_BYTES = len(_SENDS) + ID_LENGTH
 _OF_A_BODY = (b"content-length", b"content-type", b"transfer-encoding", b"referer", b"trailer", b"expect")
 
 
@@ -52,6 +58,7 @@ def may_be_kept(passage: Passage, refusal: Refusal) -> bool:
         and passage.credential.kind == "session"
         and passage.asked.navigating
         and not passage.executed
+        and not passage.raw_target.startswith((b"//", b"/\\"))  # to browsers another host
         and same_origin(passage)
     )
 
@@ -84,13 +91,23 @@ async def keep(passage: Passage, body: Body, keeping: Keeping) -> tuple[str, tup
     return f"{KEPT_PATH.decode()}?id={kept_id}", cookies.kept(kept_id, half, after_sign_in=family == ANY_SESSION)
 
 
-async def take(passage: Passage, caller: Caller, keeping: Keeping) -> KeptRequest | Refusal:
+async def sends(passage: Passage, body: Body) -> str | None:
+    """The id of what this browser kept, where the request comes from the page that sends it.
+
+    :raises BodyStalled, ClientGone:
+    """
+    if passage.method != b"POST" or not body.content_type.lower().startswith(FORM_TYPE):
+        return None
+    if body.length not in (None, _SENDS_BYTES):  # a proxy before us may have chunked it
+        return None
+    content = await body.buffer(_SENDS_BYTES) or b""
+    return content.removeprefix(_SENDS).decode("latin-1") if content.startswith(_SENDS) else None
+
+
+async def take(passage: Passage, caller: Caller, keeping: Keeping, kept_id: str) -> KeptRequest | Refusal:
     """Take what this browser kept and now sends."""
     if not same_origin(passage):
         return Refusal(Reason.BAD_ORIGIN)
-    kept_id = asked_id(passage)
-    if kept_id is None:
-        return Refusal(Reason.MALFORMED_REQUEST)
     try:
         half = cookies.read(passage.headers, cookies.kept_name(kept_id))
     except AmbiguousCookie:

@@ -47,6 +47,7 @@ class Body(Protocol):
     """A request's body as far as it came, which may be asked for more."""
 
     present: bool
+    length: int | None
     content_type: bytes
 
     async def buffer(self, limit_bytes: int) -> bytes | None: ...

@@ -14,7 +14,7 @@ Rules of this file:
 import contextlib
 import logging
 
-from gateway import sealing
+from gateway import keeping, sealing
 from gateway.answering import release_answer
 from gateway.application import Application
 from gateway.asked import look
@@ -32,7 +32,6 @@ from gateway.doors import Doors, Served
 from gateway.edge import answers
 from gateway.edge.answers import Rendered
 from gateway.incoming import ClientGone, RequestBody
-from gateway.keeping import KEPT_PATH, as_sent, take
 from gateway.means import ClientStalled, Means
 from gateway.outgoing import to_application
 from gateway.passage import NOBODY, Passage, Receive, Scope, Send, begin, credential_of
@@ -74,8 +73,6 @@ class Pipeline:
         gated = self.gate(passage, served)
         if isinstance(gated, Refusal):
             return gated
-        if passage.method == b"POST" and passage.raw_target.partition(b"?")[0] == KEPT_PATH:
-            return await self._send_kept(passage)
         if passage.raw_target.partition(b"?")[0] == PICK_UP_PATH:
             return await self._pick_up(passage)
         if passage.raw_target.startswith(OWN_PATHS):
@@ -91,6 +88,8 @@ class Pipeline:
         if await self._preflight(passage, application):
             return None
         body = RequestBody(passage.receive, passage.headers, passage.method, served.timeouts.body_idle_s)
+        if kept_id := await keeping.sends(passage, body):
+            return await self._send_kept(passage, application, kept_id)
         passage.body, passage.body_ended = body, lambda: body.ended
         who = await self.identify(passage, application)
         if isinstance(who, Refusal):
@@ -107,18 +106,15 @@ class Pipeline:
         permit = decide.permit(passage.method, gated.raw, standing)
         return await self._forward(passage, application, classified, permit, body)
 
-    async def _send_kept(self, passage: Passage) -> Refusal | None:
+    async def _send_kept(self, passage: Passage, application: Application, kept_id: str) -> Refusal | None:
         """Send what this browser kept, on the whole path from its start, as if it had sent it now."""
-        application = passage.application
-        if application is None:
-            return Refusal(Reason.UNKNOWN_HOST)
         who = await self.identify(passage, application)
         if isinstance(who, Refusal):
             return who
-        kept = await take(passage, who, self.doors.kept)
+        kept = await keeping.take(passage, who, self.doors.kept, kept_id)
         if isinstance(kept, Refusal):
             return kept
-        scope, receive = as_sent(passage, kept)
+        scope, receive = keeping.as_sent(passage, kept)
         await self(scope, receive, passage.send)
         return None
 

@@ -8,6 +8,9 @@ from gateway.core.reasons import Reason, Refusal
 from gateway.edge import cookies
 from gateway.edge.context import Context
 
+KEPT_FIELD = "gateway-kept"
+"""The one field of the form that sends what is kept."""
+
 
 async def kept_page(context: Context) -> Response:
     """``GET kept?id=…``: to which application, which page and how much; one button sends it."""
@@ -22,5 +25,12 @@ async def kept_page(context: Context) -> Response:
     kept = await context.doors.kept.look(caller.user, caller.credential_id, asked[0], half) if half else None
     if kept is None or kept.host != context.asked.host:
         return await context.refuse(Refusal(Reason.KEPT_GONE))
-    values = {"id": asked[0], "host": kept.host, "path": urlsplit(kept.target).path, "bytes": len(kept.body)}
+    values = {
+        "id": asked[0],
+        "field": KEPT_FIELD,
+        "host": kept.host,
+        "target": kept.target,
+        "path": urlsplit(kept.target).path,
+        "bytes": len(kept.body),
+    }
     return context.page("kept", values)

@@ -21,6 +21,8 @@ from gateway.stores.connection import Script, Store
 
 LARGEST_BYTES = 1024 * 1024
 MOST_OF_A_LINEAGE = 5
+ID_BYTES = 18
+ID_LENGTH = ID_BYTES * 4 // 3
 LONGEST_ID = 64
 _KEEP = Script("kept_keep")
 
@@ -44,7 +46,7 @@ class Halved:
 
     async def keep(self, owner: Owner, value: Mapping[str, object], half: str) -> str | None:
         """Keep a value; its id, or ``None`` where its owner keeps enough already."""
-        kept_id = secrets.token_urlsafe(18)
+        kept_id = secrets.token_urlsafe(ID_BYTES)
         plain = orjson.dumps({**value, "until": self._clock.now() + keys.KEPT_LIFETIME_S})
         digest = self._digest(kept_id)
         done = await self._store.run(

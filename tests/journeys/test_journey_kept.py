@@ -52,6 +52,10 @@ class Browser:
     def post(self, target: str, body: bytes, kind: str = FORM, site: str = "same-origin") -> Answer:
         return self.send(target, ("Content-Type", kind), ("Sec-Fetch-Site", site), method="POST", body=body)
 
+    def send_kept(self, target: str, location: str, site: str = "same-origin") -> Answer:
+        """Press the button of the page at ``location``."""
+        return self.post(target, sending(location), site=site)
+
     def confirm(self, page: Answer) -> str:
         """Type the code into the page without script; where the person is sent on to."""
         flow = re.search(rb'name="flow" value="([^"]+)"', page.body)
@@ -61,6 +65,11 @@ class Browser:
         assert answer.status == 303, answer.body
         (location,) = answer.all("location")
         return location.decode()
+
+
+def sending(location: str) -> bytes:
+    """What the page at ``location`` sends."""
+    return f"gateway-kept={location.partition('?id=')[2]}".encode()
 
 
 def executed(demo: RunningDemo) -> int:
@@ -94,7 +103,8 @@ def test_an_interrupted_form_is_sent_once(running: RunningDemo, kind: str, at: i
     assert page.status == 200 and target.encode() in page.body and str(len(body)).encode() in page.body
     assert executed(running) == before
 
-    send = browser.request(location, SAME, method="POST", body=b"")
+    assert f'action="{target}"'.encode() in page.body
+    send = browser.request(target, SAME, ("Content-Type", FORM), method="POST", body=sending(location))
     answers = at_once(running.port, [send] * 100)
     assert executed(running) == before + 1
     sent = [answer for answer in answers if answer.status < 400]
@@ -106,17 +116,18 @@ def test_an_interrupted_form_is_sent_once(running: RunningDemo, kind: str, at: i
 def test_nobody_else_and_no_other_site_sends_it(running: RunningDemo) -> None:
     owner, number = Browser(running, running.caller()), running.ids[502]
     before = executed(running)
-    location = owner.confirm(owner.post(f"/dossiers/{number}/modifier", form_of(number, running)))
+    target = f"/dossiers/{number}/modifier"
+    location = owner.confirm(owner.post(target, form_of(number, running)))
     for site in ("cross-site", "same-site", "none"):
-        assert owner.post(location, b"", site=site).status == 403
+        assert owner.send_kept(target, location, site).status == 403
     thief = Browser(running, running.caller())
     thief.cookies |= {name: value for name, value in owner.cookies.items() if "kept" in name}
-    assert thief.post(location, b"").status == 404
+    assert thief.send_kept(target, location).status == 404
     halfless = Browser(running, owner.caller)
     halfless.cookies[SESSION] = owner.cookies[SESSION]
-    assert halfless.post(location, b"").status == 404
+    assert halfless.send_kept(target, location).status == 404
     assert executed(running) == before
-    assert owner.post(location, b"").status < 400
+    assert owner.send_kept(target, location).status < 400
     assert executed(running) == before + 1
 
 
@@ -178,6 +189,6 @@ def test_what_was_kept_is_decided_anew_when_it_is_sent(running: RunningDemo) -> 
     asked = browser.post(f"/dossiers/{number}/modifier", form_of(number, running))
     location = re.search(rb'data-next="([^"]+)"', asked.body)
     assert location is not None
-    again = browser.post(location[1].decode(), b"")
+    again = browser.send_kept(f"/dossiers/{number}/modifier", location[1].decode())
     assert again.status == 401
     assert executed(running) == before

@@ -24,12 +24,20 @@ class Browser:
     cookies: dict[str, str]
     site: str = "same-origin"
 
-    def ask(self, target: str, *fields: tuple[str, str], method: str = "GET", body: bytes | None = None) -> Answer:
+    def ask(
+        self,
+        target: str,
+        *fields: tuple[str, str],
+        method: str = "GET",
+        body: bytes | None = None,
+        after: bytes = b"",
+    ) -> Answer:
+        """One request; ``after``: what follows its head, framed by its fields."""
         cookie = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         raw = wire.request(
             target, RAW, ("Cookie", cookie), ("Sec-Fetch-Site", self.site), *fields, method=method, body=body
         )
-        answer = wire.send(self.stack.port, raw)
+        answer = wire.send(self.stack.port, raw + after)
         for one in answer.all("set-cookie"):
             name, _, value = one.decode().partition(";")[0].partition("=")
             self.cookies[name] = value

@@ -51,8 +51,10 @@ def kept_at(page: Answer) -> str:
     return found[1].decode()
 
 
-def send(browser: Browser, location: str) -> Answer:
-    return browser.ask(location, ("Content-Type", FORM), NAVIGATES, method="POST", body=b"")
+def send(there: Raw, browser: Browser, location: str, query: str = "", *fields: tuple[str, str]) -> Answer:
+    """Press the button of the page at ``location``."""
+    body = f"gateway-kept={location.partition('?id=')[2]}".encode()
+    return browser.ask(there.path + query, ("Content-Type", FORM), NAVIGATES, *fields, method="POST", body=body)
 
 
 @pytest.mark.parametrize(("kind", "body"), KINDS, ids=[f"{kind[:20]} {len(body)}" for kind, body in KINDS])
@@ -62,11 +64,56 @@ def test_every_content_type_arrives_as_it_was(raw: Raw, browser: Browser, kind: 
     location = kept_at(submit(there, browser, kind, body, query="?x=%E9&y"))
     assert not there.received
     browser.confirm()
-    assert send(browser, location).status == 200
+    page = browser.ask(location, NAVIGATES)
+    assert f'action="{there.path}?x=%E9&amp;y"'.encode() in page.body
+    assert send(there, browser, location, "?x=%E9&y").status == 200
     (received,) = there.received
     assert received.body == body
     assert [value.decode() for value in received.all("content-type")] == ([kind] if kind else [])
     assert received.target == f"{there.path}?x=%E9&y".encode()
+
+
+def test_what_the_page_sends_is_never_forwarded_itself(raw: Raw, browser: Browser, somebody: Account) -> None:
+    there = raw.under("save")
+    there.says(b"{}")
+    location = "/.gateway/kept?id=" + "a" * 24
+    assert send(there, browser, location).status == 404
+    by_token = f"gateway-kept={'a' * 24}".encode()
+    assert there.ask(somebody, ("Content-Type", FORM), method="POST", body=by_token).status == 403
+    assert not there.received
+
+
+def test_nor_when_a_proxy_has_chunked_it(raw: Raw, browser: Browser) -> None:
+    there = raw.under("save")
+    there.says(b"{}")
+    chunked = ("Transfer-Encoding", "chunked")
+    for field, size in ((b"gateway-kept=" + b"a" * 24, 404), (b"longer=" + b"b" * 100, 200), (b"c=1", 200)):
+        raw_body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(field), field)
+        answer = browser.ask(there.path, ("Content-Type", FORM), NAVIGATES, chunked, method="POST", after=raw_body)
+        assert answer.status == size
+    assert [one.body for one in there.received] == [b"longer=" + b"b" * 100, b"c=1"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [(FORM, b"gateway-kept=short"), ("text/plain", b"gateway-kept=" + b"a" * 24), (FORM, b"gateway-kepd=" + b"a" * 24)],
+)
+def test_what_only_looks_like_it_is_the_application_s(raw: Raw, browser: Browser, kind: str, body: bytes) -> None:
+    there = raw.under("save")
+    there.says(b"{}")
+    assert submit(there, browser, kind, body).status == 200
+    assert [one.body for one in there.received] == [body]
+
+
+def test_a_session_that_ended_on_the_page_that_sends_keeps_no_button(raw: Raw, browser: Browser) -> None:
+    there = raw.under("sensitive")
+    location = kept_at(submit(there, browser))
+    browser.expire("seen")
+    until(lambda: browser.ask("/.gateway/budget").reason == "no_caller", what="the end of the session")
+    page = send(there, browser, location)
+    assert page.status == 401
+    assert b"flow=" not in page.body
+    assert not there.received
 
 
 @pytest.mark.parametrize("mode", ["cors", "no-cors", "same-origin"])
@@ -115,20 +162,23 @@ def test_it_is_kept_and_sent_once_after_signing_in_again(
     shown = browser.ask(location, NAVIGATES)
     assert (shown.status, there.path.encode() in shown.body) == (200, True)
     assert not there.received
-    assert send(browser, location).status == 200
-    assert send(browser, location).status == 404
+    assert send(there, browser, location).status == 200
+    assert send(there, browser, location).status == 404
     assert [one.body for one in there.received] == [b"a=typed"]
 
 
 def test_the_half_comes_back_from_a_partner_but_with_no_other_site_s_form(raw: Raw, browser: Browser) -> None:
-    page = ended(raw.under("save"), browser)
+    there = raw.under("save")
+    page = ended(there, browser)
     (kept,) = page.all("set-cookie")
     assert b"SameSite=Lax" in kept and b"HttpOnly" in kept and b"Secure" in kept
     browser.sign_in_again()
     location = led_to(browser, page)
-    answer = browser.ask(location, ("Content-Type", FORM), NAVIGATES, ("Origin", "https://x"), method="POST", body=b"")
-    assert answer.status == 200  # Fetch Metadata says that it is ours
-    assert len(raw.under("save").received) == 1
+    browser.site = "cross-site"
+    assert send(there, browser, location).status == 403
+    assert not there.received
+    browser.site = "same-origin"
+    assert send(there, browser, location).status == 200
 
 
 def test_another_user_finds_nothing_and_sends_nothing(raw: Raw, browser: Browser) -> None:
@@ -138,7 +188,7 @@ def test_another_user_finds_nothing_and_sends_nothing(raw: Raw, browser: Browser
     other.cookies |= {name: value for name, value in browser.cookies.items() if "kept" in name}
     location = led_to(other, page)
     assert other.ask(location, NAVIGATES).status == 404
-    assert send(other, location).status == 404
+    assert send(there, other, location).status == 404
     assert not there.received
 
 
@@ -146,7 +196,7 @@ def test_another_browser_of_the_same_person_sends_nothing(raw: Raw, browser: Bro
     there = raw.under("save")
     page = ended(there, browser)
     other = browser_of(raw.stack, browser.account)
-    assert send(other, led_to(other, page)).status == 404
+    assert send(there, other, led_to(other, page)).status == 404
     assert not there.received
 
 
