@@ -92,6 +92,10 @@ def _sentences(record: Record) -> list[str]:
         lines.append(f"Waiting opens it again after {span(record['retry_s'])}.")
     if record.get("executed"):
         lines.append(f"The request had been executed (status {record.get('status')}): its content was kept back.")
+    if record.get("sealed"):
+        lines.append("It waited ten minutes, sealed, to be picked up by the same person after a confirmation.")
+    if record.get("picked_up"):
+        lines.append(f"It was the picking up of what {record['picked_up']} was answered.")
     if record.get("detail"):
         lines.append(f"In detail: {record['detail']}.")
     return lines

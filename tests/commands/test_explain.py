@@ -114,6 +114,15 @@ def test_a_refusal_is_told_in_sentences_by_its_reference(gateway: Gateway, confi
     assert gateway("explain", "--ref", "AAA-AAA", "--config", config).status == 1
 
 
+def test_what_waits_and_its_picking_up_are_told_together(gateway: Gateway, config: Path) -> None:
+    given = {"app": "emploi", "caller": {"user": "u_abc"}, "method": "POST", "route": "save"}
+    withheld = {**given, "kind": "refusal", "ref": "K7Q-4M2", "reason": "content_withheld", "sealed": True}
+    refused = {**given, "kind": "challenge", "ref": "A2B-3C4", "reason": "proof_required", "picked_up": "K7Q-4M2"}
+    write_records(config, withheld, refused)
+    assert "It waited ten minutes" in gateway("explain", "--ref", "K7Q-4M2", "--config", config).out
+    assert "picking up of what K7Q-4M2" in gateway("explain", "--ref", "A2B-3C4", "--config", config).out
+
+
 def test_what_may_be_done_never_names_an_unknown_placeholder() -> None:
     values = {"user": "U", "credential": "T", "class": "C", "rule": "R"}
     for reason, sentences in MAY.items():

@@ -76,6 +76,14 @@ class = "internal"
 person = "path:id"
 
 [[routes]]
+name = "extract"
+application = "raw"
+path = "/extract/{rest:*}"
+methods = ["POST"]
+class = "internal"
+without = "challenge"
+
+[[routes]]
 name = "sensitive"
 application = "raw"
 path = "/sensitive/{rest:*}"

@@ -111,6 +111,23 @@ def test_what_a_policy_masks_is_masked_in_place_and_nothing_waits(raw: Raw, some
     assert nir(62).encode() not in answer.raw
 
 
+@pytest.mark.parametrize("persons", [3, 45])
+def test_a_stream_that_waits_is_a_stream_again(raw: Raw, somebody: Account, persons: int) -> None:
+    there = raw.under("extract")
+    rows = [f"{nir(70 + number)};Nom{number}\r\n" for number in range(persons)]
+    there.says(("nir;nom\r\n" + "".join(rows)).encode(), "text/csv; charset=utf-8")
+    withheld = there.ask(somebody, JSON, method="POST", body=b"{}")
+    assert nir(70).encode() not in withheld.raw
+    assert raw.stack.step_up(somebody).status == 200
+    answer = get(raw, pick_up_of(withheld), somebody)
+    # One confirmation is good for 40 persons: the rest would be a question, which a stream that has begun cannot ask.
+    assert answer.body.count(b";Nom") == min(persons, 40)
+    assert answer.complete is (persons < 40)
+    assert raw.stack.used(somebody, "sensitive-hour") == min(persons, 40)
+    assert get(raw, pick_up_of(withheld), somebody).reason == "answer_gone"
+    assert len(there.received) == 1
+
+
 def test_what_no_confirmation_opens_is_not_sealed(raw: Raw) -> None:
     machine = raw.stack.account(kind="machine")
     withheld = post(raw.under("save"), machine)
