@@ -22,6 +22,7 @@ from gateway.edge.answers import Site, render
 from gateway.edge.doors import Doors as PageDoors
 from gateway.edge.doors import Partner
 from gateway.edge.site import build as build_pages
+from gateway.edge.webhook import Webhook
 from gateway.keyring import KeyRing
 from gateway.ledger import Ledger, LedgerUnavailable
 from gateway.ledger.history import History
@@ -44,6 +45,7 @@ from gateway.stores.flows import Flows
 from gateway.stores.invitations import Invitations
 from gateway.stores.kept_requests import KeptRequests
 from gateway.stores.letters import Letters
+from gateway.stores.notices import Notices
 from gateway.stores.passkeys import Passkeys
 from gateway.stores.people import People
 from gateway.stores.recovery import RecoveryCodes
@@ -55,6 +57,9 @@ from gateway.websocket import serve_websocket
 
 NEW_OBJECTS = 20_000
 """How many more containers there are before the collector looks again; requests leave few behind."""
+
+NOTIFY_EVERY_S = 2.0
+"""How often a worker looks for notices to send on."""
 
 MOST_SKEW_S = 2.0
 """Rule 13 of the design: a process further from the store's time is not ready."""
@@ -80,6 +85,8 @@ class App:
         self._tasks: list[asyncio.Task[None]] = []
         self._store: Store | None = None
         self._ledger: Ledger | None = None
+        self._notices: Notices | None = None
+        self._webhook = webhook_of(settings)
         self._why = "starting"
         self._metrics = PrometheusMetrics()
         self._upstreams: list[Upstream] = []
@@ -104,7 +111,9 @@ class App:
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
-        self._tasks = [asyncio.create_task(work) for work in (self._open(), self._watch(), self._reaper.run())]
+        self._tasks = [
+            asyncio.create_task(work) for work in (self._open(), self._watch(), self._notify(), self._reaper.run())
+        ]
         for task in self._tasks:
             task.add_done_callback(_must_not_fail)
         await send({"type": "lifespan.startup.complete"})
@@ -159,6 +168,7 @@ class App:
         await ledger.append({"kind": "policy", "policy": digest, "reason": "start"}, now=store.clock.now())
         tokens = Tokens(store, keyring)
         await tokens.index()
+        notices = self._notices = Notices(store, sends=gateway.notify is not None)
         kept, challenges = KeptRequests(store, keyring), Challenges(store, keyring)
         pages = PageDoors(
             clock=store.clock,
@@ -166,6 +176,7 @@ class App:
             tokens=tokens,
             sessions=Sessions(store, keyring),
             access=Access(store),
+            notices=notices,
             flows=flows,
             factors=Factors(store, keyring),
             recovery=RecoveryCodes(store, keyring),
@@ -244,6 +255,14 @@ class App:
                     await self._ledger.flush_counts(now=self._store.clock.now())
             await asyncio.sleep(1)
 
+    async def _notify(self) -> None:
+        """Send on what changed, where the configuration wants it; a store that does not answer is asked again."""
+        while self._webhook is not None:
+            if self._notices is not None:
+                with contextlib.suppress(StoreUnavailable):
+                    await self._webhook.deliver_due(self._notices)
+            await asyncio.sleep(NOTIFY_EVERY_S)
+
     async def _unready(self) -> str:
         store, ledger = self._store, self._ledger
         if self.pipeline is None or store is None or ledger is None:
@@ -272,7 +291,7 @@ class App:
             await upstream.aclose()
         if self._store is not None:
             await self._store.close()
-        self._ledger, self._store, self._upstreams = None, None, []
+        self._ledger, self._store, self._notices, self._upstreams = None, None, None, []
 
 
 def _must_not_fail(task: asyncio.Task[None]) -> None:
@@ -287,6 +306,12 @@ def _spare_collections() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(NEW_OBJECTS, 20, 20)
+
+
+def webhook_of(settings: Settings) -> Webhook | None:
+    """Where changes are told to, with the secret read from its file."""
+    notify = settings.gateway.notify
+    return None if notify is None else Webhook(notify.url, settings.path(notify.secret_file).read_bytes().strip())
 
 
 def partners_of(settings: Settings) -> dict[str, Partner]:

@@ -12,6 +12,7 @@ from gateway.keyring import KeyRing, KeyRingError
 from gateway.ledger import Ledger, LedgerUnavailable
 from gateway.ports import StoreUnavailable
 from gateway.stores.connection import Store
+from gateway.stores.notices import Notices
 
 
 def key_ring(settings: Settings) -> KeyRing:
@@ -53,6 +54,11 @@ class Desk:
             raise TypeError("this command said that it changes nothing")
         record = {"kind": kind, "event": event, "by": by or self.account, "account": self.account, **fields}
         await self.ledger.append(record, now=self.now, reserve=True)
+
+    async def tell(self, user: str, kind: str, partner: str = "") -> None:
+        """Tell ``user`` of a change that was made."""
+        notices = Notices(self.store, sends=self.settings.gateway.notify is not None)
+        await notices.add(user, partner, kind, reference="", by="operator")
 
 
 def account() -> str:

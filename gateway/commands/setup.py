@@ -125,10 +125,27 @@ def key_mistakes(settings: Settings) -> list[Mistake]:
         if partner.client_secret_file and not settings.path(partner.client_secret_file).is_file():
             rule = f"partners.{name}.client_secret_file"
             found.append(Mistake(PARTNERS, None, rule, f"there is no file {partner.client_secret_file}"))
+    if (unusable := notify_fault(settings)) is not None:
+        found.append(Mistake(GATEWAY, None, "notify.secret_file", unusable))
     for rule, path in _named_files(settings):
         if path is not None and not settings.path(path).is_file():
             found.append(Mistake(GATEWAY, None, rule, f"there is no file {path}"))
     return found
+
+
+def notify_fault(settings: Settings) -> str | None:
+    """What is wrong with the secret that notices are signed with."""
+    from gateway.edge.webhook import SHORTEST_SECRET
+
+    notify = settings.gateway.notify
+    if notify is None:
+        return None
+    path = settings.path(notify.secret_file)
+    if not path.is_file():
+        return f"there is no file {notify.secret_file}"
+    if len(path.read_bytes().strip()) < SHORTEST_SECRET:
+        return f"{notify.secret_file} has fewer than {SHORTEST_SECRET} characters: write random ones"
+    return None
 
 
 def _named_files(settings: Settings) -> Iterable[tuple[str, Path | None]]:

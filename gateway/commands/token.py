@@ -75,6 +75,7 @@ def issue(
             )
             user = at_desk.keys.user_id(settings.partners[partner].issuer, sub)
             await at_desk.record("token", "issued", by, token=token_id, user=user, partner=partner, lasts_s=lasts_s)
+            await at_desk.tell(user, "token_issued", partner)
             return token, token_id
 
     token, token_id = asyncio.run(work())

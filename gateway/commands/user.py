@@ -87,7 +87,10 @@ def reopen(
         async with desk(settings_of(config)) as at_desk:
             user = await user_named(at_desk, login, partner)
             await at_desk.record("operator", "reopen", by, user=user)
-            return user, await Closures(at_desk.store).reopen(user)
+            was = await Closures(at_desk.store).reopen(user)
+            if was:
+                await at_desk.tell(user, "reopened")
+            return user, was
 
     user, was = asyncio.run(work())
     if not was:

@@ -85,6 +85,8 @@ async def _made(
         except BaseException:
             _take_back(file)
             raise
+        for user in codes:
+            await at_desk.tell(user, "letter_made", users[user].partner)
         return list(codes), already, ends_at
 
 

@@ -159,6 +159,7 @@ def assign(
             factor = await stock.assign(serial, user, bound=bound, now=at_desk.now)
             if factor is None:
                 fail(f"token {serial} has just become somebody else's: take another one", NO)
+            await at_desk.tell(user, "token_assigned")
             return user, factor
 
     user, factor = asyncio.run(work())

@@ -115,6 +115,13 @@ class ApplicationTable(Table):
     total_timeout: Duration | None = None
 
 
+class Notify(Table):
+    """Where changes of people's ways to confirm are told to; ``secret_file``: what messages are signed with."""
+
+    url: str
+    secret_file: Path
+
+
 NODE = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 """Names of nodes that can stand in a ledger file's name."""
 
@@ -132,6 +139,7 @@ class GatewayFile(Table):
     store: StoreSettings
     ledger: LedgerSettings
     reading: Reading = Reading()
+    notify: Notify | None = None
     applications: dict[str, ApplicationTable] = Field(min_length=1)
 
 
@@ -297,6 +305,8 @@ def _cross_checks(directory: Path, gateway: GatewayFile) -> Iterable[Mistake]:
     for proxy in gateway.trusted_proxies:
         if not _is_network(proxy):
             yield mistake(("trusted_proxies",), f"{proxy!r}: write an address or a network, such as 10.0.0.0/8")
+    if gateway.notify is not None and not _is_callable(gateway.notify.url):
+        yield mistake(("notify", "url"), "write https://HOST/PATH; http: is only for this machine")
     if _url(gateway.store.url).scheme not in ("unix", "redis", "rediss"):
         yield mistake(("store", "url"), "write unix:///PATH, redis://HOST:PORT or rediss://HOST:PORT")
 
@@ -304,12 +314,16 @@ def _cross_checks(directory: Path, gateway: GatewayFile) -> Iterable[Mistake]:
 def _partner_checks(directory: Path, partners: PartnersFile) -> Iterable[Mistake]:
     text = (directory / PARTNERS).read_text()
     for name, partner in partners.partners.items():
-        url = _url(partner.issuer)
-        local = url.scheme == "http" and _is_local(url.netloc)
-        if not url.hostname or not (url.scheme == "https" or local):
+        if not _is_callable(partner.issuer):
             path = ("partners", name, "issuer")
             words = "write https://HOST as the provider's metadata say it; http: is only for this machine"
             yield Mistake(PARTNERS, line_of(text, path), ".".join(path), words)
+
+
+def _is_callable(address: str) -> bool:
+    """Whether the gateway calls this address: ``https:``, or ``http:`` on this machine."""
+    url = _url(address)
+    return bool(url.hostname) and (url.scheme == "https" or (url.scheme == "http" and _is_local(url.netloc)))
 
 
 def warnings(settings: Settings) -> list[Mistake]:

@@ -10,6 +10,7 @@ from gateway.edge import words
 from gateway.edge.access import access_of
 from gateway.edge.budget import usages
 from gateway.edge.context import Context
+from gateway.edge.notices import notices_of
 
 ROLES = {
     Role.OPERATOR: "role_operator",
@@ -48,7 +49,9 @@ async def account(context: Context) -> Response:
         "by_session": by_session,
         "ended": "ended" in context.request.query_params,
     }
-    return context.page("account", values | (await access_of(context, caller) if by_session else {}))
+    if by_session:
+        values |= await access_of(context, caller) | await notices_of(context, caller)
+    return context.page("account", values)
 
 
 def _meter(usage: Usage, context: Context) -> dict[str, object]:

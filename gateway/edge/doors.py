@@ -308,6 +308,32 @@ class Access(Protocol):
     async def end_others(self, user: str, *, but: str) -> tuple[int, int]: ...
 
 
+class Notice(Protocol):
+    """A change that a person is told of; ``at``: Unix seconds."""
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def at(self) -> float: ...
+
+    @property
+    def reference(self) -> str: ...
+
+    @property
+    def by(self) -> str: ...
+
+
+class Notices(Protocol):
+    """Changes that people have not seen yet."""
+
+    async def add(self, user: str, partner: str, kind: str, *, reference: str, by: str) -> None: ...
+
+    async def of(self, user: str) -> Sequence[Notice]: ...
+
+    async def seen(self, user: str, *, until: float, by: str) -> int: ...
+
+
 class Flows(Protocol):
     """Values kept between two requests, each taken at most once."""
 
@@ -360,6 +386,7 @@ class Doors:
     tokens: Tokens
     sessions: Sessions
     access: Access
+    notices: Notices
     flows: Flows
     factors: Factors
     recovery: Recovery

@@ -16,6 +16,7 @@ from gateway.core.assurance import Caller, Proof, changing
 from gateway.core.cooling import Binding, cooling_of, invited_as
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge.context import Context, Identified
+from gateway.edge.notices import FACTOR_BOUND, FACTOR_REMOVED, tell
 from gateway.edge.passkeys import KIND, keep_challenge, person, read_answer, relying_party, take_challenge
 from gateway.edge.step_up import record_of, recorded, refused_on_record
 from gateway.factors.webauthn import CHALLENGE_BYTES, Rejected, creation_options, verify_registration
@@ -120,6 +121,7 @@ async def verify(context: Context) -> Response:
         return await refused_on_record(context, caller, CONFIRM_FIRST)
     if bound in ("taken", "full"):
         return await refused_on_record(context, caller, Refusal(Reason.PASSKEY_REJECTED, detail=bound))
+    await tell(context, caller, FACTOR_BOUND)
     return context.document({"factor": bound, "name": name})
 
 
@@ -151,6 +153,7 @@ async def remove(context: Context) -> Response:
     if removed in ("last", "stale"):
         refusal = Refusal(Reason.LAST_FACTOR) if removed == "last" else CONFIRM_FIRST
         return await refused_on_record(context, caller, refusal)
+    await tell(context, caller, FACTOR_REMOVED)
     context.doors.callers.forget(caller.user)
     return context.go("/.gateway/enrol")
 

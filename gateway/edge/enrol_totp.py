@@ -17,6 +17,7 @@ from starlette.responses import Response
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge.context import Context
 from gateway.edge.enrol import allowed, how_bound
+from gateway.edge.notices import FACTOR_BOUND, tell
 from gateway.edge.step_up import record_of, recorded, refused_on_record
 from gateway.factors.totp import Oath, matching_step, provisioning_uri
 
@@ -65,6 +66,7 @@ async def finish(context: Context) -> Response:
         return await context.refuse(Refusal(Reason.LEDGER_UNAVAILABLE))
     await context.doors.factors.enrol_oath(caller.user, Oath(secret), bound=how)
     await context.doors.factors.verify_totp(caller.user, code)  # burns the code that came here
+    await tell(context, caller, FACTOR_BOUND)
     return context.go("/.gateway/enrol")
 
 

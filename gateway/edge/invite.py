@@ -16,6 +16,7 @@ from gateway.core.reasons import Reason, Refusal
 from gateway.edge.context import Context, Identified
 from gateway.edge.doors import StartedInvitation
 from gateway.edge.enrol import CHANGE_WITHIN_S
+from gateway.edge.notices import INVITED, tell
 from gateway.edge.passkeys import person
 from gateway.edge.step_up import record_of, recorded, refused_on_record
 
@@ -85,6 +86,7 @@ async def _found(context: Context, identified: Identified, said: dict[str, str])
     if made not in ("remote", "vouched"):
         return await refused_on_record(context, caller, Refusal(Reason.INVITATION_REFUSED, detail=made))
     await context.doors.invitations.signed(asked.user, asked.partner)
+    await tell(context, caller, INVITED, user=asked.user, partner=asked.partner)
     return context.page("invite", values | {"done": made})
 
 

@@ -14,6 +14,7 @@ from gateway.core.reasons import Reason, Refusal
 from gateway.edge import answers
 from gateway.edge.context import Context
 from gateway.edge.enrol import enrol_values
+from gateway.edge.notices import LETTER_USED, tell
 from gateway.edge.passkeys import person
 from gateway.edge.step_up import REJECTED, record_of, recorded, refused_on_record
 from gateway.edge.words import explain_reason
@@ -48,4 +49,5 @@ async def letter(context: Context) -> Response:
     if not await recorded(context, record, reserve=False):
         return await context.refuse(Refusal(Reason.LEDGER_UNAVAILABLE))
     await context.doors.invitations.by_letter(caller.user)
+    await tell(context, caller, LETTER_USED)
     return context.go("/.gateway/enrol")

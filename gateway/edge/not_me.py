@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge.context import Context
+from gateway.edge.notices import NOT_ME, tell
 from gateway.edge.passkeys import person
 from gateway.edge.step_up import record_of, recorded
 
@@ -26,4 +27,5 @@ async def not_me(context: Context) -> Response:
     context.doors.callers.forget(caller.user)
     alarm = {"kind": "alarm", "reason": "not_me", "sessions_ended": sessions, "tokens_revoked": tokens}
     await recorded(context, record_of(context, caller) | alarm, reserve=True)
+    await tell(context, caller, NOT_ME)
     return context.page("not_me", {"sessions": sessions, "tokens": tokens})

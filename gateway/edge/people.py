@@ -24,6 +24,7 @@ from gateway.edge import words
 from gateway.edge.context import Context, Identified
 from gateway.edge.doors import InvitationRequest, Partner
 from gateway.edge.enrol import CHANGE_WITHIN_S
+from gateway.edge.notices import REOPENED, tell
 from gateway.edge.passkeys import person
 from gateway.edge.step_up import record_of, recorded, refused_on_record
 
@@ -145,6 +146,7 @@ async def _act(context: Context, caller: Caller, found: Found, name: str) -> Res
             await context.doors.people.unfreeze(found.user)
         case "reopen":
             await context.doors.people.reopen(found.user)
+            await tell(context, caller, REOPENED, user=found.user, partner=found.partner)
     context.doors.callers.forget(found.user)
     return await _shown(context, caller, found, done=button.done)
 

@@ -15,6 +15,7 @@ from gateway.edge import answers
 from gateway.edge.context import Context, Identified
 from gateway.edge.doors import Accepted
 from gateway.edge.enrol import CHANGE_WITHIN_S
+from gateway.edge.notices import RECOVERY_CODES, tell
 from gateway.edge.step_up import (
     REJECTED,
     accepted_proof,
@@ -86,7 +87,9 @@ async def make_codes(context: Context) -> Response:
     record = record_of(context, caller) | {"verdict": "accepted", "reason": "recovery_codes_made"}
     if not await recorded(context, record, reserve=False):
         return await context.refuse(Refusal(Reason.LEDGER_UNAVAILABLE))
-    return context.page("recovery_codes", {"codes": await context.doors.recovery.issue(caller.user)})
+    codes = await context.doors.recovery.issue(caller.user)
+    await tell(context, caller, RECOVERY_CODES)
+    return context.page("recovery_codes", {"codes": codes})
 
 
 async def _person(context: Context) -> Identified | Refusal:

@@ -12,6 +12,7 @@ from gateway.core.reasons import Reason, Refusal
 from gateway.edge import cookies
 from gateway.edge.context import Context, Identified
 from gateway.edge.jwks import NotFetched
+from gateway.edge.notices import first_to_see
 from gateway.edge.sso import FLOW_TTL_S, PartnerSso, SignedIn
 from gateway.edge.step_up import recorded
 
@@ -91,7 +92,8 @@ class SignIn:
             network=network_of(context.client),
             browser=browser_family(context.one_header(b"user-agent") or ""),
         )
-        return context.go(await context.target_of(signed_in.return_flow), [cookies.session(cookie)])
+        target = await first_to_see(context, user, signed_in.return_flow)
+        return context.go(target or await context.target_of(signed_in.return_flow), [cookies.session(cookie)])
 
     async def _failed(self, context: Context, sso: PartnerSso, why: str) -> Response:
         record = _record(context, sso) | {"verdict": "refusal", "reason": str(Reason.SIGN_IN_FAILED), "detail": why}

@@ -21,6 +21,7 @@ from gateway.edge.doors import Doors
 from gateway.edge.kept import kept_page
 from gateway.edge.letter import letter
 from gateway.edge.not_me import not_me
+from gateway.edge.notices import notices_page, seen
 from gateway.edge.pages import FOLDER
 from gateway.edge.recovery import make_codes, recovery_page, step_up_recovery
 from gateway.edge.sign_in import SignIn, signed_out
@@ -77,6 +78,8 @@ def build(doors: Doors) -> Starlette:
         post("recovery/codes", make_codes),
         get("account", account),
         post("account/end", end_access),
+        get("notices", notices_page),
+        post("notices", seen),
         post("not-me", not_me),
         get("kept", kept_page),
         get("budget", budget),

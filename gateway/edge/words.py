@@ -52,6 +52,11 @@ def duration(seconds: float, language: Language) -> str:
     raise AssertionError("the last unit is one second")
 
 
+def change(kind: str, language: Language) -> str:
+    """What changed, in words."""
+    return str(_catalogue(language)["changes"][kind])
+
+
 def kind_of_limit(limit: Limit, language: Language) -> str:
     """What a limit counts, in words."""
     catalogue = _catalogue(language)["limits"]

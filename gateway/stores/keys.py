@@ -26,6 +26,12 @@ TOKENS: Final = "tokens"
 TOKENS_INDEXED: Final = "tokens:indexed"
 """A string: every token stands in its user's set too."""
 
+SENDING: Final = "notify"
+"""A sorted set: a message that waits to be sent on to when its next try is due (ms)."""
+
+SENDING_TRIES: Final = "notify:tries"
+"""A hash: a message that waits to how often it was tried."""
+
 FROZEN: Final = "frozen"
 """A set of what is frozen: ``kind:name``."""
 
@@ -73,6 +79,9 @@ LOGIN_LIFETIME_S: Final = 400 * DAY_S
 
 STARTED_LIFETIME_S: Final = DAY_S
 """How long an invitation that the help desk started waits for its signature."""
+
+NOTICE_LIFETIME_S: Final = 90 * DAY_S
+"""How long a person is told of a change that they have not seen."""
 
 KEPT_LIFETIME_S: Final = 10 * MINUTE_S
 """An interrupted request, or an answer that waits for a confirmation, is kept for this long."""
@@ -230,6 +239,11 @@ def started(partner: str) -> str:
 def login(login_hash: bytes) -> bytes:
     """A string: the user who last signed in with the login of this hash."""
     return b"lo:" + login_hash
+
+
+def notices(user: str) -> str:
+    """A hash: kind and causing credential to what changed and its user has not seen."""
+    return f"no:{user}"
 
 
 def recovery(user: str) -> str:

@@ -85,3 +85,14 @@ def test_a_missing_folder_is_one_line_and_no_traceback(gateway: Gateway, tmp_pat
     assert refused.status == 1
     assert refused.err.startswith("gateway: ")
     assert "Traceback" not in refused.err
+
+
+def test_check_wants_a_secret_for_notices_that_cannot_be_guessed(gateway: Gateway, config: Path) -> None:
+    file, secret = config / "gateway.toml", config / "notify.secret"
+    table = '[notify]\nurl = "https://alerts.example/"\nsecret_file = "notify.secret"\n\n[reading]'
+    file.write_text(file.read_text().replace("[reading]", table, 1))
+    assert "there is no file notify.secret" in gateway("check", "--config", config).out
+    secret.write_text("x" * 31 + "\n")
+    assert "fewer than 32 characters" in gateway("check", "--config", config).out
+    secret.write_text("x" * 32)
+    assert "notify" not in gateway("check", "--config", config).out

@@ -11,6 +11,7 @@ from gateway.config import load
 from gateway.keyring import KeyRing
 from gateway.stores.connection import Store
 from gateway.stores.factors import Factors
+from gateway.stores.notices import Notices
 
 SECRETS = ("31323334353637383930" * 2, "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQGEZA")
 HEADING = "serial,secret,algorithm,digits,period\n"
@@ -49,14 +50,15 @@ def test_tokens_are_imported_listed_and_assigned_and_the_ledger_has_it(
     shown = gateway("user", "tokens", "list", "--config", live)
     assert "SHA256, 8 digits, 60 s" in shown.out and "in stock" in shown.out
 
-    async def kinds() -> tuple[str, ...]:
+    async def kinds() -> tuple[tuple[str, ...], set[str]]:
         settings = load(live)
         store = await Store.connect(settings.gateway.store.url)
         found = await Factors(store, KeyRing.load(live / "keys")).kinds(assigned["user"])
+        told = {one.kind for one in await Notices(store).of(assigned["user"])}
         await store.close()
-        return found
+        return found, told
 
-    assert run(kinds()) == ("totp",)
+    assert run(kinds()) == (("totp",), {"token_assigned", "token_issued"})
 
 
 def test_no_secret_is_shown_or_written_down(gateway: Gateway, live: Path, tokens: Any) -> None:

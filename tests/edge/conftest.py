@@ -37,6 +37,7 @@ from gateway.stores.flows import Flows
 from gateway.stores.invitations import Invitations
 from gateway.stores.kept_requests import KeptRequests
 from gateway.stores.letters import Letters
+from gateway.stores.notices import Notices
 from gateway.stores.passkeys import Passkeys
 from gateway.stores.people import People
 from gateway.stores.recovery import RecoveryCodes
@@ -94,6 +95,7 @@ class House:
         self.sessions = Sessions(self.store, self.keyring, self.clock)
         self.tokens = Tokens(self.store, self.keyring, self.clock)
         self.access = Access(self.store, self.clock)
+        self.notices = Notices(self.store, self.clock)
         self.flows = Flows(self.store, self.keyring, self.clock)
         self.factors = Factors(self.store, self.keyring, self.clock)
         self.recovery = RecoveryCodes(self.store, self.keyring, self.clock)
@@ -115,6 +117,7 @@ class House:
             tokens=self.tokens,
             sessions=self.sessions,
             access=self.access,
+            notices=self.notices,
             flows=self.flows,
             factors=self.factors,
             recovery=self.recovery,

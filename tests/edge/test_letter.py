@@ -39,6 +39,7 @@ async def test_a_letter_lets_its_person_bind_one_factor_and_it_is_young(lea: Som
     assert "You are invited" in (await lea.pages.get("/.gateway/enrol", headers=lea.session | NAVIGATE)).text
     assert (await lea.add(Authenticator(ORIGIN))).status_code == 200
     assert [one.bound for one in await lea.house.passkeys.of(await user(lea))] == ["remote"]
+    assert {one.kind for one in await lea.house.notices.of(await user(lea))} == {"letter_used", "factor_bound"}
     reasons = [one.get("reason") for one in lea.house.ledger]
     assert [reasons.count(one) for one in ("letter_used", "factor_bound")] == [1, 1]
     assert code not in str(lea.house.ledger)

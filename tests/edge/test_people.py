@@ -160,6 +160,7 @@ async def test_an_officer_stops_an_access_lets_it_go_on_and_opens_it_again(
     assert "at their own word" in (await look(alice, BY_LOGIN)).text
     assert "Open again" in (await look(alice, said | {"act": "reopen"})).text
     assert (await house.people.standing(whom)).closed_from is None
+    assert [one.kind for one in await house.notices.of(whom)] == ["reopened"]
     assert [reasons(house).count(one) for one in ("user_frozen", "user_unfrozen", "user_reopened")] == [1, 1, 1]
 
 

@@ -97,6 +97,14 @@ async def test_a_session_knows_where_it_was_opened_from(browser: Browser, house:
     assert (session.network, session.browser) == ("127.0.0.0/24", "other")
 
 
+async def test_who_has_something_to_see_sees_it_first(browser: Browser, house: House) -> None:
+    flow = await house.keep_target()
+    back = await browser.at_the_partner(await begun(browser, f"/.gateway/sign-in?flow={flow}"))
+    user = house.keyring.user_id(browser.provider.issuer, "sub-alice")
+    await house.notices.add(user, "agency", "factor_bound", reference="", by="s_thief")
+    assert (await browser.get(back)).headers["location"] == f"/.gateway/notices?flow={flow}"
+
+
 async def test_secret_also_goes_in_the_header_where_the_partner_takes_it_there(
     browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
