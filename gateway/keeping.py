@@ -20,7 +20,7 @@ from gateway.edge import cookies
 from gateway.edge.cookies import AmbiguousCookie
 from gateway.edge.kept import KEPT_FIELD
 from gateway.incoming import BodyStalled, BodyTooLarge, ClientGone
-from gateway.passage import Body, Passage, Receive, Scope
+from gateway.passage import Body, Passage, Receive, Scope, Send
 from gateway.stores.halved import ID_LENGTH, LARGEST_BYTES
 from gateway.stores.kept_requests import ANY_SESSION, KeptRequest
 
@@ -125,6 +125,17 @@ def asked_id(passage: Passage) -> str | None:
     except ValueError:
         return None
     return asked[0] if len(asked) == 1 else None
+
+
+def forgetting(passage: Passage, kept_id: str) -> Send:
+    """Sends the answer, and takes the half of the key away that is of no use any more."""
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], cookies.no_longer_kept(kept_id)]
+        await passage.send(message)
+
+    return send
 
 
 def as_sent(passage: Passage, kept: KeptRequest) -> tuple[Scope, Receive]:

@@ -115,7 +115,7 @@ class Pipeline:
         if isinstance(kept, Refusal):
             return kept
         scope, receive = keeping.as_sent(passage, kept)
-        await self(scope, receive, passage.send)
+        await self(scope, receive, keeping.forgetting(passage, kept_id))
         return None
 
     async def _pick_up(self, passage: Passage) -> Refusal | None:

@@ -20,7 +20,7 @@ from gateway.core.extraction import Class, Identifier
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge import cookies
 from gateway.edge.cookies import AmbiguousCookie
-from gateway.keeping import asked_id
+from gateway.keeping import asked_id, forgetting
 from gateway.means import Room, Source
 from gateway.passage import Passage, Send
 from gateway.ports import StoreUnavailable
@@ -198,10 +198,10 @@ class Spending:
     """Sends an answer that is picked up: what is sealed is gone before the first byte leaves."""
 
     def __init__(self, passage: Passage, caller: Caller, pick_up: PickUp, sealing: Sealing) -> None:
-        self._passage = passage
         self._caller = caller
         self._pick_up = pick_up
         self._sealing = sealing
+        self._send = forgetting(passage, pick_up.sealed_id) if caller.credential == "session" else passage.send
         self.begun = False
 
     async def __call__(self, message: MutableMapping[str, Any]) -> None:
@@ -211,9 +211,7 @@ class Spending:
             if not await self._sealing.spend(caller.user, caller.credential_id, sealed_id):
                 raise PickedUp
             self.begun = True
-            if self._passage.credential.kind == "session":
-                message["headers"].append(cookies.no_longer_kept(sealed_id))
-        await self._passage.send(message)
+        await self._send(message)
 
 
 async def look(passage: Passage, caller: Caller, sealing: Sealing) -> PickUp | Refusal:

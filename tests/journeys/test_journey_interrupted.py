@@ -9,6 +9,7 @@ import redis
 from playwright.sync_api import Browser
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 from running_demo import RunningDemo
+from stack import until
 from test_journey_accessible import _violations
 from test_journey_browser import ENGLISH, FRENCH, Visitor, Words, browser  # noqa: F401  (a fixture)
 from test_journey_kept import executed
@@ -25,6 +26,7 @@ SUBMIT = """([action, fields]) => {
   }
   document.body.append(form); form.submit();
 }"""
+WHO = "() => Promise.all([1, 2, 3, 4, 5, 6].map(async () => (await fetch('/.gateway/budget')).status))"
 OPEN = {FRENCH: "Confirmer et l'ouvrir", ENGLISH: "Confirm and open it"}
 SEND = {FRENCH: "L'envoyer", ENGLISH: "Send it"}
 SIGN_IN = {FRENCH: "Se connecter", ENGLISH: "Sign in"}
@@ -97,7 +99,7 @@ def _ended(browser: Browser, demo: RunningDemo, login: str, words: Words) -> lis
     visitor = _visitor(browser, demo, login, words)
     page, number = visitor.page, demo.ids[508]
     _end_session(demo, visitor.cookie()["value"])
-    page.wait_for_timeout(1_000)  # who asks is remembered for less than a second
+    until(lambda: set(page.evaluate(WHO)) == {401}, what="the end of the session")
     before = executed(demo)
     with page.expect_navigation():
         page.evaluate(SUBMIT, [f"/dossiers/{number}/modifier", {"telephone": "0199000508"}])

@@ -45,7 +45,7 @@ class Browser:
         for value in answer.all("set-cookie"):
             key, _, said = value.decode().partition(";")[0].partition("=")
             self.cookies[key] = said
-            if key.startswith(SESSION):  # the others are no secrets
+            if said and key.startswith(SESSION):  # the others are no secrets, and what is taken away has no value
                 self.demo.secrets[said] = "cookie"
         return answer
 

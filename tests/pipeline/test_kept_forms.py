@@ -67,6 +67,7 @@ def test_every_content_type_arrives_as_it_was(raw: Raw, browser: Browser, kind: 
     page = browser.ask(location, NAVIGATES)
     assert f'action="{there.path}?x=%E9&amp;y"'.encode() in page.body
     assert send(there, browser, location, "?x=%E9&y").status == 200
+    assert [value for name, value in browser.cookies.items() if "kept" in name] == [""]
     (received,) = there.received
     assert received.body == body
     assert [value.decode() for value in received.all("content-type")] == ([kind] if kind else [])
