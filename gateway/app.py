@@ -195,6 +195,7 @@ class App:
             partners=partners_of(settings),
             pages_url=settings.pages_url,
             help_desk=gateway.help_desk,
+            house_networks=tuple(ip_network(one) for one in gateway.house_networks),
             observing=settings.observing,
         )
         doors = Doors(
@@ -231,6 +232,7 @@ class App:
             partner_names={name: table.name for name, table in settings.partners.items()},
             site=self._site,
             trusted_proxies=tuple(ip_network(one) for one in gateway.trusted_proxies),
+            house_networks=tuple(ip_network(one) for one in gateway.house_networks),
             timeouts=Timeouts(gateway.listen.body_idle_timeout, gateway.listen.write_idle_timeout),
             request_bytes=gateway.reading.request_bytes,
             document_bytes=gateway.reading.document_bytes,

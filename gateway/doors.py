@@ -95,6 +95,7 @@ class Served:
     site: Site
     partner_names: Mapping[str, str] = field(default_factory=dict)
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    house_networks: tuple[IPv4Network | IPv6Network, ...] = ()
     timeouts: Timeouts = Timeouts()
     request_bytes: int = 1024 * 1024
     document_bytes: int = 8 * 1024 * 1024

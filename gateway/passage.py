@@ -11,6 +11,7 @@ from gateway.core.assurance import Caller
 from gateway.core.canonical import Headers, Target, first, folded, joined
 from gateway.core.classify import Classified
 from gateway.core.extraction import Identifier
+from gateway.core.places import places_of
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge.asked import Asked, language, navigating
 
@@ -71,6 +72,7 @@ class Passage:
     raw_target: bytes
     host: str
     client: str
+    house: tuple[IPv4Network | IPv6Network, ...] = ()
     credential: Credential = NOBODY
     application: Application | None = None
     target: Target | None = None
@@ -100,6 +102,12 @@ class Passage:
             proofs = tuple(replace(proof, held=True) if proof.id in self.held else proof for proof in left)
             caller = replace(caller, proofs=proofs)
         self.caller = caller
+
+    @property
+    def places(self) -> frozenset[str]:
+        """The network and the browser that this request comes from."""
+        agent = first(self.headers, b"user-agent") or b""
+        return places_of(self.client, agent.decode("latin-1"), self.house)
 
     @property
     def asked(self) -> Asked:

@@ -26,7 +26,7 @@ from gateway.core.canonical import Headers, Target, canonicalise, check_headers,
 from gateway.core.charging import limits_of
 from gateway.core.classify import Classified
 from gateway.core.extraction import Class
-from gateway.core.policy import Policy, Route
+from gateway.core.policy import TOTP, WEBAUTHN, Policy, Route
 from gateway.core.reasons import Reason, Refusal
 from gateway.doors import Doors, Served
 from gateway.edge import answers
@@ -57,6 +57,7 @@ class Pipeline:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request."""
         passage = begin(scope, receive, send, self.served.trusted_proxies)
+        passage.house = self.served.house_networks
         try:
             refusal = await self._pass(passage)
         except (ClientGone, ClientStalled):
@@ -203,6 +204,8 @@ class Pipeline:
                 return Refusal(NO_CALLER_REASONS.get(found.reason, Reason.TOKEN_UNKNOWN))
             return Refusal(Reason.FROZEN if found.reason == "frozen" else Reason.NO_CALLER)
         passage.know(found)
+        if found.elsewhere(passage.places) and not application.observing:
+            return Refusal(Reason.PROOF_REQUIRED, kinds=(WEBAUTHN, TOTP), elsewhere=True, detail="a new place")
         return passage.caller or found
 
     def classify(self, passage: Passage, application: Application, target: Target) -> Classified | Refusal:

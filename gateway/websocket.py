@@ -60,6 +60,7 @@ log = logging.getLogger(__name__)
 async def serve_websocket(pipeline: Pipeline, scope: Scope, receive: Receive, send: Send) -> None:
     """Serve one WebSocket from its handshake to its close."""
     passage = begin(scope, receive, _as_handshake(scope, send), pipeline.served.trusted_proxies)
+    passage.house = pipeline.served.house_networks
     if (await receive())["type"] != "websocket.connect":
         return
     try:

@@ -134,6 +134,7 @@ class GatewayFile(Table):
     node: str = Field("gateway", pattern=NODE)
     keys: Path = Path("keys")
     trusted_proxies: list[str] = []
+    house_networks: list[str] = []
     listen: Listen = Listen()
     admin: Admin = Admin()
     store: StoreSettings
@@ -302,9 +303,10 @@ def _cross_checks(directory: Path, gateway: GatewayFile) -> Iterable[Mistake]:
             yield mistake(("pages_url",), "write the origin alone, such as https://gate.example.org")
     if (gateway.listen.certificate is None) != (gateway.listen.key is None):
         yield mistake(("listen", "key"), "TLS needs certificate and key together")
-    for proxy in gateway.trusted_proxies:
-        if not _is_network(proxy):
-            yield mistake(("trusted_proxies",), f"{proxy!r}: write an address or a network, such as 10.0.0.0/8")
+    for setting in ("trusted_proxies", "house_networks"):
+        for network in getattr(gateway, setting):
+            if not _is_network(network):
+                yield mistake((setting,), f"{network!r}: write an address or a network, such as 10.0.0.0/8")
     if gateway.notify is not None and not _is_callable(gateway.notify.url):
         yield mistake(("notify", "url"), "write https://HOST/PATH; http: is only for this machine")
     if _url(gateway.store.url).scheme not in ("unix", "redis", "rediss"):

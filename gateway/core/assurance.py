@@ -90,7 +90,8 @@ class Grant:
 class Caller:
     """Who asks. ``user``: stable short id of (issuer, sub); ``credential_id``: the token or session family.
 
-    ``closed_from``: the class from which all is closed, since they said that somebody else was at it.
+    ``closed_from``: the class from which all is closed, since they said that somebody else was at it; ``places``: the
+    networks and browsers that a session is known to be used from (none: nobody looks).
     """
 
     user: str
@@ -107,6 +108,11 @@ class Caller:
     grants: tuple[Grant, ...] = ()
     expires_at: float | None = None
     closed_from: Class | None = None
+    places: frozenset[str] = frozenset()
+
+    def elsewhere(self, places: frozenset[str]) -> bool:
+        """Whether a session is used from where it never was confirmed."""
+        return bool(self.places) and not places <= self.places
 
     @property
     def is_machine(self) -> bool:

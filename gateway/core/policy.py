@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from gateway.core.extraction import Class
 
-TOTP, RECOVERY = "totp", "recovery"
+TOTP, WEBAUTHN, RECOVERY = "totp", "webauthn", "recovery"
 """Kinds of proof."""
 
 

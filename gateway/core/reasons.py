@@ -72,7 +72,8 @@ class Refusal:
     ``kinds`` and ``max_age_s``: the proof that would open it; ``asked`` and ``limit``: persons; ``retry_s``: only
     where waiting would open it; ``methods``: what the route lists; ``detail``: for the operator, in English;
     ``bound``: the proof would be for this answer alone, of at most ``limit`` persons; ``challenge``: the name under
-    which it is asked for; ``pick_up``: where what is withheld waits.
+    which it is asked for; ``pick_up``: where what is withheld waits; ``elsewhere``: the session is used from a network
+    or browser that is new to it.
     """
 
     reason: Reason
@@ -88,5 +89,6 @@ class Refusal:
     rule: str | None = None
     detail: str = ""
     bound: bool = False
+    elsewhere: bool = False
     challenge: str | None = None
     pick_up: str | None = None

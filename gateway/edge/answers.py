@@ -161,6 +161,7 @@ def render(
             "next": kept_at,
             "challenge": refusal.challenge if refusal.bound else "",
             "releases": released,
+            "elsewhere": refusal.elsewhere,
         }
         return page_of("step_up", request, site, headers, values, status=status)
     title, text = _explained(refusal, request.language)
@@ -336,6 +337,7 @@ def step_up_values(
         "next": None,
         "challenge": "",
         "releases": None,
+        "elsewhere": False,
     }
 
 

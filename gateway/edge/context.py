@@ -4,13 +4,14 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.core.assurance import Caller
+from gateway.core.places import places_of
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge import answers, cookies
 from gateway.edge.answers import Headers, Rendered, Site
@@ -107,7 +108,14 @@ class Context:
         found = await self.doors.callers.by_session(cookie)
         if isinstance(found, NoCaller):
             return Refusal(Reason.FROZEN if found.reason == "frozen" else Reason.NO_CALLER)
+        if found.elsewhere(self.places):
+            found = replace(found, proofs=())  # what was confirmed there does not count here
         return Identified(found, cookie)
+
+    @property
+    def places(self) -> frozenset[str]:
+        """The network and the browser that this request comes from."""
+        return places_of(self.client, self.one_header(b"user-agent") or "", self.doors.house_networks)
 
     def same_origin(self) -> bool:
         """Whether our own page sent this (Fetch Metadata; without it, the Origin's host and scheme are ours)."""

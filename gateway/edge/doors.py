@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Protocol
 
 from gateway.core.assurance import Act, Caller, Proof
@@ -255,8 +256,19 @@ class Sessions(Protocol):
     """Browsers that are signed in; a cookie's value is known to its browser alone."""
 
     async def open(
-        self, *, issuer: str, sub: str, partner: str, name: str, login: str, network: str = "", browser: str = ""
+        self,
+        *,
+        issuer: str,
+        sub: str,
+        partner: str,
+        name: str,
+        login: str,
+        network: str = "",
+        browser: str = "",
+        places: frozenset[str] = frozenset(),
     ) -> str: ...
+
+    async def know(self, family: str, places: frozenset[str]) -> None: ...
 
     async def rotate(self, cookie: str, proof: Proof | None) -> str | None: ...
 
@@ -405,5 +417,6 @@ class Doors:
     partners: Mapping[str, Partner]
     pages_url: str
     help_desk: str = ""
+    house_networks: tuple[IPv4Network | IPv6Network, ...] = ()
     product: str = "Gateway"
     observing: bool = False

@@ -91,6 +91,7 @@ class SignIn:
             login=claims.login,
             network=network_of(context.client),
             browser=browser_family(context.one_header(b"user-agent") or ""),
+            places=context.places,
         )
         target = await first_to_see(context, user, signed_in.return_flow)
         return context.go(target or await context.target_of(signed_in.return_flow), [cookies.session(cookie)])

@@ -202,6 +202,7 @@ async def accepted_proof(
         if not await context.doors.tokens.attach_proof(credential_id, proof):
             return await context.refuse(Refusal(Reason.TOKEN_UNKNOWN))
     else:
+        await context.doors.sessions.know(caller.credential_id, context.places)
         renewed = await context.doors.sessions.rotate(identified.cookie, proof)
         if renewed is None:
             return await context.refuse(Refusal(Reason.NO_CALLER))

@@ -109,7 +109,7 @@ class StoredCallers:
         answer = await self._store.run(_CALLER, [key], [kind, now, self._idle_s, keys.SEEN_EVERY_S])
         if not answer:
             return NoCaller("unknown")
-        credential_id, flat, proofs, grants, frozen, over, closed = answer
+        credential_id, flat, proofs, grants, frozen, over, closed, places = answer
         said = texts(flat)
         if "revoked_at" in said:
             return NoCaller("revoked")
@@ -118,7 +118,9 @@ class StoredCallers:
         if over or now >= float(said["expires_at"]):
             return _over(kind, said["user"])
         caller = _caller_of(kind, credential_id.decode(), said, proofs, grants, now)
-        return replace(caller, closed_from=Class.of(closed.decode())) if closed else caller
+        if closed:
+            caller = replace(caller, closed_from=Class.of(closed.decode()))
+        return replace(caller, places=frozenset(place.decode() for place in places)) if places else caller
 
 
 def _over(kind: str, user: str) -> NoCaller:

@@ -131,6 +131,11 @@ def families(user: str) -> str:
     return f"us:{user}"
 
 
+def places(family: str) -> str:
+    """A sorted set: the networks and browsers that a session family is known to be used from, and since when (ms)."""
+    return f"kn:{family}"
+
+
 def closed(user: str) -> str:
     """A string: the class from which all is closed to a user, at their own word."""
     return f"cl:{user}"

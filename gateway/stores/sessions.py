@@ -1,8 +1,10 @@
 """Browser sessions: all cookies of one sign-in are one family, and its proofs belong to the family."""
 
 import secrets
+from collections.abc import Sequence
 
 from gateway.core.assurance import Proof
+from gateway.core.places import MOST_KNOWN
 from gateway.keyring import KeyRing
 from gateway.ports import Clock
 from gateway.stores import keys
@@ -33,11 +35,21 @@ class Sessions:
         self._absolute_s = absolute_s
 
     async def open(
-        self, *, issuer: str, sub: str, partner: str, name: str, login: str, network: str = "", browser: str = ""
+        self,
+        *,
+        issuer: str,
+        sub: str,
+        partner: str,
+        name: str,
+        login: str,
+        network: str = "",
+        browser: str = "",
+        places: frozenset[str] = frozenset(),
     ) -> str:
         """Begin a family; returns the cookie's value, which nobody else ever sees.
 
-        ``network``, ``browser``: where it is opened from (``core.places``), for its person to recognise.
+        ``network``, ``browser``: where it is opened from (``core.places``), for its person to recognise; ``places``:
+        from where it is known to be used.
         """
         cookie, family = secrets.token_urlsafe(32), f"s_{secrets.token_hex(8)}"
         now = self._clock.now()
@@ -66,9 +78,27 @@ class Sessions:
             ("SADD", keys.families(fields["user"]), family),
             ("EXPIRE", keys.families(fields["user"]), known_s),
             ("SET", keys.login(self._keyring.login_hash(partner, login)), fields["user"], "EX", keys.LOGIN_LIFETIME_S),
+            *self._known(family, places),
             atomic=True,
         )
         return cookie
+
+    async def know(self, family: str, places: frozenset[str]) -> None:
+        """Know a family to be used from ``places``, since somebody confirmed there."""
+        known = self._known(family, places)
+        if known:
+            await self._store.calls(*known, atomic=True)
+
+    def _known(self, family: str, places: frozenset[str]) -> list[Sequence[Argument]]:
+        if not places:
+            return []
+        name, now_ms = keys.places(family), int(self._clock.now() * 1000)
+        scored: list[Argument] = [part for place in sorted(places) for part in (now_ms, place)]
+        return [
+            ("ZADD", name, *scored),
+            ("ZREMRANGEBYRANK", name, 0, -MOST_KNOWN - 1),
+            ("EXPIRE", name, self._absolute_s),
+        ]
 
     async def rotate(self, cookie: str, proof: Proof | None) -> str | None:
         """A new id for the session, with ``proof``; ``None`` where the id is over or was changed already.
@@ -96,7 +126,7 @@ class Sessions:
 
     async def end_family(self, family: str) -> None:
         """End every cookie of a family at once."""
-        await self._store.call("DEL", keys.family(family), keys.proofs(family))
+        await self._store.call("DEL", keys.family(family), keys.proofs(family), keys.places(family))
 
     def _key(self, cookie: str) -> bytes:
         return keys.session(self._keyring.token_hash(cookie))

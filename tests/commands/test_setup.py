@@ -32,7 +32,9 @@ def test_check_names_every_mistake_with_file_line_and_rule(gateway: Gateway, con
         (config / name).write_text(text.replace(old, new, 1))
     found = gateway("check", "--config", config)
     assert found.status == 1
-    assert "gateway.toml:17: listen.workres: no such setting" in found.out
+    lines = (config / "gateway.toml").read_text().splitlines()
+    at = 1 + next(number for number, line in enumerate(lines) if line.startswith("workres"))
+    assert f"gateway.toml:{at}: listen.workres: no such setting" in found.out
     assert "policy.toml:19: classes.sensitive.proof: no such proof ['sms']" in found.out
     assert "partners.relais-emploi.client_id: is missing" in found.out
 

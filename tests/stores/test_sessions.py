@@ -7,6 +7,7 @@ import pytest
 from gateway.core.assurance import Proof
 from gateway.keyring import KeyRing
 from gateway.ports import NoCaller
+from gateway.stores import keys
 from gateway.stores.callers import StoredCallers
 from gateway.stores.closures import Closures
 from gateway.stores.connection import Store
@@ -145,3 +146,17 @@ async def test_a_made_up_cookie_is_unknown(callers: StoredCallers, sessions: Ses
         assert await callers.by_session(cookie) == NoCaller("unknown")
         assert await sessions.rotate(cookie, None) is None
         await sessions.end(cookie)
+
+
+async def test_the_last_eight_places_are_known_and_end_with_the_family(
+    sessions: Sessions, callers: StoredCallers, store: Store, clock
+) -> None:
+    cookie = await sessions.open(**WHO, places=frozenset({"Firefox", "192.0.2.0/24"}))
+    family = (await callers.by_session(cookie)).credential_id
+    for number in range(7):
+        clock.at += 1
+        await sessions.know(family, frozenset({"Firefox", f"198.51.{number}.0/24"}))
+    known = (await callers.by_session(cookie, anew=True)).places
+    assert known == {"Firefox", *(f"198.51.{number}.0/24" for number in range(7))}
+    await sessions.end(cookie)
+    assert await store.call("EXISTS", keys.places(family)) == 0

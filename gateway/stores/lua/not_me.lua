@@ -10,6 +10,7 @@ for _, family in ipairs(redis.call('SMEMBERS', KEYS[1])) do
   redis.call('DEL', 'p:' .. family)
   if family ~= mine then
     sessions = sessions + redis.call('DEL', 'sf:' .. family)
+    redis.call('DEL', 'kn:' .. family)
     redis.call('SREM', KEYS[1], family)
   end
 end
