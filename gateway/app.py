@@ -195,6 +195,7 @@ class App:
             partners=partners_of(settings),
             pages_url=settings.pages_url,
             help_desk=gateway.help_desk,
+            hosts=frozenset(host for table in gateway.applications.values() for host in table.hosts),
             house_networks=tuple(ip_network(one) for one in gateway.house_networks),
             observing=settings.observing,
         )

@@ -275,6 +275,15 @@ class Charger:
         """The keyed hash under which an identifier is known."""
         return self._hash(identifier)
 
+    def shows(self, plan: decide.Plan) -> bool:
+        """Whether a confirmation for no answer in particular would show something of what a plan hides."""
+        route = self.classified.route
+        hidden = plan.hide - (route.mask if route else frozenset())
+        classes = {found.klass for one in plan.persons for found in one.person.found if found.category in hidden}
+        rules = (self.policy.classes[klass] for klass in classes)
+        refusals = (decide.standing(self.policy, self.caller, one.klass, self.now) for one in rules if not one.once)
+        return any(isinstance(one, Refusal) and one.reason is Reason.PROOF_REQUIRED for one in refusals)
+
     async def standing_for(self, klass: Class) -> Refusal | None:
         """Why the caller may not reach ``klass`` now, if so."""
         standing = decide.standing(self.policy, self.caller, klass, self.now)

@@ -14,7 +14,7 @@ from gateway.core.assurance import Act
 from gateway.core.charging import limits_of
 from gateway.core.reasons import Reason, Refusal
 from gateway.doors import Doors, Served
-from gateway.edge import answers
+from gateway.edge import answers, asking
 from gateway.edge.answers import RETURN_FLOW, RETURN_FLOW_TTL_S, Rendered
 from gateway.incoming import BodyStalled, BodyTooLarge, MaskReturned
 from gateway.keeping import keep, may_be_kept
@@ -131,7 +131,7 @@ class Refusing:
             return {}
         label = classified.route.label if classified.route else {}
         recipient = partner_names.get(caller.partner, caller.partner)
-        return answers.releases(passage.asked.language, klass, label, refusal.limit, recipient)
+        return asking.releases(passage.asked.language, klass, label, refusal.limit, recipient)
 
     def _may_keep(self, passage: Passage) -> bool:
         """Whether a target is kept in the store: for nobody only a few short ones, since anybody can ask for it."""

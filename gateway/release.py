@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.application import Application
+from gateway.assisting import Page
 from gateway.charges import Missed, Outcome
 from gateway.core.canonical import Headers, folded
 from gateway.core.extraction import Class, Found, Identifier, PersonFound, Record, attribute, by_size
@@ -110,7 +111,7 @@ class Release:
         else:
             persons = self._attributed(records, body)
         if not persons:
-            return await self._unclassified(body, coded=isinstance(media, Media) and media.coding != "identity")
+            return await self._unclassified(media, body)
         outcome = await charger.document(persons, masks=True, aliases=self._aliases(reading, persons))
         if isinstance(outcome, Refusal):
             if not self.passage.executed:
@@ -121,7 +122,9 @@ class Release:
             self.miss = None
         masked = not charger.observing and any(one.masked for one in outcome.plan.persons)
         out = reading.masked(outcome.plan.hide) if masked else body
-        return await self._release(outcome, out, "mask" if masked else "release")
+        page = Page(self.passage, self.application, self.answer.status, media, masked and charger.shows(outcome.plan))
+        out, headers = page.with_assist(out, self.answer.headers)
+        return await self._release(outcome, out, "mask" if masked else "release", headers=headers)
 
     async def settle_miss(self) -> None:
         """A lookup of which nothing was released stays a miss: put it on disk, once."""
@@ -236,14 +239,16 @@ class Release:
         self._count()
         return await self._pass_on(headers, b"", classified=False, length=self.answer.content_length)
 
-    async def _unclassified(self, body: bytes, *, coded: bool) -> Refusal | None:
+    async def _unclassified(self, media: Media | Unreadable, body: bytes) -> Refusal | None:
         """Nothing of anybody in it: released with its own headers, counted by the minute."""
         self._count()
         if self.means.charger.observing:
             await self._untouched()
             return None
+        coded = isinstance(media, Media) and media.coding != "identity"
+        kept = [one for one in self.answer.headers if not (coded and folded(one[0]) == b"content-encoding")]
+        body, headers = Page(self.passage, self.application, self.answer.status, media).with_assist(body, kept)
         length = self.answer.content_length if not self.answer.has_body else len(body)
-        headers = [one for one in self.answer.headers if not (coded and folded(one[0]) == b"content-encoding")]
         await self._start(headers, classified=False, length=length)
         await self.send(body, more=False)
         return None
@@ -260,12 +265,15 @@ class Release:
         self.means.records.count(key, now=charger.now)
         self.means.meter.released(self.application.name, "release", Class.PUBLIC, 0)
 
-    async def _release(self, outcome: Outcome, body: bytes, verdict: str, reason: str | None = None) -> Refusal | None:
+    async def _release(
+        self, outcome: Outcome, body: bytes, verdict: str, reason: str | None = None, *, headers: Headers | None = None
+    ) -> Refusal | None:
         await self.record(outcome, len(body), verdict, reason)
         if self.means.charger.observing:
             await self._untouched()
             return None
-        await self._start(self.answer.headers, classified=True, length=len(body) if self.answer.has_body else None)
+        length = len(body) if self.answer.has_body else None
+        await self._start(headers or self.answer.headers, classified=True, length=length)
         await self.send(body, more=False)
         return None
 

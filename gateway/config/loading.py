@@ -17,9 +17,10 @@ from pydantic import BaseModel, Field, ValidationError
 from gateway.config.lines import line_of
 from gateway.config.policy import PolicyFile, Problem, compile_policy
 from gateway.config.tables import Duration, Table
-from gateway.core.policy import Policy
+from gateway.core.policy import WEBAUTHN, Policy
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
+_DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?")
 GATEWAY, PARTNERS, POLICY = "gateway.toml", "partners.toml", "policy.toml"
 
 
@@ -103,6 +104,7 @@ class ApplicationTable(Table):
     websocket_origins: list[str] = []
     target_allow: list[Literal["double-slash", "semicolon", "encoded-slash", "backslash"]] = []
     identity_headers: dict[str, Literal["user", "name", "partner", "login", "drop"]] = {}
+    assist: bool = False
     pin_connections: bool = False
     max_connections: int = Field(256, ge=1)
     ca_file: Path | None = None
@@ -202,12 +204,28 @@ def load(directory: Path) -> Settings:
         policy, problems = compile_policy(policy_file, text, applications)
         problems = [*problems, *_unknown_partners(policy_file, partners)]
         mistakes.extend(Mistake(POLICY, line_of(text.decode(), path), rule, words) for path, rule, words in problems)
+    pages_url = _pages_url(gateway) if gateway else ""
+    if policy and (mistake := _no_relying_party(pages_url, policy)):
+        mistakes.append(mistake)
     if mistakes or gateway is None or partners is None or policy is None:
         raise ConfigurationError(mistakes)
+    return Settings(directory.resolve(), gateway, partners.partners, policy, pages_url)
+
+
+def _pages_url(gateway: GatewayFile) -> str:
     first_host = next(iter(gateway.applications.values())).hosts[0]
     scheme = "https" if gateway.listen.certificate or not _is_local(first_host) else "http"
-    pages_url = (gateway.pages_url or f"{scheme}://{first_host}").rstrip("/")
-    return Settings(directory.resolve(), gateway, partners.partners, policy, pages_url)
+    return (gateway.pages_url or f"{scheme}://{first_host}").rstrip("/")
+
+
+def _no_relying_party(pages_url: str, policy: Policy) -> Mistake | None:
+    """Passkeys belong to a domain (W3C WebAuthn Level 3, section 5.1.3): an address has none."""
+    asks = any(WEBAUTHN in rule.kinds for rule in policy.classes.values())
+    host = _url(pages_url).hostname or ""
+    if not asks or not host or (_DOMAIN.fullmatch(host) and not _is_network(host)):
+        return None
+    words = f"{host!r} is no domain name, and passkeys belong to one; give the pages a host of their own"
+    return Mistake(GATEWAY, None, "pages_url", words)
 
 
 def _unknown_partners(policy: PolicyFile, partners: PartnersFile | None) -> list[Problem]:
@@ -328,6 +346,18 @@ def _is_callable(address: str) -> bool:
     return bool(url.hostname) and (url.scheme == "https" or (url.scheme == "http" and _is_local(url.netloc)))
 
 
+def _in_windows(settings: Settings, name: str, application: ApplicationTable) -> Iterable[Mistake]:
+    """Hosts that are not below that of the pages: their people confirm with a passkey in a window."""
+    party = urlsplit(settings.pages_url).hostname or ""
+    if not any(WEBAUTHN in rule.kinds for rule in settings.policy.classes.values()):
+        return
+    for host in application.hosts:
+        bare = host.rpartition(":")[0] or host
+        if bare != party and not bare.endswith(f".{party}"):
+            words = f"{host!r} is not below {party!r}: passkeys are asked for in a window of {settings.pages_url} there"
+            yield Mistake(GATEWAY, None, f"applications.{name}.hosts", words)
+
+
 def warnings(settings: Settings) -> list[Mistake]:
     """What is allowed but should be known: shared origins, observing applications."""
     found: list[Mistake] = []
@@ -337,6 +367,7 @@ def warnings(settings: Settings) -> list[Mistake]:
             found.append(
                 Mistake(GATEWAY, None, f"applications.{name}.mode", "OBSERVE: nothing is asked, masked or refused here")
             )
+        found.extend(_in_windows(settings, name, application))
         if host in application.hosts:
             found.append(
                 Mistake(

@@ -52,6 +52,7 @@ class Pages:
             Route("/recherche", self.search),
             Route("/recherche/suggestions", self.suggestions),
             Route("/activite", self.activity),
+            Route("/consultation", self.consultation),
             Route("/dossiers/{id:int}", self.record),
             Route("/dossiers/{id:int}/modifier", self.edit),
             Route("/dossiers/{id:int}/modifier", self.save, methods=["POST"]),
@@ -74,6 +75,9 @@ class Pages:
 
     async def activity(self, _request: Request) -> Response:
         return self._page("activite.html")
+
+    async def consultation(self, _request: Request) -> Response:
+        return self._page("consultation.html")
 
     async def search(self, request: Request) -> Response:
         text = request.query_params.get("q", "")

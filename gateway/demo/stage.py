@@ -20,6 +20,25 @@ from gateway.stores.embedded import EmbeddedStore
 
 LEAST_PERSONS: Final = 2_000
 _LOOK_EVERY_S: Final = 0.25
+SECOND_APPLICATION: Final = {
+    "gateway.toml": """
+# A second application, on a host of its own: its people sign in once for both, and confirm in a small window.
+[applications.guichet]
+hosts = ["{host}"]
+upstream = "{upstream}"
+assist = true
+""",
+    "policy.toml": """
+[[routes]]
+name = "counter-record"
+application = "guichet"
+path = "/api/demandeurs/{{id}}"
+methods = ["GET", "PATCH"]
+class = "sensitive"
+person = "path:id"
+""",
+}
+"""What a demo adds to the example: files, and the text at their ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +125,9 @@ class Stage:
             },
         }
         write_configuration(self.config, changes)
+        for name, text in SECOND_APPLICATION.items():
+            with (self.config / name).open("a", encoding="utf-8") as file:
+                file.write(text.format(host=f"guichet.localhost:{self.ports.gateway}", upstream=self.upstream))
         (self.config / DEMO_MARK).touch()
         return load(self.config)
 

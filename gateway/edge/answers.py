@@ -10,9 +10,8 @@ from types import MappingProxyType
 
 import orjson
 
-from gateway.core.extraction import Class
 from gateway.core.reasons import Reason, Refusal
-from gateway.edge import words
+from gateway.edge import asking, words
 from gateway.edge.asked import Asked
 from gateway.edge.pages import PAGE_HEADERS, page
 from gateway.edge.words import Language, explain_reason
@@ -22,6 +21,7 @@ Headers = list[tuple[bytes, bytes]]
 RETURN_FLOW = "return"
 """The kind of flow under which the target is kept that a person goes back to (value: ``kept_target``)."""
 RETURN_FLOW_TTL_S = 1800
+SIGN_IN = "/.gateway/sign-in"
 
 STATUS: Mapping[Reason, int] = MappingProxyType(
     {
@@ -148,13 +148,17 @@ def render(
     if not request.navigating:
         return problem_of(refusal, status, headers, request, site)
     if _asks_to_sign_in(refusal, request):
-        sign_in_url = f"{site.pages_url}/.gateway/sign-in" + (f"?flow={sign_in_flow}" if sign_in_flow else "")
+        # on the host that was asked for: it takes on to the pages' own, with a cookie that binds the way back
+        origin = f"{site.pages_url.partition('://')[0]}://{request.host}" if request.host else site.pages_url
+        sign_in_url = f"{origin}{SIGN_IN}" + (f"?flow={sign_in_flow}" if sign_in_flow else "")
         if request.method in _SAFE:
             return see_other(sign_in_url, request, site)
         values: dict[str, object] = {"sign_in_url": sign_in_url, "kept": kept_at is not None}
         return page_of("not_sent", request, site, headers, values, status=status)
     if refusal.reason is Reason.PROOF_REQUIRED:
-        values = step_up_values(request.language, refusal.klass, refusal.kinds, refusal.max_age_s, refusal.limit) | {
+        values = asking.step_up_values(
+            request.language, refusal.klass, refusal.kinds, refusal.max_age_s, refusal.limit
+        ) | {
             "flow": sign_in_flow,
             "after": "reload" if request.method in _SAFE else "stay",
             "sent": request.method in _SAFE,
@@ -162,6 +166,7 @@ def render(
             "challenge": refusal.challenge if refusal.bound else "",
             "releases": released,
             "elsewhere": refusal.elsewhere,
+            "window": asking.window_of(site.pages_url, request.host, refusal.challenge if refusal.bound else None),
         }
         return page_of("step_up", request, site, headers, values, status=status)
     title, text = _explained(refusal, request.language)
@@ -314,38 +319,6 @@ def _refusal_headers(refusal: Refusal, site: Site) -> Headers:
     if refusal.reason is Reason.METHOD_NOT_LISTED:
         headers.append((b"allow", ", ".join(refusal.methods).encode()))
     return headers
-
-
-def step_up_values(
-    language: Language,
-    klass: Class | None = None,
-    kinds: tuple[str, ...] = (),
-    max_age_s: int | None = None,
-    limit: int | None = None,
-) -> dict[str, object]:
-    """What the page needs that asks to confirm: for content of a class, or for none in particular."""
-    return {
-        "about": words.about(klass, language),
-        "max_age_s": max_age_s,
-        "limit": limit,
-        "totp": not kinds or "totp" in kinds,
-        "webauthn": not kinds or "webauthn" in kinds,
-        "flow": None,
-        "after": "stay",
-        "sent": True,
-        "error": None,
-        "next": None,
-        "challenge": "",
-        "releases": None,
-        "elsewhere": False,
-    }
-
-
-def releases(
-    language: Language, klass: Class, label: Mapping[str, str], most: int | None, recipient: str | None
-) -> dict[str, object]:
-    """What one answer would release, in words: what it is, how many files at most, to whom."""
-    return {"what": label.get(language) or words.about(klass, language), "most": most, "recipient": recipient}
 
 
 def _facts(refusal: Refusal, language: Language, site: Site) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from gateway.core.extraction import Class
 from gateway.core.reasons import Reason, Refusal
-from gateway.edge import answers
+from gateway.edge import asking
 from gateway.edge.context import Context, Identified
 from gateway.edge.doors import Challenge
 
@@ -57,10 +57,11 @@ def page_of(
     recipient = partner.name if partner else identified.caller.partner
     language = context.asked.language
     act = challenge.act
-    values = answers.step_up_values(language, rule.klass, rule.kinds, None if act else rule.max_age_s) | {
+    values = asking.step_up_values(language, rule.klass, rule.kinds, None if act else rule.max_age_s) | {
         "challenge": name,
         "error": error,
-        "releases": act and answers.releases(language, rule.klass, challenge.label, act.most, recipient),
+        "next": asking.next_of(context.window_flow),
+        "releases": act and asking.releases(language, rule.klass, challenge.label, act.most, recipient),
     }
     if challenge.credential_id == identified.caller.credential_id:
         return "step_up", values

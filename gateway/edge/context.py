@@ -23,6 +23,7 @@ ASKED = "gateway"
 """The key in ``scope["state"]`` under which the path puts ``Asked``."""
 SITE = "gateway_site"
 """The key under which it may put the ``Site`` of the application whose host was asked for."""
+ACCOUNT = "/.gateway/account"
 MAX_BODY_BYTES = 4096
 BODY_TIMEOUT_S = 10.0
 TOKEN_PREFIX = "gwt_"  # noqa: S105  (what tokens begin with, no token)
@@ -138,11 +139,22 @@ class Context:
             return Refusal(Reason.BODY_STALLED)
         return bytes(content)
 
+    @property
+    def on_pages_host(self) -> bool:
+        """Whether this is the host where people sign in and passkeys are asked for."""
+        return self.asked.host == urlsplit(self.doors.pages_url).netloc
+
+    @property
+    def window_flow(self) -> str:
+        """The flow of a window that confirms for another page (``flow=…``); empty where none is named."""
+        flows = self.request.query_params.getlist("flow")
+        return flows[0] if len(flows) == 1 and cookies.PLAIN.fullmatch(flows[0]) else ""
+
     async def target_of(self, flow: str | None) -> str:
         """Where a person wanted to go: a path on this host that we kept, else their own page."""
         kept = await self.doors.flows.take(answers.RETURN_FLOW, flow) if flow else None
         target = kept.get("target") if kept and kept.get("host") == self.asked.host else None
-        return target if isinstance(target, str) and is_path(target) else "/.gateway/account"
+        return target if isinstance(target, str) and is_path(target) else ACCOUNT
 
 
 Handler = Callable[[Context], Awaitable[Response]]

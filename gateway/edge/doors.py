@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from gateway.core.assurance import Act, Caller, Proof
 from gateway.core.policy import Policy
@@ -270,6 +271,8 @@ class Sessions(Protocol):
 
     async def know(self, family: str, places: frozenset[str]) -> None: ...
 
+    async def join(self, family: str, *, instead_of: str | None = None) -> str | None: ...
+
     async def rotate(self, cookie: str, proof: Proof | None) -> str | None: ...
 
     async def end(self, cookie: str) -> None: ...
@@ -419,4 +422,10 @@ class Doors:
     help_desk: str = ""
     house_networks: tuple[IPv4Network | IPv6Network, ...] = ()
     product: str = "Gateway"
+    hosts: frozenset[str] = frozenset()
+
+    def origin_of(self, host: str) -> str:
+        """The origin of one of our hosts: all are reached by the scheme of the pages."""
+        return f"{urlsplit(self.pages_url).scheme}://{host}"
+
     observing: bool = False

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from gateway.core.assurance import Caller, Proof, changing
 from gateway.core.cooling import Binding, cooling_of, invited_as
 from gateway.core.reasons import Reason, Refusal
+from gateway.edge.asking import passkeys_work_on
 from gateway.edge.context import Context, Identified
 from gateway.edge.notices import FACTOR_BOUND, FACTOR_REMOVED, tell
 from gateway.edge.passkeys import KIND, keep_challenge, person, read_answer, relying_party, take_challenge
@@ -35,6 +36,8 @@ async def enrol_page(context: Context) -> Response:
         return await context.refuse(identified)
     if identified.caller.is_machine:
         return await context.refuse(Refusal(Reason.MACHINE_TOKEN))
+    if not passkeys_work_on(context.doors.pages_url, context.asked.host):
+        return context.go(f"{context.doors.pages_url}{context.asked.target.decode('latin-1')}")
     caller, now = identified.caller, context.doors.clock.now()
     if "change" in context.request.query_params and not _confirmed(caller, now):
         return await context.refuse(CONFIRM_FIRST)

@@ -20,6 +20,7 @@ from starlette.responses import Response
 
 from gateway.core.assurance import Caller
 from gateway.core.reasons import Reason, Refusal
+from gateway.edge import asking
 from gateway.edge.context import Context, Identified
 from gateway.edge.doors import Accepted, AcceptedFactor, Challenge
 from gateway.edge.step_up import Posted, accepted_proof, challenge_of, record_of, recorded, refused_on_record
@@ -44,7 +45,9 @@ async def ways(context: Context) -> Response:
     identified = await context.caller()
     if isinstance(identified, Refusal):
         return await context.refuse(identified)
-    return context.document({"kinds": await context.doors.factors.kinds(identified.caller.user)})
+    kinds = await context.doors.factors.kinds(identified.caller.user)
+    here = not isinstance(relying_party(context), Refusal)
+    return context.document({"kinds": [kind for kind in kinds if here or kind != KIND]})
 
 
 async def options(context: Context) -> Response:
@@ -154,12 +157,11 @@ async def person(context: Context) -> Identified | Refusal:
 
 def relying_party(context: Context) -> RelyingParty | Refusal:
     """Our relying party for the page asked for: its id is the host of ``pages_url``, which the page's must be below."""
-    pages = urlsplit(context.doors.pages_url)
-    host = context.asked.host.partition(":")[0]
-    party_id = pages.hostname or ""
-    if host != party_id and not host.endswith(f".{party_id}"):
-        return Refusal(Reason.BAD_ORIGIN, detail=f"{host} is not below {party_id}")
-    return RelyingParty(party_id, context.doors.product, f"{pages.scheme}://{context.asked.host}")
+    pages, host = urlsplit(context.doors.pages_url), context.asked.host
+    known = host == pages.netloc or host in context.doors.hosts
+    if not known or not asking.passkeys_work_on(context.doors.pages_url, host):
+        return Refusal(Reason.BAD_ORIGIN, detail=f"{host} is not below {pages.hostname}")
+    return RelyingParty(pages.hostname or "", context.doors.product, f"{pages.scheme}://{host}")
 
 
 async def _about(context: Context) -> str | Refusal | None:

@@ -1,7 +1,6 @@
 """Signing in at a partner and signing out."""
 
 import re
-import secrets
 from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
@@ -15,8 +14,9 @@ from gateway.edge.jwks import NotFetched
 from gateway.edge.notices import first_to_see
 from gateway.edge.sso import FLOW_TTL_S, PartnerSso, SignedIn
 from gateway.edge.step_up import recorded
+from gateway.edge.tickets import browser_of, onward, to_pages
+from gateway.ports import NoCaller
 
-_BROWSER = re.compile(r"[A-Za-z0-9_-]{43}")
 _FLOW_KEY = re.compile(r"[A-Za-z0-9_-]{16,128}")
 
 
@@ -34,8 +34,11 @@ class SignIn:
         flow = query.get("flow")
         if flow is not None and not _FLOW_KEY.fullmatch(flow):
             return await context.refuse(Refusal(Reason.MALFORMED_REQUEST))
-        if isinstance(await _signed_in(context), Identified):
-            return context.go(await context.target_of(flow))
+        if not context.on_pages_host:
+            return await to_pages(context, flow)
+        identified = await _signed_in(context)
+        if isinstance(identified, Identified):
+            return context.go(await onward(context, identified, flow))
         chosen = query.get("partner") or (next(iter(self._partners)) if len(self._partners) == 1 else None)
         if chosen is None:
             listed = [(sso.partner.id, sso.partner.name) for sso in self._partners.values()]
@@ -43,9 +46,7 @@ class SignIn:
         sso = self._partners.get(chosen)
         if sso is None:
             return await context.refuse(Refusal(Reason.NOT_FOUND))
-        browser = cookies.read(context.headers, cookies.FLOW)
-        if browser is None or not _BROWSER.fullmatch(browser):
-            browser = secrets.token_urlsafe(32)
+        browser = browser_of(context.headers)
         try:
             address = await sso.begin(browser, flow, context.doors.clock.now())
         except NotFetched:
@@ -93,8 +94,12 @@ class SignIn:
             browser=browser_family(context.one_header(b"user-agent") or ""),
             places=context.places,
         )
+        opened = await context.doors.callers.by_session(cookie)
+        if isinstance(opened, NoCaller):
+            return await context.refuse(Refusal(Reason.FROZEN if opened.reason == "frozen" else Reason.NO_CALLER))
         target = await first_to_see(context, user, signed_in.return_flow)
-        return context.go(target or await context.target_of(signed_in.return_flow), [cookies.session(cookie)])
+        target = target or await onward(context, Identified(opened, cookie), signed_in.return_flow)
+        return context.go(target, [cookies.session(cookie)])
 
     async def _failed(self, context: Context, sso: PartnerSso, why: str) -> Response:
         record = _record(context, sso) | {"verdict": "refusal", "reason": str(Reason.SIGN_IN_FAILED), "detail": why}

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from starlette.types import ExceptionHandler
 
 from gateway.core.reasons import Reason, Refusal
-from gateway.edge import answers, challenges, cookies, enrol, enrol_totp, invite, passkeys, people
+from gateway.edge import answers, challenges, cookies, enrol, enrol_totp, invite, passkeys, people, tickets
 from gateway.edge.access import end_access
 from gateway.edge.account import account
 from gateway.edge.budget import budget
@@ -56,6 +56,9 @@ def build(doors: Doors) -> Starlette:
         get("callback/{partner}", sign_in.callback),
         post("sign-out", sign_in.sign_out),
         get("signed-out", signed_out),
+        get("ticket", tickets.ticket),
+        get("window", tickets.window),
+        get("window-done", tickets.window_done),
         get("step-up", step_up),
         post("step-up/totp", step_up_totp),
         get("step-up/ways", passkeys.ways),

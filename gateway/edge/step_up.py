@@ -19,7 +19,7 @@ from starlette.responses import Response
 from gateway.core.assurance import ACT_LIVES_S, Caller, Proof
 from gateway.core.policy import RECOVERY, Policy
 from gateway.core.reasons import Reason, Refusal
-from gateway.edge import answers, cookies
+from gateway.edge import answers, asking, cookies
 from gateway.edge.challenges import accepts, own_challenge, page_of
 from gateway.edge.context import Context, Identified
 from gateway.edge.doors import Accepted, Challenge
@@ -53,7 +53,8 @@ async def step_up_page(context: Context) -> Response:
         return await context.refuse(identified)
     if identified.caller.is_machine:
         return await refused_on_record(context, identified.caller, Refusal(Reason.MACHINE_TOKEN))
-    return context.page("step_up", answers.step_up_values(context.asked.language))
+    values = asking.step_up_values(context.asked.language)
+    return context.page("step_up", values | {"next": asking.next_of(context.window_flow)})
 
 
 async def step_up_totp(context: Context) -> Response:
@@ -225,7 +226,7 @@ async def _refused(
     if not (posted.by_form and context.asked.navigating) or refusal.reason is Reason.LEDGER_UNAVAILABLE:
         return await context.refuse(refusal)
     title, text = explain_reason(refusal.reason, context.asked.language)
-    page, values = "step_up", answers.step_up_values(context.asked.language)
+    page, values = "step_up", asking.step_up_values(context.asked.language)
     if challenge is not None:
         page, values = page_of(context, identified, challenge, posted.challenge or "")
     values |= {"flow": posted.flow, "error": f"{title}. {text}"}

@@ -1,5 +1,6 @@
 """Browser sessions: all cookies of one sign-in are one family, and its proofs belong to the family."""
 
+import math
 import secrets
 from collections.abc import Sequence
 
@@ -73,7 +74,7 @@ class Sessions:
         await self._store.calls(
             ("HSET", keys.family(family), *flat),
             ("EXPIRE", keys.family(family), known_s),
-            ("HSET", self._key(cookie), "family", family),
+            ("HSET", self._key(cookie), "family", family, "sees", 0),
             ("EXPIRE", self._key(cookie), known_s),
             ("SADD", keys.families(fields["user"]), family),
             ("EXPIRE", keys.families(fields["user"]), known_s),
@@ -82,6 +83,41 @@ class Sessions:
             atomic=True,
         )
         return cookie
+
+    async def join(self, family: str, *, instead_of: str | None = None) -> str | None:
+        """One more cookie of a living family, for another host; ``None`` where it has ended.
+
+        It sees what was confirmed so far. The cookie that it replaces goes on for 10 s where it is of this family; a
+        family of another sign-in ends.
+        """
+        seen, expires_at, count = await self._store.call("HMGET", keys.family(family), "seen", "expires_at", "proofs")
+        now = self._clock.now()
+        if expires_at is None or now >= float(expires_at) or now - float(seen) >= self._idle_s:
+            return None
+        cookie = secrets.token_urlsafe(32)
+        # Should the family end in between, the cookie names nobody.
+        await self._store.calls(
+            ("HSET", self._key(cookie), "family", family, "sees", int(count)),
+            ("EXPIRE", self._key(cookie), math.ceil(float(expires_at) - now)),
+            atomic=True,
+        )
+        if instead_of is not None:
+            await self._replace(instead_of, family)
+        return cookie
+
+    async def _replace(self, cookie: str, family: str) -> None:
+        before = await self._store.call("HGET", self._key(cookie), "family")
+        if before is None:
+            return
+        if before.decode() != family:
+            await self.end(cookie)
+            return
+        over = self._clock.now() + keys.STALE_COOKIE_S
+        await self._store.calls(
+            ("HSET", self._key(cookie), "until", repr(over)),
+            ("EXPIRE", self._key(cookie), 2 * keys.STALE_COOKIE_S),
+            atomic=True,
+        )
 
     async def know(self, family: str, places: frozenset[str]) -> None:
         """Know a family to be used from ``places``, since somebody confirmed there."""

@@ -89,6 +89,7 @@ class House:
     ledger_directory: Path
     policy: Policy = POLICY
     observing: bool = False
+    pages_url: str = ORIGIN
     doors: Doors = field(init=False)
 
     def __post_init__(self) -> None:
@@ -134,7 +135,8 @@ class House:
             keyring=self.keyring,
             policy=lambda: self.policy,
             partners=partners,
-            pages_url=ORIGIN,
+            pages_url=self.pages_url,
+            hosts=frozenset({"localhost:8080", "desk.localhost:8080"}),
             help_desk="3949",
             product="Register",
             observing=self.observing,

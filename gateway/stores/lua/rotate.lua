@@ -5,7 +5,8 @@
 --       5 lifetime of proofs (s), 6 idle lifetime (s)
 -- Returns 1, or 0 where the id is unknown, over, or has been changed already.
 --
--- A proof is kept behind its number within the family and a colon; an old id sees the numbers up to `sees`, the current one all.
+-- A proof is kept behind its number within the family and a colon; an id sees the numbers up to its `sees`: what was
+-- confirmed before it was given. A stolen one gains nothing by what its person confirms later.
 
 local now = tonumber(ARGV[1])
 local cookie = redis.call('HMGET', KEYS[1], 'family', 'until')
@@ -17,7 +18,7 @@ if not session[1] or now >= tonumber(session[2]) or now - tonumber(session[1]) >
 local number = tonumber(session[3])
 redis.call('HSET', KEYS[1], 'until', ARGV[1] + ARGV[2], 'sees', number)
 local left = redis.call('PTTL', family)
-redis.call('HSET', KEYS[2], 'family', cookie[1])
+redis.call('HSET', KEYS[2], 'family', cookie[1], 'sees', ARGV[3] ~= '' and number + 1 or number)
 if left > 0 then redis.call('PEXPIRE', KEYS[2], left) end
 redis.call('EXPIRE', KEYS[1], ARGV[2] * 2)
 redis.call('HSET', family, 'seen', ARGV[1])

@@ -1,6 +1,23 @@
 "use strict";
 // Sends the code without leaving the page, so that the address stays what the person asked for.
 (() => {
+  // A passkey that this host cannot ask for is asked for in a window of the pages' own, which comes back and says so.
+  const link = document.getElementById("window");
+  if (link) {
+    let opened = null;
+    window.addEventListener("message", (event) => {
+      const confirmed = event.data && event.data.gateway === "confirmed";
+      if (!confirmed || event.origin !== location.origin || event.source !== opened) return;
+      const { next, after } = document.getElementById("step-up").dataset;
+      if (next) location.assign(next);
+      else if (after === "reload") location.reload();
+    });
+    link.addEventListener("click", (event) => {
+      event.preventDefault();
+      opened = window.open(link.href, "gateway-step-up", "popup,width=520,height=760");
+    });
+  }
+
   const form = document.getElementById("step-up");
   if (!(form instanceof HTMLFormElement)) return; // a passkey alone opens it
   const code = document.getElementById("code");

@@ -1,0 +1,58 @@
+"""What a page says that asks to confirm: for what, with what, and where."""
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from gateway.core.extraction import Class
+from gateway.edge import words
+from gateway.edge.words import Language
+
+
+def step_up_values(
+    language: Language,
+    klass: Class | None = None,
+    kinds: tuple[str, ...] = (),
+    max_age_s: int | None = None,
+    limit: int | None = None,
+) -> dict[str, object]:
+    """What the page needs that asks to confirm: for content of a class, or for none in particular."""
+    return {
+        "about": words.about(klass, language),
+        "max_age_s": max_age_s,
+        "limit": limit,
+        "totp": not kinds or "totp" in kinds,
+        "webauthn": not kinds or "webauthn" in kinds,
+        "flow": None,
+        "after": "stay",
+        "sent": True,
+        "error": None,
+        "next": None,
+        "challenge": "",
+        "releases": None,
+        "elsewhere": False,
+        "window": "",
+    }
+
+
+def next_of(window_flow: str) -> str | None:
+    """Where a window goes on to once it has confirmed: back to the host that opened it, by a ticket."""
+    return f"/.gateway/sign-in?flow={window_flow}" if window_flow else None
+
+
+def window_of(pages_url: str, host: str, challenge: str | None) -> str:
+    """Where a passkey is asked for, on behalf of a page of ``host`` that cannot ask itself; empty: it can."""
+    named = f"?code={challenge}" if challenge else ""
+    return "" if passkeys_work_on(pages_url, host) else f"/.gateway/window{named}"
+
+
+def passkeys_work_on(pages_url: str, host: str) -> bool:
+    """Whether a page of ``host`` may ask for a passkey of ours: the relying party's id is the host of ``pages_url``."""
+    party, name = urlsplit(pages_url).hostname or "", host.rpartition(":")[0] or host
+    return name == party or name.endswith(f".{party}")
+
+
+def releases(
+    language: Language, klass: Class, label: Mapping[str, str], most: int | None, recipient: str | None
+) -> dict[str, object]:
+    """What one answer would release, in words: what it is, how many files at most, to whom."""
+    return {"what": label.get(language) or words.about(klass, language), "most": most, "recipient": recipient}
