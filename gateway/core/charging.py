@@ -178,7 +178,10 @@ class KnownLimits:
 
 
 def _cooling_limits(policy: Policy, caller: Caller, proof: Proof | None, now: float) -> list[Limit]:
-    """What a young factor may take of the classes that its proofs open; all of a user's young factors share it."""
+    """What a young factor may take of the classes that its proofs open; all of a user's young factors share it.
+
+    Beyond it a page comes masked, and its person goes on with their work; what cannot be masked is refused.
+    """
     cooling = proof.cooling(now) if proof is not None else None
     if proof is None or cooling is None:
         return []
@@ -193,7 +196,7 @@ def _cooling_limits(policy: Policy, caller: Caller, proof: Proof | None, now: fl
             opened,
             persons,
             window_s,
-            Then.REFUSE,
+            Then.MASK,
         )
         for persons, window_s in cooling.persons_per_window_s
     ]

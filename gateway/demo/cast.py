@@ -1,4 +1,4 @@
-"""Who plays in the demo: two partners, three advisers with passwords and code generators, four tokens."""
+"""Who plays in the demo: two partners, advisers with passwords, most with code generators, and four tokens."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ _SECRET_BYTES: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Adviser:
-    """Somebody of a partner. ``name`` is what they are called at their partner's."""
+    """Somebody of a partner. ``name`` is what they are called at their partner's; ``new``: has no factor yet."""
 
     login: str
     name: str
     partner: str
     sub: str
     password: str
+    new: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ ADVISERS: Final = (
     Adviser("camille", "Camille Durand", "relais-emploi", "re-4711", "lavande-bleue-42"),
     Adviser("sacha", "Sacha Moreau", "relais-emploi", "re-4712", "genet-jaune-17"),
     Adviser("noor", "Noor Lefevre", "cap-insertion", "ci-0815", "bruyere-rose-88"),
+    Adviser("theo", "Théo Marchand", "relais-emploi", "re-4713", "coquelicot-vif-29", new=True),
     Adviser("ines", "Inès Petit", "cap-insertion", "ci-0816", "jonquille-verte-63"),
 )
 TOKENS: Final = (
@@ -90,7 +92,7 @@ async def enter(settings: Settings) -> tuple[tuple[ReadyUser, ...], tuple[ReadyT
     users, tokens = [], []
     async with desk(settings) as at_desk:
         factors, issuing = Factors(at_desk.store, at_desk.keys), Tokens(at_desk.store, at_desk.keys)
-        for one in ADVISERS:
+        for one in (one for one in ADVISERS if not one.new):
             secret = secrets.token_bytes(_SECRET_BYTES)
             user = user_id(settings, at_desk.keys, one.login)
             await at_desk.record("factor", "enrolled", "demo", user=user, factor_kind="totp")

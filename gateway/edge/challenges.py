@@ -12,7 +12,7 @@ from gateway.core.extraction import Class
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge import asking
 from gateway.edge.context import Context, Identified
-from gateway.edge.doors import Challenge
+from gateway.edge.ways import Challenge
 
 UNKNOWN = Refusal(Reason.STEP_UP_CODE_UNKNOWN)
 

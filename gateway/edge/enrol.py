@@ -8,6 +8,7 @@ Rules of this file:
 """
 
 import secrets
+from collections.abc import Sequence
 from urllib.parse import parse_qsl
 
 from starlette.responses import Response
@@ -48,7 +49,7 @@ async def enrol_values(context: Context, caller: Caller) -> dict[str, object]:
     """What the page shows of ``caller``."""
     now = context.doors.clock.now()
     kinds = await context.doors.factors.kinds(caller.user)
-    invited = not kinds and await context.doors.invitations.waiting(caller.user) is not None
+    invited = suffices(await context.doors.invitations.waiting(caller.user), kinds)
     passkeys = await context.doors.passkeys.of(caller.user)
     return {
         "passkeys": passkeys,
@@ -178,23 +179,35 @@ async def how_bound(context: Context, caller: Caller, proof: Proof | None) -> st
     What a ripe factor adds is ripe, however that one was bound once.
     """
     if proof is None:
+        kinds = await context.doors.factors.kinds(caller.user)
         bound = await context.doors.invitations.take(caller.user)
-        return bound and invited_as(bound, observing=context.doors.observing)
+        return invited_as(bound, observing=context.doors.observing) if bound and suffices(bound, kinds) else None
     return proof.bound if proof.cooling(context.doors.clock.now()) else str(Binding.OWN)
 
 
+def suffices(invitation: str | None, kinds: Sequence[str]) -> bool:
+    """Whether an invitation lets somebody bind a factor without a proof who has factors of ``kinds``.
+
+    Any does for a first one. Who has lost what they confirm with is vouched for in person by two: one alone, or from
+    afar, is how accounts are talked away.
+    """
+    return invitation is not None and (not kinds or invitation == Binding.VOUCHED)
+
+
 async def allowed(context: Context, *, removing: bool) -> tuple[Identified, Proof | None] | Response:
-    """Who may change, under which proof; without one only who has no factor at all, and is invited."""
+    """Who may change, under which proof; without one only who is invited, as ``suffices`` says."""
     identified = await person(context)
     if isinstance(identified, Refusal):
         return await context.refuse(identified)
     if identified.cookie is None:
         return await refused_on_record(context, identified.caller, Refusal(Reason.BAD_ORIGIN))
     proof = changing(identified.caller, context.doors.clock.now(), CHANGE_WITHIN_S, removing=removing)
-    if proof is None and not removing and not await context.doors.factors.kinds(identified.caller.user):
-        if await context.doors.invitations.waiting(identified.caller.user) is None:
+    if proof is None and not removing:
+        kinds = await context.doors.factors.kinds(identified.caller.user)
+        if suffices(await context.doors.invitations.waiting(identified.caller.user), kinds):
+            return identified, None
+        if not kinds:
             return await refused_on_record(context, identified.caller, Refusal(Reason.INVITATION_REQUIRED))
-        return identified, None
     if proof is None:
         return await refused_on_record(context, identified.caller, CONFIRM_FIRST)
     return identified, proof

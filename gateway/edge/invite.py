@@ -14,20 +14,20 @@ from gateway.core.assurance import Caller, changing
 from gateway.core.enrolment import Act, may, role_for
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge.context import Context, Identified
-from gateway.edge.doors import StartedInvitation
 from gateway.edge.enrol import CHANGE_WITHIN_S
 from gateway.edge.notices import INVITED, tell
 from gateway.edge.passkeys import person
 from gateway.edge.step_up import record_of, recorded, refused_on_record
+from gateway.edge.ways import StartedInvitation
 
 
 async def ask(context: Context) -> Response:
-    """``POST enrol/ask``: a code to tell, for who has no factor yet."""
+    """``POST enrol/ask``: a code to tell, for who has no factor yet, or has lost theirs."""
     identified = await person(context)
     if isinstance(identified, Refusal):
         return await context.refuse(identified)
     caller = identified.caller
-    if identified.cookie is None or await context.doors.factors.kinds(caller.user):
+    if identified.cookie is None:
         return await refused_on_record(context, caller, Refusal(Reason.INVITATION_REFUSED))
     record = record_of(context, caller) | {"verdict": "accepted", "reason": "invitation_asked"}
     if not await recorded(context, record, reserve=True):
@@ -75,7 +75,13 @@ async def _found(context: Context, identified: Identified, said: dict[str, str])
         return await _typed(context, caller, error=True)
     partner = context.doors.partners.get(asked.partner)
     by = {"started": started} if started else {"code": code}
-    values = {"asked": asked, "partner": partner.name if partner else asked.partner, "by": by, "error": False}
+    values = {
+        "asked": asked,
+        "partner": partner.name if partner else asked.partner,
+        "by": by,
+        "error": False,
+        "lost": bool(await context.doors.factors.kinds(asked.user)),
+    }
     if said.get("yes") != "1":
         return context.page("invite", values | {"done": None})
     record = record_of(context, caller) | {"verdict": "accepted", "reason": "invited", "user": asked.user, "role": role}

@@ -19,6 +19,7 @@ from gateway.edge import words
 from gateway.edge.context import Context, Identified
 from gateway.edge.doors import Notice
 from gateway.edge.passkeys import person
+from gateway.edge.tickets import onward
 from gateway.ports import StoreUnavailable
 
 FACTOR_BOUND, FACTOR_REMOVED, RECOVERY_CODES = "factor_bound", "factor_removed", "recovery_codes_made"
@@ -62,7 +63,7 @@ async def notices_page(context: Context) -> Response:
         return await context.refuse(Refusal(Reason.MALFORMED_REQUEST))
     values = await notices_of(context, identified.caller)
     if values["until"] is None or identified.cookie is None:
-        return context.go(await context.target_of(flow))
+        return context.go(await onward(context, identified, flow))
     return context.page("notices", values | {"flow": flow})
 
 
@@ -83,7 +84,7 @@ async def seen(context: Context) -> Response:
         return await context.refuse(Refusal(Reason.BAD_ORIGIN))
     caller = identified.caller
     await context.doors.notices.seen(caller.user, until=until, by=caller.credential_id)
-    return context.go(await context.target_of(said.get("flow")))
+    return context.go(await onward(context, identified, said.get("flow")))
 
 
 async def first_to_see(context: Context, user: str, flow: str | None) -> str | None:

@@ -22,8 +22,8 @@ from gateway.core.assurance import Caller
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge import asking
 from gateway.edge.context import Context, Identified
-from gateway.edge.doors import Accepted, AcceptedFactor, Challenge
 from gateway.edge.step_up import Posted, accepted_proof, challenge_of, record_of, recorded, refused_on_record
+from gateway.edge.ways import Accepted, AcceptedFactor, Challenge
 from gateway.factors.webauthn import (
     CEREMONY_S,
     CHALLENGE_BYTES,

@@ -13,7 +13,6 @@ from gateway.core.policy import RECOVERY
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge import answers
 from gateway.edge.context import Context, Identified
-from gateway.edge.doors import Accepted
 from gateway.edge.enrol import CHANGE_WITHIN_S
 from gateway.edge.notices import RECOVERY_CODES, tell
 from gateway.edge.step_up import (
@@ -25,6 +24,7 @@ from gateway.edge.step_up import (
     recorded,
     refused_on_record,
 )
+from gateway.edge.ways import Accepted
 from gateway.edge.words import explain_reason
 from gateway.ports import CodeRejected
 

@@ -34,11 +34,11 @@ class SignIn:
         flow = query.get("flow")
         if flow is not None and not _FLOW_KEY.fullmatch(flow):
             return await context.refuse(Refusal(Reason.MALFORMED_REQUEST))
-        if not context.on_pages_host:
-            return await to_pages(context, flow)
         identified = await _signed_in(context)
         if isinstance(identified, Identified):
             return context.go(await onward(context, identified, flow))
+        if not context.on_pages_host:
+            return await to_pages(context, flow)
         chosen = query.get("partner") or (next(iter(self._partners)) if len(self._partners) == 1 else None)
         if chosen is None:
             listed = [(sso.partner.id, sso.partner.name) for sso in self._partners.values()]

@@ -22,7 +22,7 @@ from gateway.core.reasons import Reason, Refusal
 from gateway.edge import answers, asking, cookies
 from gateway.edge.challenges import accepts, own_challenge, page_of
 from gateway.edge.context import Context, Identified
-from gateway.edge.doors import Accepted, Challenge
+from gateway.edge.ways import Accepted, Challenge
 from gateway.edge.words import explain_reason
 from gateway.ports import CodeRejected
 

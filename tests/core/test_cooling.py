@@ -58,9 +58,9 @@ def test_a_clock_set_back_makes_no_factor_ripe() -> None:
     assert replace(REMOTE, bound_at=NOW + DAY_S).cooling(NOW) is not None
 
 
-def test_the_limits_of_cooling_count_what_the_proof_opens_and_refuse() -> None:
+def test_the_limits_of_cooling_count_what_the_proof_opens_and_mask() -> None:
     (one,) = [one for one in limits_of(POLICY, with_proofs(REMOTE), NOW, proof=REMOTE) if "cooling" in one.name]
-    assert (one.klass, one.then, one.key) == (Class.SENSITIVE, Then.REFUSE, f"cooling:u:remote:sensitive:{2 * DAY_S}")
+    assert (one.klass, one.then, one.key) == (Class.SENSITIVE, Then.MASK, f"cooling:u:remote:sensitive:{2 * DAY_S}")
 
 
 def test_another_session_of_the_same_person_draws_on_the_same_cooling() -> None:

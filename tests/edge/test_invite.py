@@ -95,9 +95,30 @@ async def test_a_referent_invites_nobody_of_another_partner(alice: Somebody, pag
     assert await alice.house.invitations.waiting(await user(stranger)) is None
 
 
-async def test_who_has_a_factor_needs_no_invitation(alice: Somebody) -> None:
-    answer = await alice.pages.post("/.gateway/enrol/ask", headers=alice.session | SAME)
-    assert answer.json()["type"].endswith("invitation_refused")
+async def test_who_has_lost_what_they_confirm_with_is_vouched_for_by_two_in_person(
+    alice: Somebody, lea: Somebody, house: House
+) -> None:
+    await house.factors.enrol_totp(await user(lea), b"another secret of 20")
+    code = await ask(lea)
+    assert "says that it is lost" in (await invite(alice, code)).text
+    assert "needs one more" in (await invite(alice, code, yes="1", here="1")).text
+    assert (await lea.post(f"{ENROL}/options")).json()["type"].endswith("proof_required")
+    assert "passkey-add" not in (await lea.pages.get("/.gateway/enrol", headers=lea.session | NAVIGATE)).text
+    assert await house.invitations.invite(await user(lea), by="u_o", role="officer", in_person=True) == "vouched"
+    assert (await lea.add(Authenticator(ORIGIN))).status_code == 200
+    (one,) = await house.passkeys.of(await user(lea))
+    assert one.bound == "vouched"
+    assert await house.factors.kinds(await user(lea)) == ("totp", "webauthn")
+    assert (await lea.post(f"{ENROL}/options")).status_code == 401
+
+
+async def test_from_afar_nobody_is_let_add_to_what_is_there(alice: Somebody, lea: Somebody, house: House) -> None:
+    await house.factors.enrol_totp(await user(lea), b"another secret of 20")
+    code = await ask(lea)
+    await invite(alice, code, yes="1")
+    assert await house.invitations.invite(await user(lea), by="u_o", role="officer", in_person=True) == "remote"
+    assert (await lea.post(f"{ENROL}/options")).status_code == 401
+    assert (await lea.pages.post("/.gateway/enrol/totp", headers=lea.session | SAME)).status_code == 401
 
 
 @pytest.mark.parametrize("path", [INVITE, "/.gateway/enrol/ask"])

@@ -9,6 +9,7 @@ from stack import Account, Stack, running_stack
 from wire import Answer
 
 from gateway.core.places import places_of
+from gateway.edge.cookies import SESSION
 from gateway.stores.sessions import Sessions
 
 FIREFOX, CHROME = "Mozilla/5.0 Firefox/140.0", "Mozilla/5.0 Chrome/140.0 Safari/537.36"
@@ -54,7 +55,8 @@ class Browser:
         ]
         answer = self.stack.ask(target, None, *fields, method="POST" if body else "GET", body=body)
         for value in answer.all("set-cookie"):
-            self.cookie = value.decode().partition(";")[0].partition("=")[2]
+            name, _, said = value.decode().partition(";")[0].partition("=")
+            self.cookie = said if name == SESSION else self.cookie
         return answer
 
     def confirm(self, address: str = HOME, agent: str = FIREFOX, offset: int = 0) -> Answer:
