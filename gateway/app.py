@@ -18,6 +18,7 @@ from gateway.assertion import AssertionSigner
 from gateway.config import Settings, load
 from gateway.core.reasons import Reason, Refusal
 from gateway.doors import Doors, Served, Timeouts
+from gateway.edge.activity import Recent
 from gateway.edge.answers import Site, render
 from gateway.edge.doors import Doors as PageDoors
 from gateway.edge.doors import Partner
@@ -35,6 +36,7 @@ from gateway.ports import StoreUnavailable
 from gateway.reaper import Reaper
 from gateway.serve import CONFIG_VARIABLE, RUN_VARIABLE
 from gateway.stores.access import Access
+from gateway.stores.activity import Activity
 from gateway.stores.budgets import Budgets
 from gateway.stores.callers import StoredCallers
 from gateway.stores.challenges import Challenges
@@ -57,6 +59,9 @@ from gateway.websocket import serve_websocket
 
 NEW_OBJECTS = 20_000
 """How many more containers there are before the collector looks again; requests leave few behind."""
+
+WRITE_ACTIVITY_EVERY_S = 3
+"""How often a worker writes what people were shown, in figures; a crash loses no more than that."""
 
 NOTIFY_EVERY_S = 2.0
 """How often a worker looks for notices to send on."""
@@ -86,6 +91,7 @@ class App:
         self._store: Store | None = None
         self._ledger: Ledger | None = None
         self._notices: Notices | None = None
+        self._activity: Activity | None = None
         self._webhook = webhook_of(settings)
         self._why = "starting"
         self._metrics = PrometheusMetrics()
@@ -168,6 +174,8 @@ class App:
         await ledger.append({"kind": "policy", "policy": digest, "reason": "start"}, now=store.clock.now())
         tokens = Tokens(store, keyring)
         await tokens.index()
+        access, activity = Access(store), Activity(store)
+        self._activity = activity
         notices = self._notices = Notices(store, sends=gateway.notify is not None)
         kept, challenges = KeptRequests(store, keyring), Challenges(store, keyring)
         pages = PageDoors(
@@ -175,8 +183,9 @@ class App:
             callers=callers,
             tokens=tokens,
             sessions=Sessions(store, keyring),
-            access=Access(store),
+            access=access,
             notices=notices,
+            activity=activity,
             flows=flows,
             factors=Factors(store, keyring),
             recovery=RecoveryCodes(store, keyring),
@@ -213,6 +222,8 @@ class App:
             metrics=self._metrics,
             pages=build_pages(pages),
             room=Room(gateway.reading.worker_bytes),
+            activity=activity,
+            recent=Recent(access, activity, store.clock),
         )
         return Pipeline(doors, self._served())
 
@@ -253,6 +264,8 @@ class App:
             with contextlib.suppress(OSError):  # the folder is gone when the parent is
                 write_state(folder, ready=not why, why=why)
             beats += 1
+            if beats % WRITE_ACTIVITY_EVERY_S == 0 and self._activity is not None:
+                await self._activity.flush()
             if beats % 60 == 0 and self._ledger and self._store:
                 with contextlib.suppress(LedgerUnavailable):  # counts stay and are written next time
                     await self._ledger.flush_counts(now=self._store.clock.now())
@@ -285,6 +298,8 @@ class App:
         return ""
 
     async def _close(self) -> None:
+        if self._activity is not None:
+            await self._activity.flush()
         if self._ledger is not None:
             if self._store is not None:
                 with contextlib.suppress(LedgerUnavailable):  # the disk is full: what was counted is lost with it
@@ -294,7 +309,8 @@ class App:
             await upstream.aclose()
         if self._store is not None:
             await self._store.close()
-        self._ledger, self._store, self._notices, self._upstreams = None, None, None, []
+        self._ledger, self._store, self._upstreams = None, None, []
+        self._notices, self._activity = None, None
 
 
 def _must_not_fail(task: asyncio.Task[None]) -> None:

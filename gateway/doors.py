@@ -11,8 +11,9 @@ from gateway.core.assurance import Caller
 from gateway.core.extraction import Identifier
 from gateway.core.reasons import Refusal
 from gateway.edge.answers import Site
+from gateway.edge.words import Language
 from gateway.keeping import Keeping
-from gateway.means import Meter, Room
+from gateway.means import Activity, Meter, Room
 from gateway.passage import Receive, Scope, Send
 from gateway.ports import Budgets, Callers, Clock, Records
 from gateway.sealing import Sealing
@@ -41,6 +42,12 @@ class Challenges(Claims, Protocol):
     """Names what is asked to be confirmed, and lets a proof for one answer serve once."""
 
     async def offer(self, challenge: Challenge) -> str: ...
+
+
+class Recent(Protocol):
+    """What lately happened in somebody's name, in words."""
+
+    async def since(self, caller: Caller, language: Language) -> Mapping[str, object] | None: ...
 
 
 class Hasher(Protocol):
@@ -85,6 +92,8 @@ class Doors:
     metrics: Metrics
     pages: Pages
     room: Room
+    activity: Activity
+    recent: Recent
 
 
 @dataclass(slots=True)

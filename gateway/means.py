@@ -1,11 +1,13 @@
 """What a release works with, and the record that it puts on disk before a byte leaves."""
 
 import logging
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.charges import Charger, Missed, Outcome
+from gateway.core.assurance import Caller
 from gateway.core.canonical import Headers
 from gateway.core.extraction import Class
 from gateway.core.reasons import Refusal
@@ -68,6 +70,12 @@ class Source(Protocol):
     async def close(self) -> None: ...
 
 
+class Activity(Protocol):
+    """Keeps in mind for a person what they were shown; never waits."""
+
+    def opened(self, caller: Caller, persons: Mapping[Class, int], now: float) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Means:
     """What the release of one answer works with. ``application``: its name."""
@@ -77,6 +85,7 @@ class Means:
     charger: Charger
     room: Room
     meter: Meter
+    activity: Activity
     hash_kid: str
     document_bytes: int
     write_idle_s: float
@@ -120,6 +129,8 @@ class Means:
             if not charger.observing:
                 raise
             log.warning("observing, not recorded: %s", fault)
+        if not charger.observing:
+            self.activity.opened(charger.caller, newly_counted(outcome), now)
         persons = len(outcome.taken) + sum(outcome.unnamed.values())
         self.meter.released(self.application, verdict, outcome.plan.needs, persons)
 
@@ -138,3 +149,8 @@ class Means:
             if not self.charger.observing:
                 raise
             log.warning("observing, not recorded: %s", fault)
+
+
+def newly_counted(outcome: Outcome) -> Mapping[Class, int]:
+    """How many persons of each class a charge counted anew."""
+    return Counter(one.klass for one in outcome.taken if one.new) + Counter(outcome.unnamed)

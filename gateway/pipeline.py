@@ -319,6 +319,7 @@ class Pipeline:
             charger,
             self.doors.room,
             self.doors.metrics,
+            self.doors.activity,
             self.doors.hasher.hash_kid,
             self.served.document_bytes,
             self.served.timeouts.write_idle_s,

@@ -89,6 +89,7 @@ class Refusing:
             application_status=status,
             kept_at=kept[0] if kept else None,
             released=self._released(passage, refusal, served.partner_names),
+            since=await self._since(passage, refusal),
         )
         for cookie in (kept[1] if kept else None, passage.own_cookie):
             if cookie is not None:
@@ -123,6 +124,13 @@ class Refusing:
             act,
         )
         return replace(refusal, limit=most, challenge=await self._doors.challenges.offer(asked))
+
+    async def _since(self, passage: Passage, refusal: Refusal) -> Mapping[str, object] | None:
+        """What happened since the last confirmation, for who is asked or stopped in a browser."""
+        caller, asked = passage.caller, passage.asked
+        if caller is None or caller.credential != "session" or not answers.tells_since(refusal, asked):
+            return None
+        return await self._doors.recent.since(caller, asked.language)
 
     def _released(self, passage: Passage, refusal: Refusal, partner_names: Mapping[str, str]) -> Mapping[str, object]:
         """What one answer would release, in words, where it is that answer which is to be confirmed."""

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from gateway.core.assurance import Caller
 from gateway.core.reasons import Reason, Refusal
+from gateway.edge.activity import place
 from gateway.edge.context import Context
 from gateway.edge.passkeys import person
 from gateway.edge.step_up import record_of, recorded, refused_on_record
@@ -27,8 +28,7 @@ async def access_of(context: Context, caller: Caller) -> dict[str, object]:
         "sessions": [
             {
                 "id": one.id,
-                "network": one.network,
-                "browser": one.browser,
+                "place": place(one.browser, one.network, context.asked.language),
                 "since_s": now - one.since,
                 "seen_s": now - one.seen,
                 "here": one.id == caller.credential_id,

@@ -8,6 +8,7 @@ from gateway.core.policy import Scope
 from gateway.core.reasons import Refusal
 from gateway.edge import words
 from gateway.edge.access import access_of
+from gateway.edge.activity import recent_of
 from gateway.edge.budget import usages
 from gateway.edge.context import Context
 from gateway.edge.notices import notices_of
@@ -50,7 +51,12 @@ async def account(context: Context) -> Response:
         "ended": "ended" in context.request.query_params,
     }
     if by_session:
+        recent = recent_of(context)
         values |= await access_of(context, caller) | await notices_of(context, caller)
+        values |= {
+            "recent": await recent.episodes(caller, context.asked.language),
+            "since": await recent.since(caller, context.asked.language),
+        }
     return context.page("account", values)
 
 

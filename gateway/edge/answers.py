@@ -81,6 +81,7 @@ STATUS: Mapping[Reason, int] = MappingProxyType(
 
 _SIGN_IN = frozenset({Reason.NO_CALLER, Reason.TOKEN_UNKNOWN, Reason.TOKEN_EXPIRED, Reason.TOKEN_REVOKED})
 _FIGURES_ALWAYS = frozenset({Reason.TOO_MANY_PERSONS, Reason.ANSWER_EXCEEDS_PROOF, Reason.PROOF_REQUIRED})
+_OF_LIMITS = frozenset({Reason.BUDGET_EXHAUSTED, Reason.TOO_MANY_PERSONS, Reason.ANSWER_EXCEEDS_PROOF})
 _SAFE = (b"GET", b"HEAD")
 _NEXT: Mapping[Reason, tuple[str, str]] = MappingProxyType(
     {
@@ -120,6 +121,11 @@ def keeps_target(refusal: Refusal, request: Asked) -> bool:
     return refusal.reason is Reason.PROOF_REQUIRED or _asks_to_sign_in(refusal, request)
 
 
+def tells_since(refusal: Refusal, request: Asked) -> bool:
+    """Whether the answer is a page that says what happened since the last confirmation."""
+    return request.navigating and (refusal.reason is Reason.PROOF_REQUIRED or refusal.reason in _OF_LIMITS)
+
+
 def kept_target(request: Asked) -> dict[str, object]:
     """The value to keep under ``RETURN_FLOW``."""
     return {"target": request.target.decode("latin-1"), "host": request.host}
@@ -134,12 +140,13 @@ def render(
     application_status: int | None = None,
     kept_at: str | None = None,
     released: Mapping[str, object] | None = None,
+    since: Mapping[str, object] | None = None,
 ) -> Rendered:
     """The answer to a refused request.
 
     ``sign_in_flow``: key of the kept target (``keeps_target``); ``application_status``: the status to keep when the
     content is withheld; ``kept_at``: where the request, kept for now, is sent from later; ``released``: what one answer
-    would release, in words (``releases``).
+    would release, in words (``releases``); ``since``: what happened since the last confirmation (``activity``).
     """
     status = STATUS[refusal.reason]
     if refusal.reason is Reason.CONTENT_WITHHELD and application_status is not None:
@@ -167,12 +174,13 @@ def render(
             "releases": released,
             "elsewhere": refusal.elsewhere,
             "window": asking.window_of(site.pages_url, request.host, refusal.challenge if refusal.bound else None),
+            "since": since,
         }
         return page_of("step_up", request, site, headers, values, status=status)
     title, text = _explained(refusal, request.language)
     facts = _facts(refusal, request.language, site)
     following = (refusal.pick_up, "sealed_open") if refusal.pick_up else _NEXT.get(refusal.reason)
-    told = {"title": title, "text": text, "facts": facts, "next": following}
+    told = {"title": title, "text": text, "facts": facts, "next": following, "since": since}
     return page_of("refusal", request, site, headers, told, status=status)
 
 

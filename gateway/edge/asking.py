@@ -29,6 +29,7 @@ def step_up_values(
         "next": None,
         "challenge": "",
         "releases": None,
+        "since": None,
         "elsewhere": False,
         "window": "",
     }

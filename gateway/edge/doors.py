@@ -6,6 +6,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from gateway.core.activity import Opened
 from gateway.core.assurance import Proof
 from gateway.core.policy import Policy
 from gateway.core.standing import Standing
@@ -168,6 +169,12 @@ class Access(Protocol):
     async def end_others(self, user: str, *, but: str) -> tuple[int, int]: ...
 
 
+class Activity(Protocol):
+    """What people lately opened, in figures."""
+
+    async def of(self, user: str) -> Sequence[Opened]: ...
+
+
 class Notice(Protocol):
     """A change that a person is told of; ``at``: Unix seconds."""
 
@@ -227,6 +234,7 @@ class Doors:
     sessions: Sessions
     access: Access
     notices: Notices
+    activity: Activity
     flows: Flows
     factors: Factors
     recovery: Recovery

@@ -20,6 +20,7 @@ from gateway.core.assurance import ACT_LIVES_S, Caller, Proof
 from gateway.core.policy import RECOVERY, Policy
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge import answers, asking, cookies
+from gateway.edge.activity import since_of
 from gateway.edge.challenges import accepts, own_challenge, page_of
 from gateway.edge.context import Context, Identified
 from gateway.edge.ways import Accepted, Challenge
@@ -53,8 +54,8 @@ async def step_up_page(context: Context) -> Response:
         return await context.refuse(identified)
     if identified.caller.is_machine:
         return await refused_on_record(context, identified.caller, Refusal(Reason.MACHINE_TOKEN))
-    values = asking.step_up_values(context.asked.language)
-    return context.page("step_up", values | {"next": asking.next_of(context.window_flow)})
+    values = asking.step_up_values(context.asked.language) | {"next": asking.next_of(context.window_flow)}
+    return context.page("step_up", values | {"since": await since_of(context, identified.caller)})
 
 
 async def step_up_totp(context: Context) -> Response:

@@ -52,6 +52,12 @@ def duration(seconds: float, language: Language) -> str:
     raise AssertionError("the last unit is one second")
 
 
+def opened(klass: Class, persons: int, language: Language) -> str:
+    """So many files of a class, in words."""
+    one, many = _catalogue(language)["opened"][klass.word]
+    return str(one if persons == 1 else many).format(count=persons)
+
+
 def change(kind: str, language: Language) -> str:
     """What changed, in words."""
     return str(_catalogue(language)["changes"][kind])

@@ -80,6 +80,9 @@ LOGIN_LIFETIME_S: Final = 400 * DAY_S
 STARTED_LIFETIME_S: Final = DAY_S
 """How long an invitation that the help desk started waits for its signature."""
 
+ACTIVITY_LIFETIME_S: Final = 2 * DAY_S
+"""How long it is known in figures what a person opened; the ledger knows for longer."""
+
 NOTICE_LIFETIME_S: Final = 90 * DAY_S
 """How long a person is told of a change that they have not seen."""
 
@@ -244,6 +247,11 @@ def started(partner: str) -> str:
 def login(login_hash: bytes) -> bytes:
     """A string: the user who last signed in with the login of this hash."""
     return b"lo:" + login_hash
+
+
+def activity(user: str, day: int) -> str:
+    """A hash: start, class and credential to the number of persons that a user was shown on a day since 1970."""
+    return f"ac:{user}:{day}"
 
 
 def notices(user: str) -> str:

@@ -27,6 +27,7 @@ from gateway.keyring import KeyRing
 from gateway.ledger import Ledger
 from gateway.ledger.history import History
 from gateway.stores.access import Access
+from gateway.stores.activity import Activity
 from gateway.stores.budgets import Budgets
 from gateway.stores.callers import StoredCallers
 from gateway.stores.challenges import Challenges
@@ -97,6 +98,7 @@ class House:
         self.tokens = Tokens(self.store, self.keyring, self.clock)
         self.access = Access(self.store, self.clock)
         self.notices = Notices(self.store, self.clock)
+        self.activity = Activity(self.store, self.clock)
         self.flows = Flows(self.store, self.keyring, self.clock)
         self.factors = Factors(self.store, self.keyring, self.clock)
         self.recovery = RecoveryCodes(self.store, self.keyring, self.clock)
@@ -119,6 +121,7 @@ class House:
             sessions=self.sessions,
             access=self.access,
             notices=self.notices,
+            activity=self.activity,
             flows=self.flows,
             factors=self.factors,
             recovery=self.recovery,

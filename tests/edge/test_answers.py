@@ -53,6 +53,7 @@ def test_catalogue_explains_every_reason_and_class_and_nothing_else(code: str) -
     catalogue = tomllib.loads((pages.FOLDER / f"words.{code}.toml").read_text())
     assert set(catalogue["reasons"]) == {reason.value for reason in Reason}
     assert set(catalogue["classes"]) == {klass.word for klass in Class}
+    assert set(catalogue["opened"]) == {klass.word for klass in Class}
     assert set(catalogue["limits"]) == {klass.word for klass in Class} | {"proof", "mandate", "misses"}
     assert all(len(words) == 2 and all(words) for words in catalogue["reasons"].values())
 
@@ -265,3 +266,12 @@ def test_duration_never_says_less_than_it_is(seconds: int) -> None:
     count, unit = duration(seconds, "en").split()
     size = {"day": 86400, "hour": 3600, "minute": 60, "second": 1}[unit.rstrip("s")]
     assert max(1, seconds) <= int(count) * size < 2 * max(1, seconds) + 1
+
+
+@pytest.mark.parametrize("reason", [Reason.BUDGET_EXHAUSTED, Reason.PROOF_REQUIRED])
+def test_who_is_stopped_or_asked_sees_what_happened_since_the_last_confirmation(reason: Reason) -> None:
+    since = {"confirmed": True, "ago_s": 300, "here": "Firefox", "opened": [("this session", ["60 files"])]}
+    refusal = Refusal(reason, Class.SENSITIVE, ("totp",), 14400)
+    page = render(refusal, request=asked(navigating=True, signed_in=True), site=SITE, since=since).body.decode()
+    assert "Since your last confirmation, 5\N{NO-BREAK SPACE}minutes ago" in page and "60 files" in page
+    assert 'href="/.gateway/account#not-me"' in page

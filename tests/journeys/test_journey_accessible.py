@@ -9,9 +9,12 @@ from playwright.sync_api import Browser, Page
 from running_demo import RunningDemo
 from test_journey_browser import ENGLISH, FRENCH, Visitor, Words, browser  # noqa: F401  (a fixture)
 
+from gateway.demo.cast import ADVISERS
+
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 PAGES = (
     "account",
+    "notices",
     "enrol",
     "enrol?change",
     "step-up",
@@ -24,6 +27,8 @@ PAGES = (
     "nowhere",
 )
 
+SUB = next(one.sub for one in ADVISERS if one.login == "camille")
+
 
 def _violations(page: Page) -> list[str]:
     """What axe-core has against a page."""
@@ -33,20 +38,29 @@ def _violations(page: Page) -> list[str]:
     return [f"{page.url}: {one['id']}: {one['nodes'][0]['html']}" for one in found["violations"]]
 
 
-def _look(browser: Browser, demo: RunningDemo, words: Words, scheme: Any) -> list[str]:  # noqa: F811
+def _signed_in(browser: Browser, demo: RunningDemo, words: Words, scheme: Any) -> tuple[Visitor, list[str]]:  # noqa: F811
     context = browser.new_context(locale=words.locale, color_scheme=scheme, viewport={"width": 320, "height": 640})
     context.set_default_timeout(15_000)
     visitor = Visitor(demo, context, "camille", words)
-    page, found = visitor.page, []
-    page.goto(f"{demo.gateway}/.gateway/sign-in")
-    found += _violations(page)
+    visitor.page.goto(f"{demo.gateway}/.gateway/sign-in")
+    found = _violations(visitor.page)
     visitor.sign_in()
+    return visitor, found
+
+
+def _look(_: Browser, visitor: Visitor) -> list[str]:
+    page, at, found = visitor.page, visitor.demo.gateway, []
     for name in PAGES:
-        page.goto(f"{demo.gateway}/.gateway/{name}")
+        page.goto(f"{at}/.gateway/{name}")
         found += _violations(page)
         if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
             found.append(f"{page.url}: wider than 320 px")
-    context.close()
+    page.goto(f"{at}/.gateway/notices")
+    page.locator("form[action$='/notices'] button").click()
+    page.wait_for_url(f"{at}/.gateway/account")
+    if page.locator("form[action$='/notices']").count():
+        found.append("what was seen is still told")
+    visitor.context.close()
     return found
 
 
@@ -57,4 +71,7 @@ def test_pages_are_accessible(
     words: Words,
     scheme: str,
 ) -> None:
-    assert browser(_look, running, words, scheme) == []
+    visitor, found = browser(_signed_in, running, words, scheme)
+    told = ("--partner", visitor.user["partner"], "--sub", SUB, "--login", "camille", "--name", "journey")
+    running.secrets[running.command("token", "issue", *told)["token"]] = "token"
+    assert found + browser(_look, visitor) == []
