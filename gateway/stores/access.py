@@ -52,8 +52,10 @@ class Access:
         asked: list[Sequence[Argument]] = [("HMGET", keys.family(one), *_SESSION) for one in families]
         asked += [("HMGET", keys.token(one), *_TOKEN) for one in tokens]
         said = [[part and part.decode() for part in one] for one in await self._store.calls(*asked)] if asked else []
+        gone = [one for one, fields in zip(families, said, strict=False) if fields[0] is None]
         sessions = [self._session(one, said.pop(0)) for one in families]
         held = [self._token(one, said.pop(0)) for one in tokens]
+        await self._forget(user, sessions=gone, tokens=[one for one, row in zip(tokens, held, strict=True) if not row])
         return (
             tuple(sorted((one for one in sessions if one), key=lambda one: -one.since)),
             tuple(sorted((one for one in held if one), key=lambda one: -one.since)),
@@ -71,6 +73,13 @@ class Access:
         names = [keys.families(user), keys.tokens_of(user)]
         sessions, tokens = await self._store.run(_END, names, [repr(self._clock.now()), which, but])
         return int(sessions), int(tokens)
+
+    async def _forget(self, user: str, *, sessions: list[str], tokens: list[str]) -> None:
+        """Take out of the user's sets what never lives again, so that they stay short."""
+        sets = {keys.families(user): sessions, keys.tokens_of(user): tokens}
+        commands = [("SREM", name, *ids) for name, ids in sets.items() if ids]
+        if commands:
+            await self._store.calls(*commands)
 
     def _session(self, family: str, said: list[str | None]) -> LivingSession | None:
         since, seen, expires_at, network, browser = said

@@ -111,3 +111,12 @@ async def test_tokens_issued_before_users_had_sets_are_found_once_they_were_inde
     assert await desk.tokens.index() == 1
     assert await desk.ids() == {token}
     assert await desk.tokens.index() == 0
+
+
+async def test_what_never_lives_again_is_forgotten_when_somebody_looks(desk: Desk) -> None:
+    (cookie, _), (_, kept), (_, token) = await desk.session(), await desk.session(), await desk.token()
+    await desk.sessions.end(cookie)
+    await desk.tokens.revoke(token)
+    assert await desk.ids() == {kept}
+    assert await desk.store.call("SMEMBERS", keys.families(desk.alice)) == {kept.encode()}
+    assert await desk.store.call("EXISTS", keys.tokens_of(desk.alice)) == 0
