@@ -7,7 +7,7 @@ from typing import Protocol
 
 from gateway.application import Application
 from gateway.claiming import Claims
-from gateway.core.assurance import Caller
+from gateway.core.assurance import Caller, Challenge
 from gateway.core.extraction import Identifier
 from gateway.core.reasons import Refusal
 from gateway.edge.answers import Site
@@ -17,7 +17,6 @@ from gateway.means import Activity, Meter, Room
 from gateway.passage import Receive, Scope, Send
 from gateway.ports import Budgets, Callers, Clock, Records
 from gateway.sealing import Sealing
-from gateway.stores.challenges import Challenge
 
 
 class Pages(Protocol):

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from gateway.core import decide
-from gateway.core.assurance import Act
+from gateway.core.assurance import Act, Challenge
 from gateway.core.charging import limits_of
 from gateway.core.reasons import Reason, Refusal
 from gateway.doors import Doors, Served
@@ -22,7 +22,6 @@ from gateway.ledger import LedgerUnavailable
 from gateway.passage import Passage
 from gateway.ports import StoreUnavailable
 from gateway.recording import refused
-from gateway.stores.challenges import Challenge
 from gateway.upstream import UpstreamFault
 
 MOST_KEPT_TARGET_BYTES = 2_048

@@ -1,6 +1,7 @@
 """Who asks, and how freshly they proved it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from gateway.core.cooling import Cooling, cooling_of
 from gateway.core.extraction import Class
@@ -64,6 +65,27 @@ class Proof:
     def preference(self, now: float) -> tuple[bool, float]:
         """Of several that would do, the greatest is used: a ripe factor's before a young one's, then the newest."""
         return self.cooling(now) is None, self.verified_at
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """What is asked to be confirmed: by which user, for which credential (``token`` or ``session``), and what for.
+
+    ``holder``: whose or what credential it is, in words; ``klass``: the word of the class; ``label``: what is asked, by
+    language; ``act``: the one answer that the proof will be for, or ``None``: any of this class; ``kinds``: what may
+    confirm it, where that is not the class's own.
+    """
+
+    user: str
+    credential_id: str
+    credential: str
+    holder: str
+    klass: str
+    application: str
+    route: str
+    label: Mapping[str, str] = field(default_factory=dict)
+    act: Act | None = None
+    kinds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +156,11 @@ SETTLED_AFTER_S = 48 * 3600
 """A factor changes no factors while it is younger: whoever slipped one in cannot at once lock its person out."""
 
 
+def settled(proof: Proof, now: float) -> bool:
+    """Whether its factor is ripe, and has been there for long enough to change anything."""
+    return proof.cooling(now) is None and now - proof.bound_at >= SETTLED_AFTER_S
+
+
 def changing(caller: Caller, now: float, max_age_s: float, *, removing: bool) -> Proof | None:
     """The proof under which ``caller`` may change what they confirm with; ``None``: they must confirm first, or wait.
 
@@ -145,7 +172,7 @@ def changing(caller: Caller, now: float, max_age_s: float, *, removing: bool) ->
         for proof in caller.proofs
         if proof.act is None
         and -2.0 <= now - proof.verified_at <= max_age_s
-        and (not removing if proof.cooling(now) else now - proof.bound_at >= SETTLED_AFTER_S)
+        and (settled(proof, now) or (not removing and proof.cooling(now) is not None))
     ]
     return max(usable, key=lambda proof: proof.preference(now), default=None)
 

@@ -31,6 +31,8 @@ def step_up_values(
         "releases": None,
         "since": None,
         "elsewhere": False,
+        "act": None,
+        "again": None,
         "window": "",
     }
 

@@ -8,11 +8,12 @@ Rules of this file:
 
 from starlette.responses import Response
 
+from gateway.core.assurance import Challenge
 from gateway.core.extraction import Class
+from gateway.core.policy import ClassRule
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge import asking
 from gateway.edge.context import Context, Identified
-from gateway.edge.ways import Challenge
 
 UNKNOWN = Refusal(Reason.STEP_UP_CODE_UNKNOWN)
 
@@ -42,17 +43,22 @@ def accepts(context: Context, challenge: Challenge | None, kind: str) -> Refusal
     """Why a factor of ``kind`` would confirm this in vain, if so: nobody burns a code for nothing."""
     if challenge is None:
         return None
-    rule = context.doors.policy().classes[Class.of(challenge.klass)]
+    rule = _rule(context, challenge)
     if rule.accepts(kind):
         return None
     return Refusal(Reason.PROOF_REQUIRED, klass=rule.klass, kinds=rule.kinds, max_age_s=rule.max_age_s)
+
+
+def _rule(context: Context, challenge: Challenge) -> ClassRule:
+    klass = Class.of(challenge.klass)
+    return ClassRule(klass, challenge.kinds) if challenge.kinds else context.doors.policy().classes[klass]
 
 
 def page_of(
     context: Context, identified: Identified, challenge: Challenge, name: str, error: str | None = None
 ) -> tuple[str, dict[str, object]]:
     """The page that asks, and its values."""
-    rule = context.doors.policy().classes[Class.of(challenge.klass)]
+    rule = _rule(context, challenge)
     partner = context.doors.partners.get(identified.caller.partner)
     recipient = partner.name if partner else identified.caller.partner
     language = context.asked.language

@@ -220,6 +220,8 @@ class Keyring(Protocol):
 
     def unseal(self, sealed: bytes, context: str) -> bytes: ...
 
+    def request_hash(self, method: bytes, host: str, target: bytes) -> str: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Doors:

@@ -2,7 +2,7 @@
 
 Rules of this file:
 
-1. Who invites has a role in the policy, and has just confirmed with a factor that is neither young nor borrowed.
+1. Who invites has a role in the policy, and confirms this very invitation with a factor that is not young.
 2. They see whom they invite before they do; the ledger knows before the invitation stands.
 """
 
@@ -10,11 +10,12 @@ from urllib.parse import parse_qsl
 
 from starlette.responses import Response
 
-from gateway.core.assurance import Caller, changing
+from gateway.core.assurance import Caller
 from gateway.core.enrolment import Act, may, role_for
 from gateway.core.reasons import Reason, Refusal
+from gateway.edge import words
+from gateway.edge.acts import confirmed
 from gateway.edge.context import Context, Identified
-from gateway.edge.enrol import CHANGE_WITHIN_S
 from gateway.edge.notices import INVITED, tell
 from gateway.edge.passkeys import person
 from gateway.edge.step_up import record_of, recorded, refused_on_record
@@ -52,9 +53,6 @@ async def invite(context: Context) -> Response:
         return await context.refuse(identified)
     if identified.cookie is None or not may(context.doors.policy(), identified.caller, Act.INVITE):
         return await refused_on_record(context, identified.caller, Refusal(Reason.ROLE_REQUIRED))
-    if _settled(context, identified) is False:
-        wanted = Refusal(Reason.PROOF_REQUIRED, kinds=("webauthn", "totp"), max_age_s=CHANGE_WITHIN_S)
-        return await refused_on_record(context, identified.caller, wanted)
     body = await context.body()
     if isinstance(body, Refusal):
         return await context.refuse(body)
@@ -84,10 +82,24 @@ async def _found(context: Context, identified: Identified, said: dict[str, str])
     }
     if said.get("yes") != "1":
         return context.page("invite", values | {"done": None})
+    in_person = said.get("here") == "1"
+    proof = await confirmed(
+        context,
+        identified,
+        "invite-here" if in_person else "invite",
+        asked.user,
+        {
+            language: words.say("invite_act_here" if in_person else "invite_act", language, name=asked.name)
+            for language in words.LANGUAGES
+        },
+        {**by, "yes": "1"} | ({"here": "1"} if in_person else {}),
+    )
+    if isinstance(proof, Response):
+        return proof
     record = record_of(context, caller) | {"verdict": "accepted", "reason": "invited", "user": asked.user, "role": role}
+    record |= {"proof": {"kind": proof.kind, "credential": proof.factor_id}}
     if not await recorded(context, record, reserve=False):
         return await context.refuse(Refusal(Reason.LEDGER_UNAVAILABLE))
-    in_person = said.get("here") == "1"
     made = await context.doors.invitations.invite(asked.user, by=caller.user, role=role, in_person=in_person)
     if made not in ("remote", "vouched"):
         return await refused_on_record(context, caller, Refusal(Reason.INVITATION_REFUSED, detail=made))
@@ -113,8 +125,3 @@ async def _started(context: Context, caller: Caller) -> list[StartedInvitation]:
 
 async def _waiting(context: Context, caller: Caller, user: str) -> StartedInvitation | None:
     return next((one for one in await _started(context, caller) if one.user == user), None)
-
-
-def _settled(context: Context, identified: Identified) -> bool:
-    now = context.doors.clock.now()
-    return changing(identified.caller, now, CHANGE_WITHIN_S, removing=True) is not None

@@ -18,12 +18,12 @@ from urllib.parse import urlsplit
 
 from starlette.responses import Response
 
-from gateway.core.assurance import Caller
+from gateway.core.assurance import Caller, Challenge
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge import asking
 from gateway.edge.context import Context, Identified
 from gateway.edge.step_up import Posted, accepted_proof, challenge_of, record_of, recorded, refused_on_record
-from gateway.edge.ways import Accepted, AcceptedFactor, Challenge
+from gateway.edge.ways import Accepted, AcceptedFactor
 from gateway.factors.webauthn import (
     CEREMONY_S,
     CHALLENGE_BYTES,

@@ -16,14 +16,14 @@ from urllib.parse import parse_qsl
 
 from starlette.responses import Response
 
-from gateway.core.assurance import ACT_LIVES_S, Caller, Proof
+from gateway.core.assurance import ACT_LIVES_S, Caller, Challenge, Proof
 from gateway.core.policy import RECOVERY, Policy
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge import answers, asking, cookies
 from gateway.edge.activity import since_of
 from gateway.edge.challenges import accepts, own_challenge, page_of
 from gateway.edge.context import Context, Identified
-from gateway.edge.ways import Accepted, Challenge
+from gateway.edge.ways import Accepted
 from gateway.edge.words import explain_reason
 from gateway.ports import CodeRejected
 

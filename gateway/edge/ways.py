@@ -1,10 +1,10 @@
 """What people confirm with, as pages ask for it: every way, and what lets somebody have one, as a Protocol."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from gateway.core.assurance import Act, Caller
+from gateway.core.assurance import Caller, Challenge, Proof
 from gateway.factors.totp import Oath
 from gateway.factors.webauthn import Registered
 from gateway.ports import CodeRejected
@@ -125,43 +125,16 @@ class Letters(Protocol):
     async def burn(self, user: str, typed: str) -> CodeRejected | None: ...
 
 
-class Challenge(Protocol):
-    """What somebody was asked to confirm, for which of their credentials (``token`` or ``session``)."""
-
-    @property
-    def user(self) -> str: ...
-
-    @property
-    def credential_id(self) -> str: ...
-
-    @property
-    def credential(self) -> str: ...
-
-    @property
-    def holder(self) -> str: ...
-
-    @property
-    def klass(self) -> str: ...
-
-    @property
-    def application(self) -> str: ...
-
-    @property
-    def route(self) -> str: ...
-
-    @property
-    def label(self) -> Mapping[str, str]: ...
-
-    @property
-    def act(self) -> Act | None: ...
-
-
 class Challenges(Protocol):
     """What is open to be confirmed, by name."""
 
     async def look(self, name: str) -> Challenge | None: ...
 
     async def take(self, name: str) -> Challenge | None: ...
+
+    async def offer(self, challenge: Challenge) -> str: ...
+
+    async def claim(self, proof: Proof) -> bool: ...
 
 
 class Factors(Protocol):

@@ -8,13 +8,12 @@ Rules of this file:
 """
 
 import secrets
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import orjson
 
-from gateway.core.assurance import Act, Proof
+from gateway.core.assurance import Challenge, Proof
 from gateway.keyring import KeyRing
 from gateway.ports import Clock
 from gateway.stores import keys
@@ -25,25 +24,6 @@ from gateway.stores.invitations import ALPHABET, CODE_CHARACTERS
 MOST_OPEN = 5
 LONGEST_NAME = 64
 _OFFER = Script("challenge_offer")
-
-
-@dataclass(frozen=True, slots=True)
-class Challenge:
-    """What is asked to be confirmed: by which user, for which credential (``token`` or ``session``), and what for.
-
-    ``klass``: the word of the class; ``label``: what the answer is, by language; ``act``: the one answer that the
-    proof will be for, or ``None``: any of this class.
-    """
-
-    user: str
-    credential_id: str
-    credential: str
-    holder: str
-    klass: str
-    application: str
-    route: str
-    label: Mapping[str, str] = field(default_factory=dict)
-    act: Act | None = None
 
 
 class Challenges:
@@ -103,4 +83,4 @@ def _challenge(said: bytes | None) -> Challenge | None:
     if said is None:
         return None
     fields: dict[str, Any] = orjson.loads(said)
-    return replace(Challenge(**fields), act=act_of(fields["act"]))
+    return replace(Challenge(**fields), act=act_of(fields["act"]), kinds=tuple(fields["kinds"]))

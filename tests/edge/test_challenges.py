@@ -7,10 +7,9 @@ import httpx2
 import pytest
 from authenticator import Authenticator
 
-from gateway.core.assurance import Act
+from gateway.core.assurance import Act, Challenge
 from gateway.core.extraction import Class
 from gateway.core.policy import ClassRule
-from gateway.stores.challenges import Challenge
 
 from .conftest import ORIGIN, House
 from .test_passkeys import NAVIGATE, SAME, STEP_UP, Somebody

@@ -11,7 +11,7 @@ from gateway.stores.closures import Closures
 from gateway.stores.factors import Factors
 
 from .conftest import House
-from .test_invite import INVITE, NAVIGATE, ask, session_of, user
+from .test_invite import INVITE, NAVIGATE, ask, confirming, session_of, user
 from .test_passkeys import SAME, Somebody
 
 PEOPLE = "/.gateway/people"
@@ -227,7 +227,7 @@ async def started(alice: Somebody, lea: Somebody) -> Somebody:
 
 async def sign(who: Somebody, whom: Somebody, **more: str) -> httpx2.Response:
     data = {"started": await user(whom), **more}
-    return await who.pages.post(INVITE, data=data, headers=who.session | SAME | NAVIGATE)
+    return await confirming(who, data)
 
 
 async def test_what_the_help_desk_starts_binds_nothing_until_a_referent_signs(alice: Somebody, lea: Somebody) -> None:

@@ -8,8 +8,9 @@ from playwright.sync_api import Browser, Page
 from running_demo import RunningDemo
 from test_journey_browser import ENGLISH, FRENCH, MASKED, Visitor, Words
 from test_journey_browser import browser as browser  # the fixture
-from test_journey_people import CAMILLE, NOOR, _session
+from test_journey_people import CAMILLE, NOOR, _session, confirm_act, invited
 
+from gateway.config import load
 from gateway.demo.cast import ADVISERS
 from gateway.edge.cookies import SESSION
 
@@ -54,7 +55,7 @@ class _Newcomer(Visitor):
         self.page.locator("form.passkey button").click()
 
 
-def _vouch(browser: Browser, demo: RunningDemo, cookie: str, code: str) -> str:
+def _vouch(browser: Browser, demo: RunningDemo, cookie: str, code: str, login: str) -> str:
     """Somebody with a role, who has just confirmed, sees who it is and says that they are here."""
     context = browser.new_context(locale="fr-FR")
     context.set_default_timeout(15_000)
@@ -67,7 +68,11 @@ def _vouch(browser: Browser, demo: RunningDemo, cookie: str, code: str) -> str:
     page.locator("form:has(input[name=code]) button").click()
     page.check("input[name=here]")
     page.locator("form:has(input[name=yes]) button").click()
-    said = page.locator(".done").inner_text()
+    page.get_by_text("qui est devant vous").wait_for()
+    adviser = next(one for one in ADVISERS if one.login == login)
+    issuer = load(demo.config).partners[adviser.partner].issuer
+    confirm_act(demo, cookie, "invite-here", demo.keyring.user_id(issuer, adviser.sub))
+    said = invited(page)
     context.close()
     return said
 
@@ -93,7 +98,7 @@ def _first_story(browser: Browser, demo: RunningDemo, words: Words, vouchers: li
     page.goto(f"{demo.gateway}/.gateway/enrol")
     code = new.ask()
     for voucher in vouchers:
-        _vouch(browser, demo, voucher, code)
+        _vouch(browser, demo, voucher, code, "theo")
     new.add_passkey()
 
     # A code application beside it: under a touch, and with a code from its drawing.
@@ -136,10 +141,10 @@ def _lost_story(browser: Browser, demo: RunningDemo, words: Words, vouchers: lis
     page.locator("details summary").click()
     code = lost.ask()
     # One alone does not do: it is lost to whoever talks best.
-    assert "voix" in _vouch(browser, demo, vouchers[0], code)
+    assert "voix" in _vouch(browser, demo, vouchers[0], code, "sacha")
     page.goto(f"{demo.gateway}/.gateway/enrol")
     assert page.locator("form.passkey-add").count() == 0
-    _vouch(browser, demo, vouchers[1], code)
+    _vouch(browser, demo, vouchers[1], code, "sacha")
     lost.add_passkey()
     lost.touch(f"{demo.gateway}/dossiers/{demo.ids[800]}/modifier")
     page.locator("input[name=nir]").wait_for()

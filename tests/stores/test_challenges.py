@@ -3,11 +3,11 @@
 import asyncio
 from dataclasses import replace
 
-from gateway.core.assurance import Act, Proof
+from gateway.core.assurance import Act, Challenge, Proof
 from gateway.core.extraction import Class
 from gateway.keyring import KeyRing
 from gateway.stores import keys
-from gateway.stores.challenges import MOST_OPEN, Challenge, Challenges
+from gateway.stores.challenges import MOST_OPEN, Challenges
 from gateway.stores.connection import Store
 
 ASKED = Challenge("u_1", "t_1", "token", "script", "sensitive", "register", "record", {"en": "A record"})

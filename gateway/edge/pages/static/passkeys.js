@@ -44,6 +44,7 @@
     }
     // What is loaded again may be a file to keep: then this page stays, and says that it is done.
     if (codes.dataset.after === "reload") location.reload();
+    if (codes.dataset.after === "again") document.getElementById("again").submit();
     const done = document.getElementById("step-up-done");
     done.textContent = codes.dataset.confirmed;
     done.hidden = false;

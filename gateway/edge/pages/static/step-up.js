@@ -48,6 +48,7 @@
       }
       // What is loaded again may be a file to keep: then this page stays, and says that it is done.
       if (form.dataset.after === "reload") location.reload();
+      if (form.dataset.after === "again") document.getElementById("again").submit();
       form.hidden = true;
       done.textContent = form.dataset.confirmed;
       done.hidden = false;
