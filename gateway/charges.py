@@ -19,6 +19,7 @@ from gateway.core.assurance import Caller, Proof
 from gateway.core.charging import Charge, Charged, Counted, Limit, PersonCharge, limit_of_answer, limits_of
 from gateway.core.classify import Classified
 from gateway.core.extraction import Class, Identifier, PersonFound
+from gateway.core.inside import DORMANT, judged
 from gateway.core.policy import Policy, Then
 from gateway.core.reasons import Reason, Refusal
 from gateway.passage import Passage
@@ -126,6 +127,7 @@ class Charger:
         """Charge one whole answer: all of its persons or none."""
         if not self.observing and (gone := await self.still_allowed()):
             return gone
+        persons = self.judged(persons)
         hidden: frozenset[str] = frozenset()
         asked_anew = self.observing
         while True:
@@ -157,6 +159,10 @@ class Charger:
                 return refusal
             would_be = too_many or refusal or await self.passed(charge, charged)
             return self.outcome(plan, charged, 0, would_be)
+
+    def judged(self, persons: Sequence[PersonFound]) -> tuple[PersonFound, ...]:
+        """``persons`` as the policy sees them for this caller: inside or outside, dormant or not."""
+        return judged(self.policy, self.caller, persons, self.now)
 
     def charge_of(self, plans: Sequence[decide.Plan], now: float, aliases: tuple[bytes, ...] = ()) -> Charge:
         """One charge: a record for each plan. Without a standing nothing is committed."""
@@ -293,7 +299,10 @@ class Charger:
 
     def wholly_masked(self, persons: Sequence[PersonFound], hide: frozenset[str]) -> Outcome:
         """The outcome of an answer of which nothing leaves in clear: nobody is charged."""
-        plan = decide.plan(self.policy, self.classified, self.caller, persons, self.now, also_hide=hide)
+        known = self.judged(persons)
+        plan = decide.plan(
+            self.policy, self.classified, self.caller, known, self.now, also_hide=hide | {DORMANT.category}
+        )
         return self.outcome(plan, NOTHING_CHARGED, 0)
 
     async def before(self) -> Missed | Refusal | None:

@@ -168,7 +168,8 @@ class StreamRelease:
         records = reading.records
         if not any(record.persons or record.found or record.text_bytes for record in records):
             return ()
-        return attribute(records, self.release.passage.persons, self._charger.classified.klass)
+        found = attribute(records, self.release.passage.persons, self._charger.classified.klass)
+        return self._charger.judged(found)
 
     def _plans(
         self, persons: Sequence[tuple[PersonFound, ...]], hidden: frozenset[str]

@@ -1,6 +1,6 @@
 """From persons found to persons charged, on a real store: all or none, masked anew, never for nothing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from small_application import CALLER, small_application, small_passage
@@ -11,7 +11,7 @@ from gateway.core import decide
 from gateway.core.assurance import Caller, Proof
 from gateway.core.charging import limits_of
 from gateway.core.classify import Classified
-from gateway.core.extraction import Class, Found, Identifier, PersonFound
+from gateway.core.extraction import Class, Found, Identifier, PersonFound, Told
 from gateway.core.policy import Route
 from gateway.core.reasons import Reason, Refusal
 from gateway.keyring import KeyRing
@@ -346,3 +346,23 @@ async def test_observing_counts_elsewhere_stops_nothing_and_says_what_it_would_h
     assert (await desk.used())["hour"] == 9
     enforced = limits_of(app.policy, (await desk.charger()).caller, desk.clock.now())
     assert not any(one.used for one in await desk.budgets.usage(enforced))
+
+
+DORMANT = '\n[dormant]\nanswer = "fin"\nmonths = 24\n'
+
+
+async def test_a_dormant_record_is_counted_as_restricted(store: Store, keyring: KeyRing, clock) -> None:
+    desk = await desk_of(small_application(policy=MORE + DORMANT, replaced=REPLACED), store, keyring, clock)
+    asleep = replace(person(1, NAME), told=Told(dormant=("1990-01-01",)))
+    done = outcome(await (await desk.charger()).document([asleep, person(2, NAME)], masks=False))
+    assert [(one.klass, one.clear) for one in done.taken] == [
+        (Class.RESTRICTED, ("dormant", "name")), (Class.INTERNAL, ("name",)),
+    ]  # fmt: skip
+    assert (await desk.used())["hour"] == 1
+
+
+async def test_nothing_of_a_dormant_record_leaves_where_all_is_masked(store: Store, keyring: KeyRing, clock) -> None:
+    desk = await desk_of(small_application(policy=MORE + DORMANT, replaced=REPLACED), store, keyring, clock)
+    asleep = replace(person(1, NAME, EMAIL), told=Told(dormant=("1990-01-01",)))
+    done = (await desk.charger()).wholly_masked([asleep], frozenset({"name", "email"}))
+    assert [(one.klass, one.clear) for one in done.taken] == [(Class.PUBLIC, ())]

@@ -11,6 +11,7 @@ from gateway.core.canonical import Headers, Target, canonicalise
 from gateway.core.charging import limits_of
 from gateway.core.classify import Classified, Routes, Unclear, request_persons
 from gateway.core.extraction import Class, Identifier, PersonFound, attribute, by_size
+from gateway.core.inside import judged
 from gateway.core.policy import Policy
 from gateway.core.reasons import Refusal
 from gateway.incoming import parsed
@@ -207,13 +208,15 @@ def _answer(policy: Policy, name: str, result: Explained, sample: Sample) -> Fac
     if route is not None and not route.inspect:
         return {"read": "passed through unread: the route says inspect = false", "persons": 0}
     routes = policy.routes.get(name, ())
-    rules = Rules(policy.fields, policy.unique, link_templates(routes, policy.unique), route.mints if route else None)
+    links, mints = link_templates(routes, policy.unique), route.mints if route else None
+    rules = Rules(policy.fields, policy.unique, links, mints, policy.tells)
     headers = [(b"content-type", sample.content_type.encode())]
     media = open_headers(headers, sample.status)
     read = _persons(policy, media, sample.body, rules, result)
     if isinstance(read, str):
         return {"read": read, "persons": 0}
     persons, masks, words = read
+    persons = judged(policy, caller, persons, NOW)
     plan = decide.plan(policy, classified, caller, persons, NOW, masks=masks)
     by_class: dict[str, int] = {}
     for one in plan.persons:

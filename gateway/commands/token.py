@@ -42,6 +42,7 @@ def issue(
     lasts: Annotated[str, typer.Option("--for", help="How long it is good: 8h, 90d.")] = "90d",
     machine: Annotated[bool, typer.Option("--machine", help="For a program: it can hold no human proof.")] = False,
     max_persons: Annotated[int | None, typer.Option(help="Persons for one proof, instead of the class's.")] = None,
+    agency: Annotated[str, typer.Option(help="The user's agency: its persons are inside, all others outside.")] = "",
     by: ByOption = None,
     config: ConfigOption = DEFAULT_CONFIG,
     json: JsonOption = False,
@@ -72,9 +73,11 @@ def issue(
                 kind="machine" if machine else "person",
                 expires_at=at_desk.now + lasts_s,
                 max_persons=max_persons,
+                agency=agency.strip(),
             )
             user = at_desk.keys.user_id(settings.partners[partner].issuer, sub)
-            await at_desk.record("token", "issued", by, token=token_id, user=user, partner=partner, lasts_s=lasts_s)
+            said = {"token": token_id, "user": user, "partner": partner, "lasts_s": lasts_s, "agency": agency.strip()}
+            await at_desk.record("token", "issued", by, **said)
             await at_desk.tell(user, "token_issued", partner)
             return token, token_id
 

@@ -13,7 +13,9 @@ from gateway.core.extraction import Class
 from gateway.core.policy import (
     BudgetRule,
     ClassRule,
+    Dormant,
     FieldRule,
+    Inside,
     Policy,
     RoleRule,
     Route,
@@ -22,7 +24,7 @@ from gateway.core.policy import (
     UniqueKind,
     Without,
 )
-from gateway.reading.rules import Rules
+from gateway.reading.rules import Rules, normalised
 
 ClassWord = Literal["public", "internal", "personal", "sensitive", "restricted"]
 Problem = tuple[tuple[str, ...], str, str]
@@ -120,6 +122,20 @@ class RoleTable(Table):
     serves: list[str] = []
 
 
+class InsideTable(Table):
+    """Whose records are the caller's own agency's: the answer's field, and what of the caller it must equal."""
+
+    answer: str
+    caller: Literal["agency"]
+
+
+class DormantTable(Table):
+    """Which records have long been of no use: a date in the answer, and how many months ago."""
+
+    answer: str
+    months: int = Field(ge=1, le=1200)
+
+
 class PolicyFile(Table):
     """``policy.toml``."""
 
@@ -133,6 +149,8 @@ class PolicyFile(Table):
     routes: list[RouteTable] = []
     budgets: list[BudgetTable] = []
     roles: list[RoleTable] = []
+    inside: InsideTable | None = None
+    dormant: DormantTable | None = None
 
 
 def compile_policy(
@@ -145,6 +163,7 @@ def compile_policy(
     fields = tuple(FieldRule(name, Class.of(one.klass), tuple(one.names)) for name, one in file.fields.items())
     routes = _routes(file, Rules(fields, unique), applications, problems)
     budgets = _budgets(file, problems)
+    inside, dormant = _told(file, problems)
     if problems:
         return None, problems
     policy = Policy(
@@ -159,9 +178,22 @@ def compile_policy(
         budgets=budgets,
         disclose=file.disclose,
         roles=tuple(RoleRule(one.role, one.partner, one.sub, tuple(one.serves or [one.partner])) for one in file.roles),
+        inside=inside,
+        dormant=dormant,
         text=text,
     )
     return policy, []
+
+
+def _told(file: PolicyFile, problems: list[Problem]) -> tuple[Inside | None, Dormant | None]:
+    names = {what: normalised(table.answer) for what in ("inside", "dormant") if (table := getattr(file, what))}
+    for what, name in names.items():
+        if not name:
+            problems.append(((what, "answer"), f"{what}.answer", "write the name of a field, such as agence"))
+    if len(names) == 2 and names["inside"] == names["dormant"] != "":
+        problems.append((("dormant", "answer"), "dormant.answer", "this field says already who is inside"))
+    inside, dormant = file.inside, file.dormant
+    return Inside(inside.answer) if inside else None, Dormant(dormant.answer, dormant.months) if dormant else None
 
 
 def _classes(file: PolicyFile, problems: list[Problem]) -> dict[Class, ClassRule]:

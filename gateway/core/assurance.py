@@ -113,7 +113,8 @@ class Caller:
     """Who asks. ``user``: stable short id of (issuer, sub); ``credential_id``: the token or session family.
 
     ``closed_from``: the class from which all is closed, since they said that somebody else was at it; ``places``: the
-    networks and browsers that a session is known to be used from (none: nobody looks).
+    networks and browsers that a session is known to be used from (none: nobody looks); ``agency``: as their partner
+    says, or the token's issuer; empty: of none.
     """
 
     user: str
@@ -131,6 +132,7 @@ class Caller:
     expires_at: float | None = None
     closed_from: Class | None = None
     places: frozenset[str] = frozenset()
+    agency: str = ""
 
     def elsewhere(self, places: frozenset[str]) -> bool:
         """Whether a session is used from where it never was confirmed."""

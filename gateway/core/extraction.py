@@ -10,7 +10,7 @@ Rules of this file:
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
 TEXT_BYTES_PER_PERSON = 680
 """The size of one person's record in the theft of 2024 (25 GB for 36.8 million persons)."""
@@ -61,18 +61,38 @@ class Found:
     maskable: bool = True
 
 
+class Tells(StrEnum):
+    """What a field says of its record beside what it carries: whose agency's it is, and until when it was of use."""
+
+    INSIDE = "inside"
+    DORMANT = "dormant"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The values of the fields that the policy's ``inside`` and ``dormant`` name, as they stand in one record."""
+
+    inside: tuple[str, ...] = ()
+    dormant: tuple[str, ...] = ()
+
+
+NOTHING_TOLD = Told()
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """The innermost repeated element of an answer (an object of an array, a CSV row, ``<tr>``, ...) or its root.
 
     ``persons`` holds one tuple of linked identifiers for each person named; ``parent`` is the index of the enclosing
-    record in the reading, ``None`` for a root; ``text_bytes`` counts its own text outside markup.
+    record in the reading, ``None`` for a root; ``text_bytes`` counts its own text outside markup. ``told.inside`` is
+    said of the first person alone, and of nobody where its fields name several.
     """
 
     persons: tuple[tuple[Identifier, ...], ...]
     found: tuple[Found, ...]
     parent: int | None = None
     text_bytes: int = 0
+    told: Told = NOTHING_TOLD
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +163,16 @@ class PersonFound:
     """One person of an answer: linked identifiers (none: not identifiable) and what is carried about them.
 
     ``weight`` is the number of persons an unidentifiable entry stands for (charged by size).
-    ``floor`` is the least class this person costs, whatever is masked.
+    ``floor`` is the least class this person costs, whatever is masked. ``outside``: not known to be of the caller's
+    own agency, where the policy asks (``core.inside``).
     """
 
     identifiers: tuple[Identifier, ...]
     found: tuple[Found, ...]
     floor: Class = Class.PUBLIC
     weight: int = 1
+    told: Told = NOTHING_TOLD
+    outside: bool = False
 
 
 def by_size(text_bytes: int) -> int:
@@ -185,12 +208,17 @@ def attribute(
         elif any(found.klass >= Class.INTERNAL for found in record.found):
             strays.append(record)
     persons = [
-        PersonFound(identifiers, (*carried.get(index, ()), *outside), floor)
+        PersonFound(identifiers, (*carried.get(index, ()), *outside), floor, told=_told(record, first=not number))
         for index, record in enumerate(records)
-        for identifiers in record.persons
+        for number, identifiers in enumerate(record.persons)
     ]
-    persons.extend(PersonFound((), (*stray.found, *outside), floor) for stray in strays)
+    persons.extend(PersonFound((), (*stray.found, *outside), floor, told=_told(stray)) for stray in strays)
     return tuple(persons)
+
+
+def _told(record: Record, *, first: bool = False) -> Told:
+    """What a record tells of one of its persons. How old it is it tells of all: in doubt they are protected."""
+    return record.told if first else Told(dormant=record.told.dormant)
 
 
 def _owner(records: Sequence[Record], index: int) -> int | None:
@@ -218,10 +246,11 @@ def _unnamed(
 ) -> tuple[PersonFound, ...]:
     found = tuple(one for record in records for one in record.found)
     carries = any(one.klass >= Class.INTERNAL for one in found)
+    told = Told(dormant=tuple(date for record in records if record.parent is None for date in record.told.dormant))
     if request_persons and (carries or floor >= Class.INTERNAL):
-        return tuple(PersonFound((identifier,), found, floor) for identifier in request_persons)
+        return tuple(PersonFound((identifier,), found, floor, told=told) for identifier in request_persons)
     if not carries and floor < Class.INTERNAL:
         return ()
     carrying = sum(1 for one in records if any(f.klass >= Class.INTERNAL for f in one.found))
     weight = max(by_size(sum(record.text_bytes for record in records)), carrying)
-    return (PersonFound((), found, floor, weight),)
+    return (PersonFound((), found, floor, weight, told),)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from gateway.core.extraction import Class
+from gateway.core.extraction import Class, Tells
 
 TOTP, WEBAUTHN, RECOVERY = "totp", "webauthn", "recovery"
 """Kinds of proof."""
@@ -131,6 +131,21 @@ class BudgetRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Inside:
+    """Whose record has a field ``answer`` that equals the caller's agency is inside; everybody else is outside."""
+
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dormant:
+    """A record whose field ``answer`` is a date more than ``months`` ago is restricted."""
+
+    answer: str
+    months: int
+
+
+@dataclass(frozen=True, slots=True)
 class RoleRule:
     """Who (a subject of a partner's issuer) has a ``role``, and the partners whose people they ``serve``."""
 
@@ -155,5 +170,13 @@ class Policy:
     budgets: tuple[BudgetRule, ...]
     disclose: bool = False
     roles: tuple[RoleRule, ...] = ()
+    inside: Inside | None = None
+    dormant: Dormant | None = None
     text: bytes = field(default=b"", repr=False)
     lines: Mapping[str, int] = field(default_factory=dict, repr=False)
+
+    @property
+    def tells(self) -> Mapping[str, Tells]:
+        """The fields that say something of a whole record: name to what."""
+        rules = {Tells.INSIDE: self.inside, Tells.DORMANT: self.dormant}
+        return {rule.answer: what for what, rule in rules.items() if rule is not None}

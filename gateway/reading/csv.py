@@ -114,7 +114,7 @@ class Row:
                 first = len(records)
                 for one in site.inside.records:
                     parent = 0 if one.parent is None else one.parent + first
-                    records.append(Record(one.persons, one.found, parent, 0))
+                    records.append(Record(one.persons, one.found, parent, 0, one.told))
         self.records = tuple(records)
         return self
 
@@ -256,7 +256,7 @@ class CsvStream:
                 minted = (value,)
             if length < shortest and "/" not in value and (named is None or named.unique is None):
                 if named is not None and value and not value.isspace():
-                    draft.find(named.category, named.klass)
+                    draft.named(named, value)
             elif value and not value.isspace():
                 self._cell(place, value, named, shifted, draft, sites)
         return row.take(header, draft, sites, minted)

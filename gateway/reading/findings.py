@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from gateway.core.extraction import Class, Found, Identifier, Located, Record, persons_of
+from gateway.core.extraction import NOTHING_TOLD, Class, Found, Identifier, Located, Record, Tells, Told, persons_of
 from gateway.core.policy import UniqueKind
 from gateway.reading.identifiers import find_nirs, identifiers_in, identify
 from gateway.reading.masks import mask
@@ -22,6 +22,14 @@ def found_of(category: str, klass: Class, maskable: bool = True) -> Found:
     return Found(category, klass, maskable)
 
 
+class Value(NamedTuple):
+    """What one field tells of its record, and the path of the object that holds it inside the record."""
+
+    tells: Tells
+    value: str
+    path: tuple[str, ...] = ()
+
+
 class Loose(NamedTuple):
     """An identifier found in free text, at ``text[start:end]``, of a kind that the policy declares."""
 
@@ -34,7 +42,7 @@ class Loose(NamedTuple):
 class Draft:
     """A record while it is gathered. Of each category one ``Found`` stays, of the highest class."""
 
-    __slots__ = ("_found", "_told", "declared", "loose", "parent", "text_bytes")
+    __slots__ = ("_found", "_told", "_values", "declared", "loose", "parent", "text_bytes")
 
     def __init__(self, parent: int | None = None) -> None:
         self.parent = parent
@@ -43,6 +51,7 @@ class Draft:
         self.text_bytes = 0
         self._found: dict[str, Found] = {}
         self._told: list[tuple[tuple[str, ...], str]] = []
+        self._values: list[Value] = []
 
     def find(self, category: str, klass: Class, maskable: bool = True) -> None:
         """Note that the record carries ``category``."""
@@ -52,6 +61,10 @@ class Draft:
 
     def named(self, named: Named, text: str, path: tuple[str, ...] = ()) -> bool:
         """Take the value of a field whose name the policy knows; whether it is an identifier that fits its kind."""
+        if named.tells is not None:
+            self.tell(named.tells, text, path)
+            if named.only_tells:
+                return False
         self.find(named.category, named.klass)
         if named.unique is None:
             self._told.append((path, named.category))
@@ -59,6 +72,11 @@ class Draft:
         identifiers = identifiers_in(named.unique, text)
         self.declared.extend([Located(identifier, path) for identifier in identifiers])
         return bool(identifiers)
+
+    def tell(self, tells: Tells, text: str, path: tuple[str, ...] = ()) -> None:
+        """Note what a field tells of the record; an empty one tells nothing."""
+        if value := text.strip():
+            self._values.append(Value(tells, value, path))
 
     def text(self, text: str, rules: Rules) -> tuple[Loose, ...]:
         """Take free text: each identifier in it is a person who links to nothing."""
@@ -76,7 +94,9 @@ class Draft:
 
     def record(self) -> Record:
         """The record, its persons grouped."""
-        return Record(self._persons(), tuple(self._found.values()), self.parent, self.text_bytes)
+        persons = self._persons()
+        told = told_of(self._values, self.declared, persons) if self._values else NOTHING_TOLD
+        return Record(persons, tuple(self._found.values()), self.parent, self.text_bytes, told)
 
     def _persons(self) -> tuple[tuple[Identifier, ...], ...]:
         declared = self.declared
@@ -88,6 +108,21 @@ class Draft:
             if plain and len({identifier.kind for identifier in distinct}) == len(distinct):
                 return (tuple(distinct) or (declared[0].identifier,),)
         return persons_of(declared, self.loose, self._told)
+
+
+def told_of(values: Sequence[Value], declared: Sequence[Located], persons: Sequence[tuple[Identifier, ...]]) -> Told:
+    """What a record tells: whose agency its first person is, in an object around all of their identifiers.
+
+    Where another person is named beside them, it is not known of whom it is said: of nobody.
+    """
+    first = set(persons[0]) if persons else set()
+    own = [one.path for one in declared if one.identifier in first]
+    outermost = min(own, key=len, default=())
+    alone = bool(own) and not any(one.path == outermost for one in declared if one.identifier not in first)
+    inside = [one for one in values if one.tells is Tells.INSIDE and alone]
+    around = [one for one in inside if all(path[: len(one.path)] == one.path for path in own)]
+    dates = (one.value for one in values if one.tells is Tells.DORMANT)
+    return Told(tuple(dict.fromkeys(one.value for one in around)), tuple(dict.fromkeys(dates)))
 
 
 def size_of(text: str) -> int:

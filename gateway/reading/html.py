@@ -275,12 +275,13 @@ class _Walk:
             self.pending = ()
             return
         if scope.names and not label and value.strip(" \t\r\n:").casefold() != scope.names[0].category:
-            self._value(scope, value)
+            self._value(scope, value, tells=name in CELLS)
 
-    def _value(self, scope: _Scope, value: str) -> None:
+    def _value(self, scope: _Scope, value: str, *, tells: bool) -> None:
+        """``tells``: a cell says whose agency its record is; a class of an element may stand in a page's banner."""
         parts = [unescape(part) for part in scope.parts]
         for named in scope.names:
-            self.findings.value(scope.record, named, parts, scope.segments)
+            self.findings.value(scope.record, named if tells else named.in_text, parts, scope.segments)
         plain = _alnum(value) if scope.copies else ""
         for copy in scope.copies:
             content = unescape(copy.value)
@@ -310,7 +311,7 @@ class _Walk:
                 scope.length += end - start
         if self.pending and has_content(decoded) and not (self.scopes and self.stack[-1].name == "label"):
             for named in self.pending:
-                self.findings.value(self.record, named, [decoded], [] if in_control else [visible])
+                self.findings.value(self.record, named.in_text, [decoded], [] if in_control else [visible])
             self.pending = ()
         if "/" in raw:
             self.findings.links(self.record, decoded)
@@ -326,7 +327,7 @@ class _Walk:
                 last, first = first + len(value), first + len(value) - len(value.lstrip())
                 segment = (start + first, start + last) if same else (start, end)
                 segments = [] if in_control else [segment]
-                self.findings.value(self.record, named, [value], segments, in_text=not is_field)
+                self.findings.value(self.record, named.in_text, [value], segments, in_text=not is_field)
             elif last == len(decoded):
                 self.pending = (named,)
 
@@ -372,7 +373,7 @@ class _Walk:
     def _hold(self, record: int, named: Named, one: Attribute) -> None:
         """An attribute that holds a value itself."""
         content = unescape(one.value)
-        self.findings.value(record, named, [content], [(one.start, one.end)], in_attribute=True)
+        self.findings.value(record, named.in_text, [content], [(one.start, one.end)], in_attribute=True)
 
 
 def _is_span(value: str) -> bool:

@@ -62,7 +62,7 @@ class Controls:
         for names, identifier, name, record, value in self._waiting:
             more = self._labels.get(identifier, ()) if identifier else ()
             for named in dict.fromkeys((*names, *more)):
-                self._findings.value(record, named, [value], [])
+                self._findings.value(record, named.in_text, [value], [])
             for one in (name, identifier):
                 if one:
                     self._findings.mint(one, value)

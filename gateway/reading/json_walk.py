@@ -14,7 +14,7 @@ from gateway.reading.findings import Draft, Loose, size_of
 from gateway.reading.identifiers import find_nirs, may_hold_nir, nir13
 from gateway.reading.json_tree import Node, Number, Object, parse
 from gateway.reading.ports import Unreadable
-from gateway.reading.rules import Named, Rules, normalised
+from gateway.reading.rules import Named, Rules, normalised, within
 
 MAX_DEPTH: Final = 100
 MAX_RECORDS: Final = 200_000
@@ -91,9 +91,9 @@ class Walk:
         named_of, mints, shortest = self.rules.named, self.rules.mints, self._shortest
         draft = self.drafts[record]
         for index, (name, value) in enumerate(members):
-            named = named_of(name) or inherited
+            named = within(named_of(name), inherited)
             if name in _VALUE_KEYS:
-                named = named_of(name) or self._told_beside(members) or inherited
+                named = within(named_of(name) or self._told_beside(members), inherited)
             if mints is not None and isinstance(value, str) and value and normalised(name) == mints:
                 self.minted.append(str(value))
             if len(name) >= 13 and not name.isalpha():
@@ -181,7 +181,7 @@ class Walk:
                 continue
             for place, cell in enumerate(row):
                 column = columns[place] if place < len(columns) else None
-                self._node(cell, row, place, column or named, own, (), depth + 1)
+                self._node(cell, row, place, within(column, named), own, (), depth + 1)
 
     def _columns_beside(self, members: Object) -> Sequence[Named | None]:
         for _, value in members:

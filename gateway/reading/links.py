@@ -23,7 +23,7 @@ def linked(value: str, rules: Rules) -> list[tuple[Found, Identifier | None]]:
     for parameter in _PARAMETER.finditer(target):
         named = rules.named(unquote_plus(parameter[1]))
         content = unquote_plus(parameter[2])
-        if named is not None and content.strip():
+        if named is not None and not named.only_tells and content.strip():
             one = Found(named.category, named.klass, maskable=False)
             identifiers = identifiers_in(named.unique, content) if named.unique is not None else ()
             found.extend((one, identifier) for identifier in identifiers or (None,))

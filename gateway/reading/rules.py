@@ -5,22 +5,39 @@ Names first, values second: a declared name decides; a value decides alone only 
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fnmatch import translate
 from functools import lru_cache
 
-from gateway.core.extraction import Class
+from gateway.core.extraction import Class, Tells
 from gateway.core.policy import FieldRule, UniqueKind
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What a field's name means: its category and class, and the kind of identifier it holds, if any."""
+    """What a field's name means: its category and class, and the kind of identifier it holds, if any.
+
+    ``tells``: what its value says of the whole record; a field of no category of the policy only tells.
+    """
 
     category: str
     klass: Class
     unique: UniqueKind | None = None
+    tells: Tells | None = None
+    only_tells: bool = False
+
+    @property
+    def in_text(self) -> "Named":
+        """The same name in free text, a form or a banner, where it does not say whose agency a record is."""
+        return replace(self, tells=None) if self.tells is Tells.INSIDE else self
+
+
+def within(named: Named | None, around: Named | None) -> Named | None:
+    """What a field means that stands in another: its own name goes first, but one that only tells hides nothing."""
+    if named is not None and named.only_tells and around is not None:
+        return replace(around, tells=named.tells)
+    return named or around
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +65,7 @@ class Rules:
         unique: Iterable[UniqueKind],
         links: Sequence[LinkTemplate] = (),
         mints: str | None = None,
+        tells: Mapping[str, Tells] | None = None,
     ) -> None:
         self.unique = tuple(unique)
         self.links = tuple(links)
@@ -58,6 +76,7 @@ class Rules:
             self._declare(kind.names, Named(kind.kind, kind.klass, kind))
         for rule in fields:
             self._declare(rule.names, Named(rule.category, rule.klass))
+        self._tells = {normalised(name): what for name, what in (tells or {}).items()}
         self._cache: dict[str, Named | None] = {}
 
     def _declare(self, names: Iterable[str], named: Named) -> None:
@@ -75,6 +94,9 @@ class Rules:
         found = None if key == self.mints else self._exact.get(key)
         if found is None and key != self.mints:
             found = next((named for pattern, named in self._globs if pattern.match(key)), None)
+        if key in self._tells and key != self.mints:
+            known = found or Named(key, Class.PUBLIC, only_tells=True)
+            found = replace(known, tells=self._tells[key])
         if len(self._cache) < 20_000:
             self._cache[name] = found
         return found

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from gateway.core.extraction import Found, Identifier, Located, Record, persons_of
-from gateway.reading.findings import Loose, found_of, links_in, loose_in
+from gateway.core.extraction import NOTHING_TOLD, Found, Identifier, Located, Record, Told, persons_of
+from gateway.reading.findings import Loose, Value, found_of, links_in, loose_in, told_of
 from gateway.reading.identifiers import identifiers_in
 from gateway.reading.masks import mask
 from gateway.reading.ports import Reading
@@ -38,6 +38,8 @@ class _Draft:
     loose: list[Identifier] = field(default_factory=list)
     found: dict[Found, None] = field(default_factory=dict)
     persons: tuple[tuple[Identifier, ...], ...] = ()
+    values: list[Value] = field(default_factory=list)
+    told: Told = NOTHING_TOLD
     text_bytes: int = 0
     merged: bool = False
 
@@ -45,6 +47,7 @@ class _Draft:
         self.declared.extend(part.declared)
         self.loose.extend(part.loose)
         self.found.update(part.found)
+        self.values.extend(part.values)
         self.text_bytes += part.text_bytes
 
 
@@ -145,6 +148,10 @@ class Findings:
         if not has_content(whole):
             return
         draft = self._drafts[record]
+        if named.tells is not None:
+            draft.values.append(Value(named.tells, whole, path))
+            if named.only_tells:
+                return
         draft.found[found_of(named.category, named.klass, bool(segments))] = None
         if named.unique is not None:
             identifiers = identifiers_in(named.unique, whole)
@@ -208,7 +215,7 @@ class Findings:
             draft.found.update(
                 (replace(one, maskable=one.maskable and segment is not None), None) for one in inner.found
             )
-            draft.persons = inner.persons
+            draft.persons, draft.told = inner.persons, inner.told
             people.extend(inner.persons)
             self._drafts.append(draft)
         self._minted.update(dict.fromkeys(reading.minted))
@@ -234,7 +241,8 @@ class Findings:
                 numbers[index] = len(records)
                 parent = None if draft.parent is None else numbers[into[draft.parent]]
                 persons = draft.persons + persons_of(draft.declared, draft.loose)
-                records.append(Record(persons, tuple(draft.found), parent, draft.text_bytes))
+                told = told_of(draft.values, draft.declared, persons) if draft.values else draft.told
+                records.append(Record(persons, tuple(draft.found), parent, draft.text_bytes, told))
         return SpanReading(text, encoding, records, tuple(self._minted), tuple(self._edits), tuple(self._inner))
 
 

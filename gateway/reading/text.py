@@ -36,7 +36,7 @@ class TextReading:
         for match in _PAIR.finditer(text) if pairs else ():
             named = rules.named(match[1])
             if named is not None:
-                draft.named(named, match[2])
+                draft.named(named.in_text, match[2])
                 self._named.append(_Named(match.start(2), match.end(2), named.category))
         self._loose: tuple[Loose, ...] = draft.text(text, rules)
         draft.links(text, rules)

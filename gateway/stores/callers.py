@@ -150,4 +150,5 @@ def _caller_of(kind: str, credential_id: str, said: dict[str, str], proofs: Any,
         mandate=mandate_of(said.get("mandate", "").encode()),
         grants=tuple(one for one in raised if now < one.until),
         expires_at=float(said["expires_at"]),
+        agency=said.get("agency", ""),
     )

@@ -46,11 +46,12 @@ class Sessions:
         network: str = "",
         browser: str = "",
         places: frozenset[str] = frozenset(),
+        agency: str = "",
     ) -> str:
         """Begin a family; returns the cookie's value, which nobody else ever sees.
 
         ``network``, ``browser``: where it is opened from (``core.places``), for its person to recognise; ``places``:
-        from where it is known to be used.
+        from where it is known to be used; ``agency``: whose persons are inside for it, as the partner says.
         """
         cookie, family = secrets.token_urlsafe(32), f"s_{secrets.token_hex(8)}"
         now = self._clock.now()
@@ -68,6 +69,7 @@ class Sessions:
             "proofs": "0",
             "network": network,
             "browser": browser,
+            "agency": agency,
         }
         known_s = self._absolute_s + keys.ENDED_SESSION_S
         flat = [part for pair in fields.items() for part in pair]

@@ -77,8 +77,12 @@ class Tokens:
         kind: str = "person",
         expires_at: float,
         max_persons: int | None = None,
+        agency: str = "",
     ) -> tuple[str, str]:
-        """Make a token of kind ``person`` or ``machine``; returns it (it is shown once) and its id."""
+        """Make a token of kind ``person`` or ``machine``; returns it (it is shown once) and its id.
+
+        ``agency``: whose persons are inside for it (``core.inside``).
+        """
         if kind not in ("person", "machine"):
             raise ValueError("a token is of kind person or machine")
         body = "".join(secrets.choice(_ALPHABET) for _ in range(RANDOM_CHARACTERS))
@@ -94,6 +98,7 @@ class Tokens:
             "issued_at": repr(self._clock.now()),
             "expires_at": repr(float(expires_at)),
             "max_persons": "" if max_persons is None else str(max_persons),
+            "agency": agency,
         }
         flat = [part for pair in fields.items() for part in pair]
         await self._store.calls(

@@ -121,3 +121,20 @@ async def test_what_was_found_is_kept_for_so_many_and_no_more(
     for _ in range(5):
         await callers.by_token((await tokens.issue(**WHO, expires_at=clock.at + 9))[0])
     assert len(callers._kept) == 3
+
+
+async def test_a_caller_is_of_the_agency_that_their_token_or_session_was_given(
+    callers: StoredCallers, store: Store, keyring: KeyRing, clock
+) -> None:
+    token, _ = await Tokens(store, keyring, clock).issue(**WHO, expires_at=clock.at + 1e6, agency="75001")
+    cookie = await Sessions(store, keyring, clock).open(**WHO, agency="69001")
+    found = [await callers.by_token(token), await callers.by_session(cookie)]
+    assert [one.agency for one in found if isinstance(one, Caller)] == ["75001", "69001"]
+
+
+async def test_who_was_given_no_agency_is_of_none(callers: StoredCallers, store: Store, token: str) -> None:
+    caller = await callers.by_token(token)
+    assert isinstance(caller, Caller)
+    await store.call("HDEL", f"t:{caller.credential_id}", "agency")  # issued before there were any
+    callers.forget(token)
+    assert (await callers.by_token(token)).agency == caller.agency == ""  # type: ignore[union-attr]
