@@ -21,7 +21,6 @@ from gateway.doors import Doors, Served, Timeouts
 from gateway.edge.activity import Recent
 from gateway.edge.answers import Site, render
 from gateway.edge.doors import Doors as PageDoors
-from gateway.edge.doors import Partner
 from gateway.edge.site import build as build_pages
 from gateway.edge.webhook import Webhook
 from gateway.keyring import KeyRing
@@ -30,6 +29,7 @@ from gateway.ledger.history import History
 from gateway.ledger.reading import last_charge_seq
 from gateway.means import Room
 from gateway.metrics import OBSERVING, READY, PrometheusMetrics
+from gateway.partners import partners_of
 from gateway.passage import Receive, Scope, Send, begin
 from gateway.pipeline import Pipeline
 from gateway.ports import StoreUnavailable
@@ -331,16 +331,3 @@ def webhook_of(settings: Settings) -> Webhook | None:
     """Where changes are told to, with the secret read from its file."""
     notify = settings.gateway.notify
     return None if notify is None else Webhook(notify.url, settings.path(notify.secret_file).read_bytes().strip())
-
-
-def partners_of(settings: Settings) -> dict[str, Partner]:
-    """The partners of the configuration, with their secrets read from their files."""
-    partners = {}
-    for name, table in settings.partners.items():
-        secret = table.client_secret
-        if table.client_secret_file:
-            secret = settings.path(table.client_secret_file).read_text().strip()
-        partners[name] = Partner(
-            name, table.name, table.issuer, table.client_id, secret, tuple(table.algorithms), table.scope
-        )
-    return partners

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.config import GATEWAY, PARTNERS, POLICY, ConfigurationError, load, warnings
 from gateway.config.lines import line_of
+from gateway.config.partners import PRESETS
 from gateway.config.tables import seconds
 from gateway.core.extraction import Class
 from gateway.core.policy import Then
@@ -49,6 +50,26 @@ def test_without_a_mistake_it_is_read(tmp_path: Path) -> None:
     assert [route.name for route in settings.policy.routes["jobs"]] == ["record", "list"]
     assert settings.path(Path("keys")) == tmp_path / "keys"
     assert settings.path(Path("/keys")) == Path("/keys")
+
+
+def test_a_preset_is_what_its_partner_s_table_does_not_say(tmp_path: Path) -> None:
+    said = '"gateway"\npreset = "entra"\nalgorithms = ["PS256"]\nclaims = { roles = \'app."a.b"\' }'
+    north = load(write(tmp_path, (PARTNERS, '"gateway"', said))).partners["north"]
+    assert (north.algorithms, north.assertion_audience) == (["PS256"], "token")
+    assert (north.claims.organisation, north.claims.roles) == (("tid",), ("app", "a.b"))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_is_valid(tmp_path: Path, name: str) -> None:
+    said = f'"gateway"\npreset = "{name}"\nclient_secret = "s"\nallow = {{ subjects = ["s"] }}'
+    assert load(write(tmp_path, (PARTNERS, '"gateway"', said))).partners["north"].preset == name
+
+
+def test_one_issuer_serves_two_partners_whose_organisations_differ(tmp_path: Path) -> None:
+    of_one = 'claims = {{ organisation = "siret" }}\nallow = {{ organisations = ["{}"] }}'
+    south = '[partners.south]\nname = "S"\nclient_id = "g"\nissuer = "https://sso.example"\n' + of_one.format(2)
+    settings = load(write(tmp_path, (PARTNERS, '"gateway"', f'"gateway"\n{of_one.format(1)}\n{south}')))
+    assert list(settings.partners) == ["north", "south"]
 
 
 def test_all_mistakes_of_all_files_are_named_at_once(tmp_path: Path) -> None:

@@ -122,9 +122,12 @@ def key_mistakes(settings: Settings) -> list[Mistake]:
     except KeyRingError as fault:
         found.append(Mistake(GATEWAY, None, "keys", str(fault)))
     for name, partner in settings.partners.items():
-        if partner.client_secret_file and not settings.path(partner.client_secret_file).is_file():
-            rule = f"partners.{name}.client_secret_file"
-            found.append(Mistake(PARTNERS, None, rule, f"there is no file {partner.client_secret_file}"))
+        for rule, path in (
+            ("client_secret_file", partner.client_secret_file),
+            ("client_key_file", partner.client_key_file),
+        ):
+            if path and not settings.path(path).is_file():
+                found.append(Mistake(PARTNERS, None, f"partners.{name}.{rule}", f"there is no file {path}"))
     if (unusable := notify_fault(settings)) is not None:
         found.append(Mistake(GATEWAY, None, "notify.secret_file", unusable))
     for rule, path in _named_files(settings):
@@ -176,7 +179,7 @@ async def unreachable(settings: Settings) -> list[Mistake]:
         if words:
             found.append(Mistake(GATEWAY, None, f"applications.{name}.upstream", words))
     for name, partner in settings.partners.items():
-        words = await _metadata_fault(partner.issuer)
+        words = None if partner.endpoints else await _metadata_fault(partner.issuer)
         if words:
             found.append(Mistake(PARTNERS, None, f"partners.{name}.issuer", words))
     return found

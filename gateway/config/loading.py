@@ -7,20 +7,20 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal, TypeVar
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, ValidationError
 
+from gateway.config.addresses import DOMAIN, is_callable, is_local, is_network, url_of
 from gateway.config.lines import line_of
+from gateway.config.partners import PartnersFile, PartnerTable, partner_problems
 from gateway.config.policy import PolicyFile, Problem, compile_policy
 from gateway.config.tables import Duration, Table
 from gateway.core.policy import WEBAUTHN, Policy
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
-_DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?")
 GATEWAY, PARTNERS, POLICY = "gateway.toml", "partners.toml", "policy.toml"
 
 
@@ -146,24 +146,6 @@ class GatewayFile(Table):
     applications: dict[str, ApplicationTable] = Field(min_length=1)
 
 
-class PartnerTable(Table):
-    """One partner organisation and its OpenID provider."""
-
-    name: str
-    issuer: str
-    client_id: str
-    client_secret: str | None = None
-    client_secret_file: Path | None = None
-    algorithms: list[Literal["ES256", "ES384", "RS256", "PS256", "EdDSA"]] = ["ES256"]
-    scope: str = "openid profile"
-
-
-class PartnersFile(Table):
-    """``partners.toml``."""
-
-    partners: dict[str, PartnerTable] = {}
-
-
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The whole configuration, checked. Paths are absolute."""
@@ -197,13 +179,16 @@ def load(directory: Path) -> Settings:
     if gateway is not None:
         mistakes.extend(_cross_checks(directory, gateway))
     if partners is not None:
-        mistakes.extend(_partner_checks(directory, partners))
+        text = (directory / PARTNERS).read_text()
+        mistakes.extend(
+            Mistake(PARTNERS, line_of(text, path), rule, words) for path, rule, words in partner_problems(partners)
+        )
     if policy_file is not None:
-        text = (directory / POLICY).read_bytes()
+        content = (directory / POLICY).read_bytes()
         applications = frozenset(gateway.applications) if gateway else None
-        policy, problems = compile_policy(policy_file, text, applications)
+        policy, problems = compile_policy(policy_file, content, applications)
         problems = [*problems, *_unknown_partners(policy_file, partners)]
-        mistakes.extend(Mistake(POLICY, line_of(text.decode(), path), rule, words) for path, rule, words in problems)
+        mistakes.extend(Mistake(POLICY, line_of(content.decode(), path), rule, words) for path, rule, words in problems)
     pages_url = _pages_url(gateway) if gateway else ""
     if policy and (mistake := _no_relying_party(pages_url, policy)):
         mistakes.append(mistake)
@@ -214,15 +199,15 @@ def load(directory: Path) -> Settings:
 
 def _pages_url(gateway: GatewayFile) -> str:
     first_host = next(iter(gateway.applications.values())).hosts[0]
-    scheme = "https" if gateway.listen.certificate or not _is_local(first_host) else "http"
+    scheme = "https" if gateway.listen.certificate or not is_local(first_host) else "http"
     return (gateway.pages_url or f"{scheme}://{first_host}").rstrip("/")
 
 
 def _no_relying_party(pages_url: str, policy: Policy) -> Mistake | None:
     """Passkeys belong to a domain (W3C WebAuthn Level 3, section 5.1.3): an address has none."""
     asks = any(WEBAUTHN in rule.kinds for rule in policy.classes.values())
-    host = _url(pages_url).hostname or ""
-    if not asks or not host or (_DOMAIN.fullmatch(host) and not _is_network(host)):
+    host = url_of(pages_url).hostname or ""
+    if not asks or not host or (DOMAIN.fullmatch(host) and not is_network(host)):
         return None
     words = f"{host!r} is no domain name, and passkeys belong to one; give the pages a host of their own"
     return Mistake(GATEWAY, None, "pages_url", words)
@@ -266,28 +251,6 @@ def _words(error: Any) -> str:
     return str(error["msg"]).removeprefix("Value error, ") + shown
 
 
-def _url(text: str) -> SplitResult:
-    """A URL in its parts; nothing at all where it is none."""
-    try:
-        url = urlsplit(text)
-        url.port  # noqa: B018  (raises where it is no port)
-    except ValueError:
-        return SplitResult("", "", "", "", "")
-    return url
-
-
-def _is_network(text: str) -> bool:
-    try:
-        ip_network(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_local(host: str) -> bool:
-    return host.rsplit(":", 1)[0] in ("localhost", "127.0.0.1", "[::1]")
-
-
 def _cross_checks(directory: Path, gateway: GatewayFile) -> Iterable[Mistake]:
     text = (directory / GATEWAY).read_text()
 
@@ -305,7 +268,7 @@ def _cross_checks(directory: Path, gateway: GatewayFile) -> Iterable[Mistake]:
             if host in owners:
                 yield mistake((*at, "hosts"), f"{host!r} already belongs to the application {owners[host]!r}")
             owners[host] = name
-        url = _url(application.upstream)
+        url = url_of(application.upstream)
         if url.scheme not in ("http", "https") or not url.hostname or url.path not in ("", "/") or url.query:
             yield mistake((*at, "upstream"), "write http://HOST:PORT or https://HOST:PORT, without a path")
         for header in application.identity_headers:
@@ -314,7 +277,7 @@ def _cross_checks(directory: Path, gateway: GatewayFile) -> Iterable[Mistake]:
         if (application.client_certificate is None) != (application.client_key is None):
             yield mistake((*at, "client_key"), "a client certificate needs its key, and a key its certificate")
     if gateway.pages_url:
-        url = _url(gateway.pages_url)
+        url = url_of(gateway.pages_url)
         if url.scheme == "http" and url.hostname != "localhost":
             yield mistake(("pages_url",), "http: is only for localhost; use https:")
         if url.scheme not in ("http", "https") or not url.hostname or url.path not in ("", "/"):
@@ -323,27 +286,12 @@ def _cross_checks(directory: Path, gateway: GatewayFile) -> Iterable[Mistake]:
         yield mistake(("listen", "key"), "TLS needs certificate and key together")
     for setting in ("trusted_proxies", "house_networks"):
         for network in getattr(gateway, setting):
-            if not _is_network(network):
+            if not is_network(network):
                 yield mistake((setting,), f"{network!r}: write an address or a network, such as 10.0.0.0/8")
-    if gateway.notify is not None and not _is_callable(gateway.notify.url):
+    if gateway.notify is not None and not is_callable(gateway.notify.url):
         yield mistake(("notify", "url"), "write https://HOST/PATH; http: is only for this machine")
-    if _url(gateway.store.url).scheme not in ("unix", "redis", "rediss"):
+    if url_of(gateway.store.url).scheme not in ("unix", "redis", "rediss"):
         yield mistake(("store", "url"), "write unix:///PATH, redis://HOST:PORT or rediss://HOST:PORT")
-
-
-def _partner_checks(directory: Path, partners: PartnersFile) -> Iterable[Mistake]:
-    text = (directory / PARTNERS).read_text()
-    for name, partner in partners.partners.items():
-        if not _is_callable(partner.issuer):
-            path = ("partners", name, "issuer")
-            words = "write https://HOST as the provider's metadata say it; http: is only for this machine"
-            yield Mistake(PARTNERS, line_of(text, path), ".".join(path), words)
-
-
-def _is_callable(address: str) -> bool:
-    """Whether the gateway calls this address: ``https:``, or ``http:`` on this machine."""
-    url = _url(address)
-    return bool(url.hostname) and (url.scheme == "https" or (url.scheme == "http" and _is_local(url.netloc)))
 
 
 def _in_windows(settings: Settings, name: str, application: ApplicationTable) -> Iterable[Mistake]:

@@ -1,7 +1,7 @@
 """What the pages ask of the rest: every door as a Protocol, joined in one frozen value."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -10,21 +10,9 @@ from gateway.core.activity import Opened
 from gateway.core.assurance import Proof
 from gateway.core.policy import Policy
 from gateway.core.standing import Standing
+from gateway.edge.partner import Partner
 from gateway.edge.ways import Challenges, Factors, Invitations, Letters, Passkeys, Recovery
 from gateway.ports import Budgets, Callers, Clock, Records
-
-
-@dataclass(frozen=True, slots=True)
-class Partner:
-    """A partner organisation's OpenID provider. ``algorithms``: those its ID tokens may be signed with, no others."""
-
-    id: str
-    name: str
-    issuer: str
-    client_id: str
-    client_secret: str | None = field(default=None, repr=False)
-    algorithms: tuple[str, ...] = ("ES256",)
-    scope: str = "openid profile"
 
 
 class People(Protocol):

@@ -22,9 +22,9 @@ from gateway.core.reasons import Reason, Refusal
 from gateway.core.standing import Standing
 from gateway.edge import words
 from gateway.edge.context import Context, Identified
-from gateway.edge.doors import Partner
 from gateway.edge.enrol import CHANGE_WITHIN_S
 from gateway.edge.notices import REOPENED, tell
+from gateway.edge.partner import Partner
 from gateway.edge.passkeys import person
 from gateway.edge.step_up import record_of, recorded, refused_on_record
 from gateway.edge.ways import InvitationRequest

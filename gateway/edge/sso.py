@@ -22,9 +22,10 @@ from authlib.integrations.httpx_client import AsyncOAuth2Client
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from joserfc.jwk import KeySet
 
-from gateway.edge.doors import Flows, Partner
+from gateway.edge.doors import Flows
 from gateway.edge.id_token import Claims, header_of, verify_id_token
 from gateway.edge.jwks import Kept, NotFetched, has_key, key_set_of
+from gateway.edge.partner import Partner
 from gateway.edge.partner_http import client_options, fetch, is_safe
 
 OIDC_FLOW = "oidc"

@@ -56,9 +56,13 @@ def test_check_misses_keys_and_named_files(gateway: Gateway, config: Path) -> No
 
 
 def test_check_live_says_who_does_not_answer(gateway: Gateway, live: Path) -> None:
-    for name, old in (("gateway.toml", "8001"), ("partners.toml", "8002"), ("partners.toml", "8003")):
+    for name, old, new in (
+        ("gateway.toml", "8001", "1"),
+        ("partners.toml", "8002", "1"),
+        ("partners.toml", "8003", "2"),
+    ):
         text = (live / name).read_text()
-        (live / name).write_text(text.replace(old, "1"))
+        (live / name).write_text(text.replace(old, new))
     found = gateway("check", "--config", live, "--live", "--json")
     assert found.status == 1
     assert {one["rule"] for one in found.json["mistakes"]} == {

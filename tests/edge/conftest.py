@@ -21,7 +21,8 @@ from gateway.core.assurance import Caller
 from gateway.core.charging import Charge, PersonCharge, limits_of
 from gateway.core.extraction import Class
 from gateway.core.policy import BudgetRule, ClassRule, Policy, Scope, Then
-from gateway.edge.doors import Doors, Partner
+from gateway.edge.doors import Doors
+from gateway.edge.partner import Partner
 from gateway.edge.site import build
 from gateway.keyring import KeyRing
 from gateway.ledger import Ledger

@@ -8,8 +8,8 @@ import pytest
 from joserfc import jws
 from joserfc.jwk import ECKey, KeySet, OctKey, RSAKey
 
-from gateway.edge.doors import Partner
 from gateway.edge.id_token import Claims, verify_id_token
+from gateway.edge.partner import Partner
 
 NOW = 1_800_000_000.0
 NONCE = "n" * 43

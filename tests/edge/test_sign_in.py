@@ -10,8 +10,8 @@ import pytest_asyncio
 
 from gateway.core.assurance import Caller
 from gateway.edge import sso
-from gateway.edge.doors import Partner
 from gateway.edge.jwks import NotFetched
+from gateway.edge.partner import Partner
 from gateway.edge.partner_http import is_safe
 from gateway.edge.sso import Metadata, metadata_of
 

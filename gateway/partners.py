@@ -1,0 +1,50 @@
+"""The partners of the configuration, as pages and tokens use them: their secrets read from their files."""
+
+from pathlib import Path
+
+from gateway.config import Settings
+from gateway.config.partners import AllowTable, PartnerTable
+from gateway.edge.partner import Allowed, ClaimNames, Endpoints, Partner
+
+
+def partners_of(settings: Settings) -> dict[str, Partner]:
+    """Every partner by its id. :raises OSError: where a secret's file cannot be read."""
+    return {name: partner_of(settings, name, table) for name, table in settings.partners.items()}
+
+
+def partner_of(settings: Settings, name: str, table: PartnerTable) -> Partner:
+    """One partner, with its secret or key."""
+    secret = _content(settings, table.client_secret_file)
+    return Partner(
+        id=name,
+        name=table.name,
+        issuer=table.issuer,
+        client_id=table.client_id,
+        client_secret=table.client_secret if secret is None else secret.decode().strip(),
+        algorithms=tuple(table.algorithms),
+        scope=table.scope,
+        client_auth=table.client_auth,
+        client_key=_content(settings, table.client_key_file),
+        assertion_audience=table.assertion_audience,
+        endpoints=_endpoints(table),
+        names_itself=table.names_itself,
+        par=table.par,
+        userinfo=table.userinfo,
+        acr=tuple(table.acr),
+        claims=ClaimNames(**dict(table.claims)),
+        allow=_allowed(table.allow),
+        domains=tuple(table.domains),
+    )
+
+
+def _content(settings: Settings, path: Path | None) -> bytes | None:
+    return None if path is None else settings.path(path).read_bytes()
+
+
+def _endpoints(table: PartnerTable) -> Endpoints | None:
+    return None if table.endpoints is None else Endpoints(**dict(table.endpoints))
+
+
+def _allowed(table: AllowTable | None) -> Allowed:
+    lists = {} if table is None else dict(table)
+    return Allowed(**{name: None if values is None else frozenset(values) for name, values in lists.items()})
