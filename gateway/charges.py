@@ -192,10 +192,11 @@ class Charger:
                 ordered = sorted(one.person.identifiers, key=lambda identifier: self._ranks.get(identifier.kind, 99))
                 hashes = tuple(self._hash(identifier) for identifier in ordered)
                 kinds = tuple(identifier.kind for identifier in ordered)
-                charges.append(PersonCharge(hashes, kinds, one.klass, aliases))
+                charges.append(PersonCharge(hashes, kinds, one.klass, aliases, one.person.outside))
             else:
                 charges.extend(
-                    PersonCharge((self._nobody(),), ("unnamed",), one.klass) for _ in range(one.person.weight)
+                    PersonCharge((self._nobody(),), ("unnamed",), one.klass, outside=one.person.outside)
+                    for _ in range(one.person.weight)
                 )
         return tuple(charges)
 
@@ -218,8 +219,11 @@ class Charger:
                 unnamed[one.klass] += len(mine)
             elif mine or one.masked:
                 canonical = mine[0] if mine else Counted(self._hash(self._anchor(one.person.identifiers)), 0)
-                taken.append(PersonTaken(canonical.person, one.klass, one.clear, one.masked, canonical.new > 0))
-        taken.extend(PersonTaken(extra.person, plan.needs, (), (), extra.new > 0) for extra in counted[position:])
+                new, outside = canonical.new > 0, one.person.outside
+                taken.append(PersonTaken(canonical.person, one.klass, one.clear, one.masked, new, outside))
+        outside = any(one.person.outside for one in plan.persons)
+        more = counted[position:]
+        taken.extend(PersonTaken(extra.person, plan.needs, (), (), extra.new > 0, outside) for extra in more)
         return Outcome(plan, tuple(taken), unnamed, charged.sequence, charged.alarms, would_be)
 
     def _anchor(self, identifiers: Sequence[Identifier]) -> Identifier:

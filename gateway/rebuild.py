@@ -71,8 +71,8 @@ def replay(policy: Policy, charges: Iterable[RecordedCharge], now: float) -> Reb
             if charge.now <= now - 2 * limit.window_s:
                 continue
             persons = times.setdefault((limit.key, limit.window_s), {})
-            for person, klass in counted:
-                if limit.klass <= klass:
+            for person, klass, outside in counted:
+                if limit.klass <= klass and (outside or not limit.outside):
                     persons.setdefault(person, []).append(charge.now)
     budgets: dict[Budget, Entries] = {}
     for budget, persons in times.items():
@@ -98,19 +98,19 @@ def _limits(policy: Policy, charge: RecordedCharge) -> tuple[Limit, ...]:
     return limits_of(policy, caller, charge.now, proof=proof, mandate=mandate, observe=observe, misses=charge.miss)
 
 
-def _counted(charge: RecordedCharge) -> Iterable[tuple[bytes, Class]]:
-    """The persons whom this charge newly counted somewhere; whoever was free everywhere is no matter here."""
+def _counted(charge: RecordedCharge) -> Iterable[tuple[bytes, Class, bool]]:
+    """The persons whom this charge newly counted somewhere, and whether as outside; others are no matter here."""
     for person in charge.persons:
         if person.newly and (klass := _class_of(person.class_name)) > Class.PUBLIC:
-            yield bytes.fromhex(person.hash), klass
+            yield bytes.fromhex(person.hash), klass, person.outside
     number = 0
     for word, count in charge.unnamed_classes.items():
         for _ in range(count):
             number += 1
-            yield _nobody(charge, number), _class_of(word)
+            yield _nobody(charge, number), _class_of(word), charge.unnamed_outside
     while number < charge.unnamed:
         number += 1
-        yield _nobody(charge, number), max(Class)
+        yield _nobody(charge, number), max(Class), charge.unnamed_outside
 
 
 def _nobody(charge: RecordedCharge, number: int) -> bytes:

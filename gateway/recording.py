@@ -11,13 +11,15 @@ from gateway.passage import Passage
 
 @dataclass(frozen=True, slots=True)
 class PersonTaken:
-    """One person of a released piece: canonical hash (``None``: not identifiable), class, categories, newly charged."""
+    """One person of a released piece: canonical hash (``None``: not identifiable), class, categories, newly charged,
+    and whether charged as outside."""
 
     hash: bytes | None
     klass: Class
     clear: tuple[str, ...]
     masked: tuple[str, ...]
     new: bool
+    outside: bool = False
 
 
 def caller_fields(caller: Caller | None, client: str) -> dict[str, object]:
@@ -100,6 +102,9 @@ def released(
     }
     if any(unnamed.values()):
         record["unnamed_classes"] = {klass.word: count for klass, count in unnamed.items() if count}
+        application = passage.application
+        if application is not None and application.policy.inside is not None:
+            record["unnamed_out"] = 1  # nobody knows whose agency's they are
     if mandate is not None:
         record["mandate"] = {"class": mandate.klass.word, "window_s": mandate.window_s}
     if passage.executed:
@@ -116,13 +121,14 @@ def missed(passage: Passage, *, hash_kid: str, sequence: int) -> dict[str, objec
 
 def _person(one: PersonTaken) -> dict[str, object]:
     assert one.hash is not None  # noqa: S101  (the caller has filtered)
-    return {
+    person: dict[str, object] = {
         "h": one.hash.hex(),
         "c": one.klass.word,
         "clear": list(one.clear),
         "masked": list(one.masked),
         "n": int(one.new),
     }
+    return {**person, "out": 1} if one.outside else person
 
 
 def refused(passage: Passage, refusal: Refusal) -> dict[str, object]:

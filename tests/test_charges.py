@@ -103,9 +103,15 @@ class Desk:
         return {one.limit.name: one.used for one in await self.budgets.usage(limits)}
 
 
-async def desk_of(app: Application, store: Store, keyring: KeyRing, clock) -> Desk:
+async def desk_of(app: Application, store: Store, keyring: KeyRing, clock, agency: str = "") -> Desk:
     token, token_id = await Tokens(store, keyring, clock).issue(
-        issuer=CALLER.issuer, sub=CALLER.sub, partner="north", name="n", login="l", expires_at=clock.now() + 3600
+        issuer=CALLER.issuer,
+        sub=CALLER.sub,
+        partner="north",
+        name="n",
+        login="l",
+        expires_at=clock.now() + 3600,
+        agency=agency,
     )
     return Desk(app, store, keyring, clock, token, token_id)
 
@@ -346,6 +352,72 @@ async def test_observing_counts_elsewhere_stops_nothing_and_says_what_it_would_h
     assert (await desk.used())["hour"] == 9
     enforced = limits_of(app.policy, (await desk.charger()).caller, desk.clock.now())
     assert not any(one.used for one in await desk.budgets.usage(enforced))
+
+
+INSIDE = """
+[inside]
+answer = "agence"
+caller = "agency"
+
+[[budgets]]
+name = "outside-hour"
+scope = "user"
+class = "personal"
+persons = 2
+per = "1h"
+outside = true
+"""
+
+
+@pytest.fixture
+async def at_home(store: Store, keyring: KeyRing, clock) -> Desk:
+    """Somebody of the agency 75001, with a proof."""
+    desk = await desk_of(
+        small_application(policy=MORE + INSIDE, replaced=REPLACED), store, keyring, clock, agency="75001"
+    )
+    await desk.prove()
+    return desk
+
+
+def of(agency: str, one: PersonFound) -> PersonFound:
+    return replace(one, told=Told((agency,)))
+
+
+async def test_who_is_outside_is_counted_there_too_and_who_is_inside_is_not(at_home: Desk) -> None:
+    there = [of("75001", person(1)), of("69001", person(2)), of("69001", person(3, NAME))]
+    done = outcome(await (await at_home.charger()).document(there, masks=False))
+    assert [one.outside for one in done.taken] == [False, True, True]
+    assert (await at_home.used())["outside-hour"] == 1
+    assert (await at_home.used())["hour"] == 2
+
+
+async def test_beyond_the_limit_of_those_outside_nobody_is_charged_and_those_inside_still_leave(at_home: Desk) -> None:
+    others = [of("69001", person(number)) for number in (1, 2, 3)]
+    assert outcome(await (await at_home.charger()).document([*others[:2], of("75001", person(4))], masks=False))
+    found = refusal(await (await at_home.charger()).document(others, masks=False))
+    assert (found.reason, found.budget) == (Reason.BUDGET_EXHAUSTED, "outside-hour")
+    assert (await at_home.used())["hour"] == 3
+    assert outcome(await (await at_home.charger()).document([of("75001", person(5))], masks=False))
+
+
+async def test_who_was_seen_inside_and_is_outside_later_is_charged_then(at_home: Desk) -> None:
+    await (await at_home.charger()).document([of("75001", person(1))], masks=False)
+    done = outcome(await (await at_home.charger()).document([of("69001", person(1))], masks=False))
+    assert [(one.outside, one.new) for one in done.taken] == [(True, True)]
+    assert await at_home.used() | {"outside-hour": 1, "hour": 1} == await at_home.used()
+
+
+async def test_whoever_cannot_be_told_apart_is_outside(at_home: Desk) -> None:
+    unnamed = PersonFound((), (EMAIL,), weight=2)
+    outcome(await (await at_home.charger()).document([unnamed], masks=False))
+    assert (await at_home.used())["outside-hour"] == 2
+
+
+async def test_a_caller_without_an_agency_has_nobody_inside(store: Store, keyring: KeyRing, clock) -> None:
+    desk = await desk_of(small_application(policy=MORE + INSIDE, replaced=REPLACED), store, keyring, clock)
+    await desk.prove()
+    await (await desk.charger()).document([of("75001", person(1)), of("", person(2))], masks=False)
+    assert (await desk.used())["outside-hour"] == 2
 
 
 DORMANT = '\n[dormant]\nanswer = "fin"\nmonths = 24\n'

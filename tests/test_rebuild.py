@@ -35,6 +35,7 @@ POLICY = Policy(
         BudgetRule("token-hour", Scope.TOKEN, Class.INTERNAL, 1000, HOUR),
         BudgetRule("everyone-day", Scope.EVERYONE, Class.INTERNAL, 1000, DAY),
         BudgetRule("misses-hour", Scope.USER, Class.INTERNAL, 20, HOUR, misses=True),
+        BudgetRule("outside-hour", Scope.USER, Class.PERSONAL, 30, HOUR, outside=True),
     ),
 )
 WHO = {"user": "u_1", "partner": "p", "credential": "t_1", "credential_kind": "token"}
@@ -115,6 +116,20 @@ def test_persons_under_a_proof_are_counted_under_it() -> None:
     assert counted(charge(5, 1, proof=proof))["proof:p1:sensitive:14400"] == 1
 
 
+def test_who_was_charged_as_outside_is_counted_there_too() -> None:
+    outside = ChargedPerson(hash_of(2).hex(), "sensitive", True, True)
+    found = counted(charge(5, 1), charge(6, persons=(outside,)), charge(7, unnamed=3, unnamed_outside=True))
+    assert found["user:u_1:personal:out:3600"] == 4
+    assert found["user:u_1:internal:86400"] == 5
+
+
+def test_who_was_outside_after_having_been_inside_is_counted_there_since_then() -> None:
+    outside = ChargedPerson(hash_of(1).hex(), "sensitive", True, True)
+    charges = charge(3000, 1), charge(100, persons=(outside,))
+    assert entry(*charges, key="user:u_1:personal:out:3600") == 100
+    assert entry(*charges) == 3000
+
+
 def test_under_a_mandate_the_mandate_counts_and_the_user_s_budgets_do_not() -> None:
     found = counted(charge(5, 1, mandate={"class": "sensitive", "window_s": DAY}))
     assert found["mandate:t_1:sensitive:86400"] == 1
@@ -179,9 +194,11 @@ async def test_usage_is_the_same_before_and_after(store: Store, clock, tmp_path:
     recorded = []
     for number in range(50):
         klass = Class.SENSITIVE if number % 2 else Class.PERSONAL
-        done = await budgets.charge(Charge(limits, ((PersonCharge((hash_of(number),), ("k",), klass),),)))
+        outside = number % 3 == 0
+        asked = PersonCharge((hash_of(number),), ("k",), klass, outside=outside)
+        done = await budgets.charge(Charge(limits, ((asked,),)))
         [one] = done.persons[0]
-        said = ChargedPerson(one.person.hex(), klass.word, one.new > 0)
+        said = ChargedPerson(one.person.hex(), klass.word, one.new > 0, outside)
         about = {"kind": "totp", "id": "p1"}
         recorded.append(charge(0, now=clock.at, persons=(said,), proof=about, charge_seq=done.sequence))
         clock.forward(1)
@@ -190,7 +207,7 @@ async def test_usage_is_the_same_before_and_after(store: Store, clock, tmp_path:
     rebuilt = replay(POLICY, recorded, clock.at)
     await write(store, rebuilt, tmp_path, 50)
     assert await budgets.usage(limits) == before
-    assert {one.used for one in before} == {25, 50}
+    assert {one.used for one in before} == {17, 25, 50}
     again = replay(POLICY, recorded, clock.at)
     await write(store, again, tmp_path, 50)
     assert await budgets.usage(limits) == before

@@ -74,6 +74,14 @@ def test_a_mandate_says_what_its_budget_is_named_by(passage: Passage) -> None:
     assert "mandate" not in record_of(passage)
 
 
+def test_who_was_charged_as_outside_is_marked(passage: Passage) -> None:
+    taken = PersonTaken(b"\x01" * 16, Class.SENSITIVE, ("nir",), (), True, outside=True)
+    assert record_of(passage, taken)["persons"][0]["out"] == 1
+    assert "unnamed_out" not in record_of(passage, unnamed={Class.SENSITIVE: 2})
+    passage.application = small_application(policy='[inside]\nanswer = "agence"\ncaller = "agency"\n')
+    assert record_of(passage, unnamed={Class.SENSITIVE: 2})["unnamed_out"] == 1
+
+
 def test_who_has_no_hash_is_no_person_of_the_record(passage: Passage) -> None:
     assert record_of(passage, PersonTaken(None, Class.INTERNAL, ("name",), (), True))["persons"] == []
 

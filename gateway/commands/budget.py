@@ -178,7 +178,7 @@ def _smallest(settings: Settings, klass: str) -> int:
     own = [
         rule.limit
         for rule in settings.policy.budgets
-        if rule.scope is Scope.USER and rule.klass.word == klass and not rule.misses
+        if rule.scope is Scope.USER and rule.klass.word == klass and not rule.misses and not rule.outside
     ]
     if not own:
         fail(f"no user has a limit of the class {klass!r} in policy.toml", NO)

@@ -111,6 +111,7 @@ class BudgetTable(Table):
     per: Duration
     then: Literal["prove", "mask", "refuse", "alarm"] | None = None
     misses: bool = False
+    outside: bool = False
 
 
 class RoleTable(Table):
@@ -324,6 +325,9 @@ def _budgets(file: PolicyFile, problems: list[Problem]) -> tuple[BudgetRule, ...
         if then is Then.PROVE:
             words = "a new proof opens only what is counted per proof: write max_persons under [classes.CLASS]"
             problems.append(((*path, "then"), rule, words))
+        if table.outside and (table.misses or file.inside is None):
+            words = "a miss is nobody's" if table.misses else "write inside = {…}, which says who is outside"
+            problems.append(((*path, "outside"), rule, words))
         if table.per < 1:
             problems.append(((*path, "per"), rule, "a window is at least one second"))
         if table.per > 31 * 86_400:
@@ -332,7 +336,14 @@ def _budgets(file: PolicyFile, problems: list[Problem]) -> tuple[BudgetRule, ...
             )
         rules.append(
             BudgetRule(
-                table.name, Scope(table.scope), Class.of(table.klass), table.persons, int(table.per), then, table.misses
+                table.name,
+                Scope(table.scope),
+                Class.of(table.klass),
+                table.persons,
+                int(table.per),
+                then,
+                table.misses,
+                table.outside,
             )
         )
     return tuple(rules)

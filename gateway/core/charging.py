@@ -13,7 +13,10 @@ ONE_ANSWER = "answer"
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One budget applied to one scope. ``key`` holds scope, class and window, never the limit: it survives a reload."""
+    """One budget applied to one scope. ``key`` holds scope, class and window, never the limit: it survives a reload.
+
+    ``outside``: only persons charged as outside count.
+    """
 
     name: str
     key: str
@@ -22,19 +25,22 @@ class Limit:
     limit: int
     window_s: int
     then: Then
+    outside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class PersonCharge:
     """One person of a charge: 16-byte keyed hashes of linked identifiers (the first is the anchor) with their kinds.
 
-    ``aliases`` are hashes of minted tokens that from now on stand for this person (many to one).
+    ``aliases`` are hashes of minted tokens that from now on stand for this person (many to one). ``outside``: limits
+    of outside persons count this one too.
     """
 
     hashes: tuple[bytes, ...]
     kinds: tuple[str, ...]
     klass: Class
     aliases: tuple[bytes, ...] = ()
+    outside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +97,7 @@ class Usage:
 
 
 def _raised(rule: BudgetRule, caller: Caller, now: float) -> int:
-    if rule.scope is not Scope.USER or rule.misses:
+    if rule.scope is not Scope.USER or rule.misses or rule.outside:
         return rule.limit
     return rule.limit + sum(grant.persons for grant in caller.grants if grant.klass == rule.klass and now < grant.until)
 
@@ -130,10 +136,11 @@ def limits_of(
             continue
         if mandate is not None and rule.scope is Scope.USER and rule.klass <= mandate.klass:
             continue
-        kind = "miss" if rule.misses else rule.klass.word
+        kind = "miss" if rule.misses else rule.klass.word + (":out" if rule.outside else "")
         key = f"{prefix}{rule.scope}:{_scope_id(rule.scope, caller)}:{kind}:{rule.window_s}"
         then = Then.ALARM if observe else rule.then
-        chosen.append(Limit(rule.name, key, rule.scope, rule.klass, _raised(rule, caller, now), rule.window_s, then))
+        most = _raised(rule, caller, now)
+        chosen.append(Limit(rule.name, key, rule.scope, rule.klass, most, rule.window_s, then, rule.outside))
     if not misses and not observe:
         chosen.extend(_proof_limits(policy, caller, proof))
         chosen.extend(_cooling_limits(policy, caller, proof, now))

@@ -109,7 +109,8 @@ def most_of_act(
 
 
 def _refuses(limit: Limit, klass: Class) -> bool:
-    return limit.klass <= klass and limit.then is Then.REFUSE
+    """Whether a limit refuses whoever is of ``klass``; who is outside is not known beforehand."""
+    return limit.klass <= klass and limit.then is Then.REFUSE and not limit.outside
 
 
 def _newest(policy: Policy, caller: Caller, now: float) -> Proof | None:

@@ -119,7 +119,10 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class BudgetRule:
-    """At most ``limit`` distinct persons of ``klass`` or above in ``window_s`` seconds, for each ``scope``."""
+    """At most ``limit`` distinct persons of ``klass`` or above in ``window_s`` seconds, for each ``scope``.
+
+    ``outside``: it counts only persons who are outside for the caller (``core.inside``).
+    """
 
     name: str
     scope: Scope
@@ -128,6 +131,7 @@ class BudgetRule:
     window_s: int
     then: Then = Then.REFUSE
     misses: bool = False
+    outside: bool = False
 
 
 @dataclass(frozen=True, slots=True)

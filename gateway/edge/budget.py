@@ -39,7 +39,8 @@ def disclosed(policy: Policy, caller: Caller, now: float) -> tuple[Limit, ...]:
 
 
 def told(usage: Usage) -> dict[str, object]:
-    """One limit in the contract's words."""
+    """One limit in the contract's words; ``outside`` where it counts only persons outside."""
+    outside = {"outside": True} if usage.limit.outside else {}
     return {
         "name": usage.limit.name,
         "scope": str(usage.limit.scope),
@@ -48,4 +49,5 @@ def told(usage: Usage) -> dict[str, object]:
         "used": usage.used,
         "window_s": usage.limit.window_s,
         "next_free_s": usage.next_free_s,
+        **outside,
     }

@@ -70,4 +70,6 @@ def kind_of_limit(limit: Limit, language: Language) -> str:
         return str(catalogue[str(limit.scope)])
     if ":miss:" in limit.key:
         return str(catalogue["misses"])
+    if limit.outside:
+        return str(catalogue["outside"])
     return str(catalogue[limit.klass.word])

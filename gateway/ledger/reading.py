@@ -36,19 +36,20 @@ class LedgerDamaged(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ChargedPerson:
-    """A person as a charge names them. ``newly``: first counted by this charge."""
+    """A person as a charge names them. ``newly``: first counted by this charge; ``outside``: charged as outside."""
 
     hash: str
     class_name: str
     newly: bool
+    outside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedCharge:
     """One record of persons charged. ``now`` in Unix seconds; ``caller``, ``proof`` and ``mandate`` as recorded.
 
-    ``unnamed_classes``: how many of the unnamed persons were charged at which class; ``miss``: a lookup that found
-    nobody.
+    ``unnamed_classes``: how many of the unnamed persons were charged at which class; ``unnamed_outside``: as outside;
+    ``miss``: a lookup that found nobody.
     """
 
     now: float
@@ -63,6 +64,7 @@ class RecordedCharge:
     unnamed_classes: Mapping[str, int] = field(default_factory=dict)
     mandate: Mapping[str, Any] | None = None
     miss: bool = False
+    unnamed_outside: bool = False
 
 
 def charges(
@@ -98,7 +100,8 @@ def is_charge(record: Mapping[str, Any]) -> bool:
 
 
 def _charge(record: Mapping[str, Any]) -> RecordedCharge:
-    persons = tuple(ChargedPerson(p["h"], p["c"], bool(p.get("n"))) for p in record.get("persons") or ())
+    said = record.get("persons") or ()
+    persons = tuple(ChargedPerson(p["h"], p["c"], bool(p.get("n")), bool(p.get("out"))) for p in said)
     return RecordedCharge(
         now=record["now"],
         app=record.get("app") or "",
@@ -112,6 +115,7 @@ def _charge(record: Mapping[str, Any]) -> RecordedCharge:
         unnamed_classes=record.get("unnamed_classes") or {},
         mandate=record.get("mandate"),
         miss=record.get("kind") == "miss",
+        unnamed_outside=bool(record.get("unnamed_out")),
     )
 
 

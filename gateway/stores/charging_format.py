@@ -1,9 +1,10 @@
 """How charges travel to ``lua/charge.lua`` and back: packed strings, all numbers big-endian.
 
 - kinds: their names, one a line
-- limits: for each ``>HIIBB``: index of its key, limit, window in seconds, class, 1 where it only alarms
-- records: one byte ``commit``; for each record ``>H`` persons; for each person three bytes (class, identifiers,
-  aliases), for each identifier one byte of kind and 16 of hash, for each alias 16 bytes
+- limits: for each ``>HIIBBB``: index of its key, limit, window in seconds, class, 1 where it only alarms, 1 where it
+  counts outside persons only
+- records: one byte ``commit``; for each record ``>H`` persons; for each person four bytes (class, 1 where outside,
+  identifiers, aliases), for each identifier one byte of kind and 16 of hash, for each alias 16 bytes
 - back: for each granted record ``>H`` entries; for each 16 bytes of person and one of limits newly counted in
 """
 
@@ -27,8 +28,8 @@ def packed_limits(limits: Sequence[Limit], index: dict[str, int]) -> bytes:
     for limit in limits:
         place = index.setdefault(keys.budget(limit.key), len(index))
         most = min(max(limit.limit, 0), _LARGEST)
-        numbers += (place, most, limit.window_s, limit.klass, limit.then is Then.ALARM)
-    return struct.pack(">" + "HIIBB" * len(limits), *numbers)
+        numbers += (place, most, limit.window_s, limit.klass, limit.then is Then.ALARM, limit.outside)
+    return struct.pack(">" + "HIIBBB" * len(limits), *numbers)
 
 
 def packed_records(charge: Charge) -> tuple[str, bytes]:
@@ -50,7 +51,7 @@ def _pack_person(person: PersonCharge, kinds: dict[str, int], parts: list[bytes]
         raise ValueError("a person has 1 to 255 identifiers and at most 255 aliases")
     if any(len(one) != HASH_BYTES for one in (*named, *person.aliases)):
         raise ValueError(f"a person's hash has {HASH_BYTES} bytes")
-    parts.append(bytes((person.klass, len(named), len(person.aliases))))
+    parts.append(bytes((person.klass, person.outside, len(named), len(person.aliases))))
     for value, kind in named.items():
         parts.append(bytes((kinds.setdefault(kind, len(kinds)),)))
         parts.append(value)

@@ -283,3 +283,16 @@ def test_what_a_person_closed_is_masked_where_its_class_says_so() -> None:
     closed = replace(PROVEN, closed_from=Class.SENSITIVE)
     plan = decide.plan(POLICY, OPEN, closed, [ONE], NOW)
     assert (plan.hide, plan.needs) == (frozenset({"nir"}), Class.PERSONAL)
+
+
+def test_an_exhausted_budget_of_outside_persons_refuses_nobody_beforehand() -> None:
+    full = Usage(replace(limit("outside-hour"), outside=True), 60, 30)
+    assert decide.exhausted([full], Class.SENSITIVE) is None
+    assert decide.most_of_act(POLICY, OPEN, CALLER, Class.SENSITIVE, [full]) == 40
+
+
+def test_a_grant_does_not_raise_what_counts_outside_persons() -> None:
+    rules = replace(POLICY, budgets=(replace(BUDGETS[0], outside=True),))
+    granted = replace(CALLER, grants=(Grant(Class.SENSITIVE, 20, NOW + 60),))
+    (one,) = limits_of(rules, granted, NOW)
+    assert (one.limit, one.key) == (60, "user:u:sensitive:out:3600")

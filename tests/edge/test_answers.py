@@ -54,7 +54,7 @@ def test_catalogue_explains_every_reason_and_class_and_nothing_else(code: str) -
     assert set(catalogue["reasons"]) == {reason.value for reason in Reason}
     assert set(catalogue["classes"]) == {klass.word for klass in Class}
     assert set(catalogue["opened"]) == {klass.word for klass in Class}
-    assert set(catalogue["limits"]) == {klass.word for klass in Class} | {"proof", "mandate", "misses"}
+    assert set(catalogue["limits"]) == {klass.word for klass in Class} | {"proof", "mandate", "misses", "outside"}
     assert all(len(words) == 2 and all(words) for words in catalogue["reasons"].values())
 
 

@@ -69,7 +69,7 @@ def _record(state: State, limits: tuple[Limit, ...], record: tuple[PersonCharge,
     first, more = [], []
     for person in record:
         for index, (root, members) in enumerate(_resolve(state, limits, person, now)):
-            new = sum(_count(state, limit, root, members, person.klass, now) for limit in limits)
+            new = sum(_count(state, limit, root, members, person, now) for limit in limits)
             (more if index else first).append(Counted(root, new))
             if not index and person.aliases:
                 if root not in state.root:
@@ -84,8 +84,8 @@ def _join(state: State, root: bytes, kind: str, value: bytes) -> None:
     state.group.setdefault(root, {})[kind] = value
 
 
-def _count(state: State, limit: Limit, root: bytes, members: list[bytes], klass: Class, now: int) -> int:
-    if klass is Class.PUBLIC or klass < limit.klass:
+def _count(state: State, limit: Limit, root: bytes, members: list[bytes], person: PersonCharge, now: int) -> int:
+    if person.klass is Class.PUBLIC or person.klass < limit.klass or (limit.outside and not person.outside):
         return 0
     live, held = state.live(limit, now), state.entries.setdefault(limit.key, {})
     if root in live:

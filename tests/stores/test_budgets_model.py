@@ -26,7 +26,7 @@ def alias_of(example: int, value: int) -> bytes:
 
 
 identifiers = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), min_size=1, max_size=3)
-persons = st.tuples(identifiers, st.sampled_from(list(Class)), st.lists(st.integers(0, 1), max_size=1))
+persons = st.tuples(identifiers, st.sampled_from(list(Class)), st.lists(st.integers(0, 1), max_size=1), st.booleans())
 records = st.lists(persons, max_size=3)
 wanted_limits = st.lists(
     st.tuples(
@@ -35,6 +35,7 @@ wanted_limits = st.lists(
         st.integers(0, 6),
         st.sampled_from([10, 60]),
         st.sampled_from([Then.REFUSE, Then.MASK, Then.ALARM]),
+        st.booleans(),
     ),
     max_size=4,
     unique_by=lambda one: one[0],
@@ -42,16 +43,20 @@ wanted_limits = st.lists(
 charges = st.tuples(wanted_limits, st.lists(records, max_size=4), st.booleans() | st.just(True), st.integers(-5, 15))
 
 
-def limit_of(example: int, wanted: tuple[int, Class, int, int, Then]) -> Limit:
-    number, klass, most, window_s, then = wanted
-    return Limit(f"n{number}", f"{example}:{number}:{window_s}", Scope.USER, klass, most, window_s, then)
+def limit_of(example: int, wanted: tuple[int, Class, int, int, Then, bool]) -> Limit:
+    number, klass, most, window_s, then, outside = wanted
+    return Limit(f"n{number}", f"{example}:{number}:{window_s}", Scope.USER, klass, most, window_s, then, outside)
 
 
-def person_of(example: int, wanted: tuple[list[tuple[int, int]], Class, list[int]]) -> PersonCharge:
-    named, klass, aliases = wanted
+def person_of(example: int, wanted: tuple[list[tuple[int, int]], Class, list[int], bool]) -> PersonCharge:
+    named, klass, aliases, outside = wanted
     hashes = tuple(hash_of(example, *one) if one[0] < 2 or one[1] < 3 else alias_of(example, 0) for one in named)
     return PersonCharge(
-        hashes, tuple(KINDS[kind] for kind, _ in named), klass, tuple(alias_of(example, one) for one in aliases)
+        hashes,
+        tuple(KINDS[kind] for kind, _ in named),
+        klass,
+        tuple(alias_of(example, one) for one in aliases),
+        outside,
     )
 
 

@@ -42,17 +42,17 @@ end
 local function read_limits(blob)
   local limits, at = {}, 1
   while at <= #blob do
-    local key, most, window, class, alarm
-    key, most, window, class, alarm, at = struct.unpack('>HIIBB', blob, at)
+    local key, most, window, class, alarm, outside
+    key, most, window, class, alarm, outside, at = struct.unpack('>HIIBBB', blob, at)
     limits[#limits + 1] = {
       key = KEYS[4 + key], most = most, window = window * 1000, class = class, alarm = alarm == 1,
-      used = 0, added = {}, seen = {}, before = 0,
+      outside = outside == 1, used = 0, added = {}, seen = {}, before = 0,
     }
   end
   return limits
 end
 
--- A record is a list of persons {class, hashes, kinds, aliases}; kinds are indexes.
+-- A record is a list of persons {class, outside, hashes, kinds, aliases}; kinds are indexes.
 local function read_records(blob)
   local records, at = {}, 2
   while at <= #blob do
@@ -60,8 +60,8 @@ local function read_records(blob)
     at = at + 2
     local record = {}
     for index = 1, high * 256 + low do
-      local class, hashes_n, aliases_n = byte(blob, at, at + 2)
-      at = at + 3
+      local class, outside, hashes_n, aliases_n = byte(blob, at, at + 3)
+      at = at + 4
       local hashes, of_kind, aliases = {}, {}, {}
       for one = 1, hashes_n do
         of_kind[one], hashes[one] = byte(blob, at) + 1, sub(blob, at + 1, at + 16)
@@ -69,7 +69,7 @@ local function read_records(blob)
       end
       for one = 1, aliases_n do aliases[one] = sub(blob, at + 16 * one - 16, at + 16 * one - 1) end
       at = at + 16 * aliases_n
-      record[index] = {class = class, hashes = hashes, kinds = of_kind, aliases = aliases}
+      record[index] = {class = class, outside = outside == 1, hashes = hashes, kinds = of_kind, aliases = aliases}
     end
     records[#records + 1] = record
   end
@@ -233,12 +233,12 @@ local function resolve(c, person)
   return persons
 end
 
--- Counts one person where it is not counted yet; returns in how many limits that was.
-local function count(c, root, hashes, class)
+-- Counts one person where it is not counted yet (whoever is inside, in no outside limit); returns in how many.
+local function count(c, root, hashes, class, outside)
   local new = 0
   for _, limit in ipairs(c.limits) do
     local seen = limit.seen
-    if class >= limit.class and not seen[root] then
+    if class >= limit.class and (outside or not limit.outside) and not seen[root] then
       local known
       for _, hash in ipairs(hashes) do known = known or seen[hash] and hash end
       if known then
@@ -271,7 +271,7 @@ local function take(c, record)
   for _, person in ipairs(record) do
     for index, one in ipairs(resolve(c, person)) do
       local new = 0
-      if person.class > 0 then new = count(c, one[1], one[2], person.class) end
+      if person.class > 0 then new = count(c, one[1], one[2], person.class, person.outside) end
       local into = index == 1 and first or more
       into[#into + 1] = one[1] .. char(math.min(new, 255))
       if index == 1 then alias(c, person, one[1]) end
