@@ -53,6 +53,7 @@ from gateway.stores.people import People
 from gateway.stores.recovery import RecoveryCodes
 from gateway.stores.sealed_answers import SealedAnswers
 from gateway.stores.sessions import Sessions
+from gateway.stores.signals import Signals
 from gateway.stores.tokens import Tokens
 from gateway.upstream import Upstream
 from gateway.websocket import serve_websocket
@@ -195,6 +196,7 @@ class App:
             people=People(store, keyring),
             history=History(directory),
             closures=Closures(store),
+            signals=Signals(store, keyring),
             kept=kept,
             challenges=challenges,
             budgets=budgets,

@@ -76,6 +76,8 @@ def provider_file(partner: str, client_secret: str, gateway: str) -> str:
         "client_id": "gateway",
         "client_secret": client_secret,
         "redirect_uris": [f"{gateway}/.gateway/callback/{partner}"],
+        "backchannel_logout_uri": f"{gateway}/.gateway/back-channel-logout/{partner}",
+        "events_uri": f"{gateway}/.gateway/events/{partner}",
         "post_logout_redirect_uris": [f"{gateway}/.gateway/signed-out"],
     }
     return json.dumps({"users": users, "clients": [client]})

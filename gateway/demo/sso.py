@@ -29,6 +29,7 @@ from starlette.routing import Route
 
 from gateway.demo.serving import fault, serve
 from gateway.demo.sso_requests import Code, Fields, Refusal, Session, basic_pair, fields, login_needed, request_error
+from gateway.demo.sso_signals import Teller
 from gateway.parentdeath import die_with_parent
 
 _CODE_S, _TOKEN_S, _SESSION_S = 60, 300, 8 * 3600
@@ -49,6 +50,7 @@ class Provider:
         self._clients = {client["client_id"]: client for client in users["clients"]}
         self._clock = clock
         self._key = ECKey.generate_key("P-256", {"use": "sig", "alg": "ES256"}, auto_kid=True)
+        self._teller = Teller(self.issuer, self._key, clock)
         self._sessions: dict[str, Session] = {}
         self._codes: dict[str, Code] = {}
         self._tokens: dict[str, tuple[str, float]] = {}
@@ -65,6 +67,7 @@ class Provider:
             Route("/userinfo", self.userinfo, methods=["GET", "POST"]),
             Route("/jwks", self.jwks),
             Route("/end_session", self.end_session, methods=["GET", "POST"]),
+            Route("/signal", self.signal, methods=["POST"]),
         ]
 
     async def discovery(self, _request: Request) -> Response:
@@ -248,6 +251,10 @@ class Provider:
         if session is not None and hint.get("sid") != session.sid and asked.get("confirmed") != "yes":
             return HTMLResponse(_TEMPLATES.get_template("sso_logout.html").render(), headers=_HEADERS)
         self._sessions.pop(request.cookies.get(self._cookie, ""), None)
+        if session is not None:
+            for name, one in self._clients.items():
+                token = self._teller.logout_token(name, self._users[session.login]["sub"], session.sid)
+                await self._teller.tell(one, token, logout=True)
         client = self._clients.get(hint.get("aud", ""), {})
         answer: Response = _page("Vous êtes déconnecté / you are signed out")
         if back is not None and back in client.get("post_logout_redirect_uris", client.get("redirect_uris", ())):
@@ -255,6 +262,23 @@ class Provider:
             answer = RedirectResponse(back + state, 303, _HEADERS)
         answer.delete_cookie(self._cookie)
         return answer
+
+    async def signal(self, request: Request) -> Response:
+        """Tell a client about one of the people here, as an administrator would: `login`, `event` (`logout`, or one of
+        CAEP's such as `session-revoked`), `client_id`. A client without an address for it is shown the token."""
+        form = fields(await request.body()) or {}
+        client, user = self._clients.get(form.get("client_id", "")), self._users.get(form.get("login", ""))
+        if (
+            client is None
+            or user is None
+            or not hmac.compare_digest(form.get("client_secret", "").encode(), client["client_secret"].encode())
+        ):
+            return JSONResponse({"error": "invalid_request"}, 400, _HEADERS)
+        kind, name = form.get("event", "logout"), client["client_id"]
+        logout = kind == "logout"
+        token = self._teller.logout_token(name, user["sub"]) if logout else self._teller.event(name, user["sub"], kind)
+        status = await self._teller.tell(client, token, logout=logout)
+        return JSONResponse({"status": status} if status is not None else {"token": token}, headers=_HEADERS)
 
     def _hint(self, token: str) -> dict[str, Any]:
         try:

@@ -101,6 +101,7 @@ class Sessions(Protocol):
         network: str = "",
         browser: str = "",
         places: frozenset[str] = frozenset(),
+        sid: str = "",
     ) -> str: ...
 
     async def know(self, family: str, places: frozenset[str]) -> None: ...
@@ -110,6 +111,20 @@ class Sessions(Protocol):
     async def rotate(self, cookie: str, proof: Proof | None) -> str | None: ...
 
     async def end(self, cookie: str) -> None: ...
+
+
+class Signals(Protocol):
+    """What partners signal, as it takes effect."""
+
+    async def first(self, partner: str, jti: str, until: float) -> bool: ...
+
+    async def again(self, partner: str, jti: str) -> None: ...
+
+    async def user_of(self, partner: str, sid: str) -> str | None: ...
+
+    async def end(self, user: str, sid: str | None) -> int: ...
+
+    async def changed(self, user: str) -> None: ...
 
 
 class LivingSession(Protocol):
@@ -234,6 +249,7 @@ class Doors:
     people: People
     history: History
     closures: Closures
+    signals: Signals
     kept: KeptRequests
     challenges: Challenges
     budgets: Budgets

@@ -49,7 +49,15 @@ def verify_id_token(
     token: str, *, partner: Partner, keys: KeySet, nonce: str, now: float, max_age_s: int | None = None
 ) -> Claims | str:
     """The claims of a token that is right in every respect, else why it is not (for the operator, no value of it)."""
-    header = header_of(token)
+    claims = signed_claims(token, partner=partner, keys=keys)
+    if isinstance(claims, str):
+        return claims
+    return _wrong(claims, partner, nonce, now, max_age_s) or _claims(claims)
+
+
+def signed_claims(token: str, *, partner: Partner, keys: KeySet, typ: str = "JWT") -> dict[str, Any] | str:
+    """What a token of type ``typ`` says that one of ``keys`` has signed; else why it is not believed."""
+    header = header_of(token, typ)
     if isinstance(header, str):
         return header
     algorithms = [name for name in partner.algorithms if name in ASYMMETRIC]
@@ -60,13 +68,14 @@ def verify_id_token(
         claims = orjson.loads(signed.payload)
     except (JoseError, ValueError) as fault:
         return f"the signature or content is not right: {type(fault).__name__}"
-    if not isinstance(claims, dict):
-        return "the content is no object"
-    return _wrong(claims, partner, nonce, now, max_age_s) or _claims(claims)
+    return claims if isinstance(claims, dict) else "the content is no object"
 
 
-def header_of(token: str) -> Mapping[str, Any] | str:
-    """The header of a token in strict compact form, else what is wrong with it. Nothing is verified here."""
+def header_of(token: str, typ: str = "JWT") -> Mapping[str, Any] | str:
+    """The header of a token in strict compact form, else what is wrong with it. Nothing is verified here.
+
+    ``typ``: what it must say that it is; an ID token may leave that out.
+    """
     if len(token) > MAX_BYTES or not token.isascii():
         return "not a compact token"
     parts = token.split(".")
@@ -83,8 +92,8 @@ def header_of(token: str) -> Mapping[str, Any] | str:
         return "the header is no object"
     if _FORBIDDEN & header.keys():
         return "the header brings keys, compression or extensions"
-    if header.get("typ", "JWT") != "JWT":
-        return "the type is not JWT"
+    if header.get("typ", "JWT") != typ:
+        return f"the type is not {typ}"
     if not isinstance(header.get("kid", ""), str):
         return "the key id is no string"
     return header

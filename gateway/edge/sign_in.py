@@ -93,6 +93,7 @@ class SignIn:
             network=network_of(context.client),
             browser=browser_family(context.one_header(b"user-agent") or ""),
             places=context.places,
+            sid=claims.sid or "",
         )
         opened = await context.doors.callers.by_session(cookie)
         if isinstance(opened, NoCaller):

@@ -25,6 +25,7 @@ from gateway.edge.notices import notices_page, seen
 from gateway.edge.pages import FOLDER
 from gateway.edge.recovery import make_codes, recovery_page, step_up_recovery
 from gateway.edge.sign_in import SignIn, signed_out
+from gateway.edge.signals import PartnerSignals
 from gateway.edge.sso import PartnerSso
 from gateway.edge.step_up import step_up_page, step_up_totp
 from gateway.edge.words import LANGUAGES
@@ -34,12 +35,11 @@ _MEDIA_TYPES = {".css": b"text/css; charset=utf-8", ".js": b"text/javascript; ch
 
 def build(doors: Doors) -> Starlette:
     """The pages as an ASGI application; it expects the path to have checked Host and framing."""
-    sign_in = SignIn(
-        {
-            partner.id: PartnerSso(partner, doors.flows, f"{doors.pages_url}/.gateway/callback/{partner.id}")
-            for partner in doors.partners.values()
-        }
-    )
+    partners = {
+        partner.id: PartnerSso(partner, doors.flows, f"{doors.pages_url}/.gateway/callback/{partner.id}")
+        for partner in doors.partners.values()
+    }
+    sign_in, signals = SignIn(partners), PartnerSignals(partners)
 
     def get(path: str, handler: Handler) -> Route:
         return Route(f"/.gateway/{path}", endpoint(doors, handler), methods=["GET"])
@@ -55,6 +55,8 @@ def build(doors: Doors) -> Starlette:
         get("sign-in", sign_in.sign_in),
         get("callback/{partner}", sign_in.callback),
         post("sign-out", sign_in.sign_out),
+        post("back-channel-logout/{partner}", signals.back_channel_logout),
+        post("events/{partner}", signals.events),
         get("signed-out", signed_out),
         get("ticket", tickets.ticket),
         get("window", tickets.window),

@@ -13,6 +13,7 @@ import hmac
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote_plus, urlencode
 
 import httpx2
@@ -23,7 +24,7 @@ from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from joserfc.jwk import KeySet
 
 from gateway.edge.doors import Flows
-from gateway.edge.id_token import Claims, header_of, verify_id_token
+from gateway.edge.id_token import Claims, header_of, signed_claims, verify_id_token
 from gateway.edge.jwks import Kept, NotFetched, has_key, key_set_of
 from gateway.edge.partner import Partner
 from gateway.edge.partner_http import client_options, fetch, is_safe
@@ -186,6 +187,15 @@ class PartnerSso:
         except NotFetched:
             return "no key of the partner verifies the token"
         return verify_id_token(token, partner=self.partner, keys=keys, nonce=nonce, now=now)
+
+    async def signed(self, token: str, typ: str, now: float) -> dict[str, Any] | str:
+        """What a token of this type, signed by the partner, says; else why it is not believed. :raises NotFetched:"""
+        header = header_of(token, typ)
+        if isinstance(header, str):
+            return header
+        self._jwks_uri = (await self._metadata.get(now)).jwks_uri
+        keys = await self._keys.get(now, has_key(header.get("kid")))
+        return signed_claims(token, partner=self.partner, keys=keys, typ=typ)
 
     async def end_address(self, back_to: str, now: float) -> str | None:
         """Where the partner ends its own session (OpenID Connect RP-Initiated Logout 1.0); ``None``: nowhere."""

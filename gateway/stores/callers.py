@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from gateway.core.assurance import Caller
+from gateway.core.cooling import Binding
 from gateway.core.extraction import Class
 from gateway.keyring import KeyRing
 from gateway.ports import Clock, NoCaller
@@ -109,7 +110,7 @@ class StoredCallers:
         answer = await self._store.run(_CALLER, [key], [kind, now, self._idle_s, keys.SEEN_EVERY_S])
         if not answer:
             return NoCaller("unknown")
-        credential_id, flat, proofs, grants, frozen, over, closed, places = answer
+        credential_id, flat, proofs, grants, frozen, over, closed, places, changed = answer
         said = texts(flat)
         if "revoked_at" in said:
             return NoCaller("revoked")
@@ -118,6 +119,8 @@ class StoredCallers:
         if over or now >= float(said["expires_at"]):
             return _over(kind, said["user"])
         caller = _caller_of(kind, credential_id.decode(), said, proofs, grants, now)
+        if changed:
+            caller = _cooling(caller, float(changed))
         if closed:
             caller = replace(caller, closed_from=Class.of(closed.decode()))
         return replace(caller, places=frozenset(place.decode() for place in places)) if places else caller
@@ -125,6 +128,16 @@ class StoredCallers:
 
 def _over(kind: str, user: str) -> NoCaller:
     return NoCaller("expired", user if kind == "session" else "")
+
+
+def _cooling(caller: Caller, changed_at: float) -> Caller:
+    """``caller`` whose proofs all cool from then on, however ripe their factors are."""
+    return replace(
+        caller,
+        proofs=tuple(
+            replace(one, bound=str(Binding.VOUCHED), bound_at=max(one.bound_at, changed_at)) for one in caller.proofs
+        ),
+    )
 
 
 def _caller_of(kind: str, credential_id: str, said: dict[str, str], proofs: Any, grants: Any, now: float) -> Caller:

@@ -95,6 +95,9 @@ PICK_UP_CLAIM_S: Final = 30
 CHALLENGE_LIFETIME_S: Final = 10 * MINUTE_S
 """How long somebody has to confirm what was asked under a name."""
 
+CHANGED_LIFETIME_S: Final = 2 * DAY_S
+"""How long it is known that a partner said that a credential was changed: as long as any cooling lasts."""
+
 GRANT_DAY_S: Final = DAY_S
 """Grants made within this time are added up."""
 
@@ -137,6 +140,21 @@ def families(user: str) -> str:
 def places(family: str) -> str:
     """A sorted set: the networks and browsers that a session family is known to be used from, and since when (ms)."""
     return f"kn:{family}"
+
+
+def signal(signal_hash: bytes) -> bytes:
+    """A string: a partner's signal of this hash has come."""
+    return b"sg:" + signal_hash
+
+
+def partner_session(sid_hash: bytes) -> bytes:
+    """A string: the user who came by a session at their partner's."""
+    return b"ps:" + sid_hash
+
+
+def changed(user: str) -> str:
+    """A string: when (Unix seconds) a partner said that a credential of this user was changed."""
+    return f"cc:{user}"
 
 
 def closed(user: str) -> str:

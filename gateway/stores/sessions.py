@@ -47,11 +47,13 @@ class Sessions:
         browser: str = "",
         places: frozenset[str] = frozenset(),
         agency: str = "",
+        sid: str = "",
     ) -> str:
         """Begin a family; returns the cookie's value, which nobody else ever sees.
 
         ``network``, ``browser``: where it is opened from (``core.places``), for its person to recognise; ``places``:
-        from where it is known to be used; ``agency``: whose persons are inside for it, as the partner says.
+        from where it is known to be used; ``agency``: whose persons are inside for it, as the partner says; ``sid``:
+        the session at the partner's that it came by.
         """
         cookie, family = secrets.token_urlsafe(32), f"s_{secrets.token_hex(8)}"
         now = self._clock.now()
@@ -67,6 +69,7 @@ class Sessions:
             "seen": repr(now),
             "expires_at": repr(now + self._absolute_s),
             "proofs": "0",
+            "sid": sid,
             "network": network,
             "browser": browser,
             "agency": agency,
@@ -82,6 +85,7 @@ class Sessions:
             ("EXPIRE", keys.families(fields["user"]), known_s),
             ("SET", keys.login(self._keyring.login_hash(partner, login)), fields["user"], "EX", keys.LOGIN_LIFETIME_S),
             *self._known(family, places),
+            *([("SET", self._sid(partner, sid), fields["user"], "EX", known_s)] if sid else []),
             atomic=True,
         )
         return cookie
@@ -165,6 +169,9 @@ class Sessions:
     async def end_family(self, family: str) -> None:
         """End every cookie of a family at once."""
         await self._store.call("DEL", keys.family(family), keys.proofs(family), keys.places(family))
+
+    def _sid(self, partner: str, sid: str) -> bytes:
+        return keys.partner_session(self._keyring.token_hash(f"sid:{partner}:{sid}"))
 
     def _key(self, cookie: str) -> bytes:
         return keys.session(self._keyring.token_hash(cookie))

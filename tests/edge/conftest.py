@@ -44,6 +44,7 @@ from gateway.stores.passkeys import Passkeys
 from gateway.stores.people import People
 from gateway.stores.recovery import RecoveryCodes
 from gateway.stores.sessions import Sessions
+from gateway.stores.signals import Signals
 from gateway.stores.tokens import Tokens
 
 ORIGIN = "http://localhost:8080"
@@ -108,6 +109,7 @@ class House:
         self.letters = Letters(self.store, self.keyring, self.clock)
         self.people = People(self.store, self.keyring, self.clock)
         self.closures = Closures(self.store, self.clock)
+        self.signals = Signals(self.store, self.keyring, self.clock)
         self.kept = KeptRequests(self.store, self.keyring, self.clock)
         self.challenges = Challenges(self.store, self.keyring, self.clock)
         self.budgets = Budgets(self.store, self.clock)
@@ -132,6 +134,7 @@ class House:
             people=self.people,
             history=History(self.ledger_directory),
             closures=self.closures,
+            signals=self.signals,
             kept=self.kept,
             challenges=self.challenges,
             budgets=self.budgets,

@@ -3,7 +3,8 @@
 -- KEYS: 1 the credential (token by hash, or session cookie)
 -- ARGV: 1 "token" or "session", 2 now, 3 idle lifetime of sessions (s), 4 seconds between writes of the last use
 -- Returns {} where nobody is known, else {id, caller (flat hash), proofs, grants, what is frozen or "", "over" or "",
--- the class from which all is closed or "", where the session is known to be used from}.
+-- the class from which all is closed or "", where the session is known to be used from, when their partner said that
+-- a credential was changed or ""}.
 
 local call = redis.call
 local now = tonumber(ARGV[2])
@@ -52,4 +53,5 @@ for kind, name in pairs({token = id, user = user, partner = partner}) do
   if call('EXISTS', 'fz:' .. kind .. ':' .. name) == 1 then frozen = kind end
 end
 local places = ARGV[1] == 'session' and call('ZRANGE', 'kn:' .. id, 0, -1) or {}
-return {id, caller, proofs, call('HVALS', 'gr:' .. user), frozen, over, call('GET', 'cl:' .. user) or '', places}
+return {id, caller, proofs, call('HVALS', 'gr:' .. user), frozen, over, call('GET', 'cl:' .. user) or '', places,
+  call('GET', 'cc:' .. user) or ''}

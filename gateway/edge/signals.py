@@ -1,0 +1,111 @@
+"""What a partner tells us of its people: back-channel logout, and shared signals pushed to us (RFC 8935).
+
+Rules of this file:
+
+1. Nothing is believed that the partner's own keys have not signed, of the type that this address expects, once.
+2. It acts first and is recorded then: no full disk keeps a session alive that its partner has ended.
+"""
+
+from collections.abc import Callable, Mapping
+from urllib.parse import parse_qsl
+
+import orjson
+from starlette.responses import Response
+
+from gateway.core.reasons import Reason, Refusal
+from gateway.core.signals import EVENT_TYP, LOGOUT_TYP, Signal, event_of, logout_of
+from gateway.edge import answers
+from gateway.edge.context import Context, sent
+from gateway.edge.jwks import NotFetched
+from gateway.edge.sso import PartnerSso
+from gateway.edge.step_up import recorded
+
+MAX_BYTES = 32_768
+EVENT_TYPE = "application/secevent+jwt"
+Reader = Callable[[Mapping[str, object], str, str, float], Signal | str]
+
+
+class PartnerSignals:
+    """The addresses that partners call."""
+
+    def __init__(self, partners: Mapping[str, PartnerSso]) -> None:
+        self._partners = partners
+
+    async def back_channel_logout(self, context: Context) -> Response:
+        """``POST back-channel-logout/{partner}`` (a form with ``logout_token``): 200, or 400 with why not."""
+        body = await context.body(MAX_BYTES)
+        if isinstance(body, Refusal):
+            return await context.refuse(body)
+        try:
+            pairs = parse_qsl(body.decode("ascii"), max_num_fields=8)
+        except ValueError:
+            return await context.refuse(Refusal(Reason.MALFORMED_REQUEST))
+        given = [value for name, value in pairs if name == "logout_token"]
+        return await self._signalled(context, given[0] if len(given) == 1 else "", LOGOUT_TYP, logout_of, 200)
+
+    async def events(self, context: Context) -> Response:
+        """``POST events/{partner}`` (a security event token): 202, or 400 with ``{"err", "description"}``."""
+        if (context.one_header(b"content-type") or "").partition(";")[0].strip().lower() != EVENT_TYPE:
+            return _told(context, 400, {"err": "invalid_request", "description": f"send {EVENT_TYPE}"})
+        body = await context.body(MAX_BYTES)
+        if isinstance(body, Refusal):
+            return await context.refuse(body)
+        return await self._signalled(context, body.decode("latin-1"), EVENT_TYP, event_of, 202)
+
+    async def _signalled(self, context: Context, token: str, typ: str, read: Reader, status: int) -> Response:
+        sso = self._partners.get(context.request.path_params["partner"])
+        if sso is None:
+            return await context.refuse(Refusal(Reason.NOT_FOUND))
+        now = context.doors.clock.now()
+        try:
+            claims = await sso.signed(token, typ, now)
+        except NotFetched:
+            return _told(context, 503, {"err": "unavailable", "description": "your keys cannot be had; send it again"})
+        partner = sso.partner
+        signal = claims if isinstance(claims, str) else read(claims, partner.issuer, partner.client_id, now)
+        if isinstance(signal, Signal) and not await context.doors.signals.first(partner.id, signal.jti, signal.until):
+            signal = "it came before"
+        if isinstance(signal, str):
+            # anybody can send one: a count, and not a record each
+            context.doors.records.count(("refusal", partner.id, "signal_refused"), now=now)
+            error = "invalid_key" if "signature" in signal else "invalid_request"
+            return _told(context, 400, {"err": error, "error": error, "description": signal})
+        await self._act(context, sso, signal)
+        return _told(context, status, {})
+
+    async def _act(self, context: Context, sso: PartnerSso, signal: Signal) -> None:
+        doors, partner = context.doors, sso.partner
+        try:
+            user = doors.keyring.user_id(partner.issuer, signal.sub) if signal.sub else None
+            if user is None and signal.sid:
+                user = await doors.signals.user_of(partner.id, signal.sid)
+            ended = 0
+            if user is not None and signal.ends:
+                ended = await doors.signals.end(user, None if signal.changed else signal.sid)
+                if signal.changed:
+                    await doors.signals.changed(user)
+                doors.callers.forget(user)
+        except Exception:
+            await doors.signals.again(partner.id, signal.jti)  # the partner sends it again
+            raise
+        record = _record(context, sso) | {"verdict": "accepted", "sessions_ended": ended}
+        record["reason"] = (
+            "credential_changed" if signal.changed else "session_ended" if signal.ends else "signal_noted"
+        )
+        record["caller"] = {"partner": partner.id, "client": context.client} | ({"user": user} if user else {})
+        await recorded(context, record, reserve=True)
+
+
+def _told(context: Context, status: int, said: Mapping[str, str]) -> Response:
+    headers = [(b"content-type", b"application/json"), *answers.always(context.asked, context.site)]
+    body = orjson.dumps(said) if said else b""
+    return sent(answers.Rendered(status, [*headers, (b"content-length", str(len(body)).encode())], body))
+
+
+def _record(context: Context, sso: PartnerSso) -> dict[str, object]:
+    return {
+        "kind": "signal",
+        "ref": context.asked.reference,
+        "request_id": context.asked.request_id,
+        "caller": {"partner": sso.partner.id, "client": context.client},
+    }
