@@ -198,10 +198,10 @@ def _cannot_connect(url: str) -> str | None:
 async def _metadata_fault(issuer: str) -> str | None:
     from gateway.edge.jwks import NotFetched
     from gateway.edge.partner_http import fetch
-    from gateway.edge.sso import metadata_of
+    from gateway.edge.provider import DISCOVERY, endpoints_of
 
     try:
-        metadata_of(await fetch(f"{issuer.rstrip('/')}/.well-known/openid-configuration"), issuer)
+        endpoints_of(await fetch(f"{issuer.rstrip('/')}{DISCOVERY}"), issuer)
     except NotFetched as fault:
         return f"no usable metadata: {fault}"
     return None

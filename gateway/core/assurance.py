@@ -114,7 +114,7 @@ class Caller:
 
     ``closed_from``: the class from which all is closed, since they said that somebody else was at it; ``places``: the
     networks and browsers that a session is known to be used from (none: nobody looks); ``agency``: as their partner
-    says, or the token's issuer; empty: of none.
+    says, or the token's issuer; empty: of none; ``organisation``, ``roles``: as their partner says.
     """
 
     user: str
@@ -133,6 +133,8 @@ class Caller:
     closed_from: Class | None = None
     places: frozenset[str] = frozenset()
     agency: str = ""
+    organisation: str = ""
+    roles: tuple[str, ...] = ()
 
     def elsewhere(self, places: frozenset[str]) -> bool:
         """Whether a session is used from where it never was confirmed."""

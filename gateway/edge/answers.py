@@ -63,6 +63,9 @@ STATUS: Mapping[Reason, int] = MappingProxyType(
         Reason.BODY_STALLED: 408,
         Reason.BAD_ORIGIN: 403,
         Reason.SIGN_IN_FAILED: 403,
+        Reason.CLAIM_MISSING: 403,
+        Reason.NOT_ADMITTED: 403,
+        Reason.PARTNER_UNREACHABLE: 503,
         Reason.STEP_UP_CODE_UNKNOWN: 404,
         Reason.KEPT_GONE: 404,
         Reason.ANSWER_GONE: 404,
@@ -90,6 +93,7 @@ _NEXT: Mapping[Reason, tuple[str, str]] = MappingProxyType(
         Reason.ANSWER_EXCEEDS_PROOF: ("/.gateway/account", "limits"),
         Reason.MASKED_VALUE_RETURNED: ("/.gateway/step-up", "step_up_title"),
         Reason.SIGN_IN_FAILED: ("/.gateway/sign-in", "sign_in"),
+        Reason.PARTNER_UNREACHABLE: ("/.gateway/sign-in", "sign_in"),
     }
 )
 

@@ -101,6 +101,9 @@ class Sessions(Protocol):
         network: str = "",
         browser: str = "",
         places: frozenset[str] = frozenset(),
+        organisation: str = "",
+        agency: str = "",
+        roles: Sequence[str] = (),
         sid: str = "",
     ) -> str: ...
 

@@ -1,4 +1,4 @@
-"""ID tokens: one function that believes or says why not.
+"""ID tokens and what else a partner signs: one function that believes or says why not.
 
 Rules of this file:
 
@@ -12,7 +12,7 @@ import base64
 import binascii
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -35,7 +35,7 @@ _FORBIDDEN = frozenset({"crit", "jku", "jwk", "x5u", "x5c", "zip", "b64"})
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a partner asserts about one person; identity is (issuer, sub) and nothing else."""
+    """What a partner asserts about one person; identity is (issuer, sub) and nothing else. ``said``: all of it."""
 
     issuer: str
     sub: str
@@ -43,6 +43,7 @@ class Claims:
     login: str
     auth_time: float | None = None
     sid: str | None = None
+    said: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
 def verify_id_token(
@@ -53,6 +54,19 @@ def verify_id_token(
     if isinstance(claims, str):
         return claims
     return _wrong(claims, partner, nonce, now, max_age_s) or _claims(claims)
+
+
+def verify_userinfo(token: str, *, partner: Partner, keys: KeySet, now: float) -> dict[str, Any] | str:
+    """The claims of a signed userinfo answer (OpenID Connect Core, 5.3.2), else why they are not believed."""
+    claims = signed_claims(token, partner=partner, keys=keys)
+    if isinstance(claims, str):
+        return claims
+    if wrong := _not_for_us(claims, partner):
+        return wrong
+    expires = _time(claims, "exp")
+    if "exp" in claims and (expires is None or expires + LEEWAY_S <= now):
+        return "it has expired"
+    return claims
 
 
 def signed_claims(token: str, *, partner: Partner, keys: KeySet, typ: str = "JWT") -> dict[str, Any] | str:
@@ -108,13 +122,9 @@ def _strict(part: str) -> bytes | None:
 
 
 def _wrong(claims: dict[str, Any], partner: Partner, nonce: str, now: float, max_age_s: int | None) -> str | None:
-    audience = claims.get("aud")
-    audiences = [audience] if isinstance(audience, str) else audience
-    if claims.get("iss") != partner.issuer:
-        return "the issuer is not the partner"
-    if not isinstance(audiences, list) or partner.client_id not in audiences:
-        return "the audience is not us"
-    if len(audiences) > 1 and "azp" not in claims:
+    if wrong := _not_for_us(claims, partner):
+        return wrong
+    if isinstance(claims["aud"], list) and len(claims["aud"]) > 1 and "azp" not in claims:
         return "several audiences and no authorised party"
     if "azp" in claims and claims["azp"] != partner.client_id:
         return "the authorised party is not us"
@@ -126,10 +136,22 @@ def _wrong(claims: dict[str, Any], partner: Partner, nonce: str, now: float, max
     given = claims.get("nonce")
     if not isinstance(given, str) or not hmac.compare_digest(given.encode(), nonce.encode()):
         return "the nonce is not ours"
+    if partner.acr and claims.get("acr") not in partner.acr:
+        return "the level (acr) is none of those asked for"
     if max_age_s is not None:
         verified = _time(claims, "auth_time")
         if verified is None or not now - max_age_s - LEEWAY_S <= verified <= now + LEEWAY_S:
             return "the person did not sign in lately"
+    return None
+
+
+def _not_for_us(claims: dict[str, Any], partner: Partner) -> str | None:
+    audience = claims.get("aud")
+    audiences = [audience] if isinstance(audience, str) else audience
+    if claims.get("iss") != partner.issuer:
+        return "the issuer is not the partner"
+    if not isinstance(audiences, list) or partner.client_id not in audiences:
+        return "the audience is not us"
     return None
 
 
@@ -151,4 +173,5 @@ def _claims(claims: dict[str, Any]) -> Claims | str:
         login=known_as[:200],
         auth_time=_time(claims, "auth_time"),
         sid=sid if isinstance(sid, str) else None,
+        said=claims,
     )

@@ -26,6 +26,10 @@ class NotFetched(Exception):
     """A partner's document cannot be had, or is not what it should be."""
 
 
+class NotThere(NotFetched):
+    """The document is there and does not hold what was looked for."""
+
+
 class Kept(Generic[T]):
     """One document of one partner, fetched when needed. ``fetch`` raises ``NotFetched``."""
 
@@ -37,7 +41,10 @@ class Kept(Generic[T]):
         self._tried_at: float | None = None
 
     async def get(self, now: float, enough: Callable[[T], bool] = lambda _: True) -> T:
-        """The document; fetched again when too old or not ``enough`` (a new key's id). :raises NotFetched:"""
+        """The document; fetched again when too old or not ``enough`` (a new key's id). :raises NotFetched:
+
+        It is ``NotThere`` where a document is had and is still not enough.
+        """
         if (kept := self._young(now)) is not None and enough(kept):
             return kept
         async with self._lock:
@@ -50,8 +57,10 @@ class Kept(Generic[T]):
                     if kept is None:
                         raise
             kept = self._young(now)
-        if kept is None or not enough(kept):
-            raise NotFetched("not known to the partner, and asked too lately to ask again")
+        if kept is None:
+            raise NotFetched("the partner did not answer, and was asked too lately to be asked again")
+        if not enough(kept):
+            raise NotThere("not known to the partner")
         return kept
 
     def _young(self, now: float) -> T | None:

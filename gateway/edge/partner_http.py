@@ -1,9 +1,11 @@
 """Calls to a partner's servers: capped in size and time, never redirected, never decompressed."""
 
+import asyncio
 import re
 import ssl
 from collections.abc import AsyncIterator
 from functools import cache
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
@@ -11,7 +13,10 @@ import httpx2
 from gateway.edge.jwks import MAX_BYTES, NotFetched
 
 TIMEOUT_S = 5.0
+WHOLE_S = 8.0
+"""A whole answer may take this long, however lively it trickles."""
 LOCAL = ("localhost", "127.0.0.1")
+LONGEST_WORD = 16_384
 _VISIBLE = re.compile(r"[!#-~]+")
 """No space, line end or quote: an address also stands in headers."""
 
@@ -56,7 +61,7 @@ class CappedTransport(httpx2.AsyncHTTPTransport):
         return response
 
 
-def client_options() -> dict[str, object]:
+def client_options() -> dict[str, Any]:
     """What every client that calls a partner is made with. Proxies of the environment would bypass the cap."""
     return {
         "transport": CappedTransport(),
@@ -69,11 +74,9 @@ def client_options() -> dict[str, object]:
 async def fetch(url: str) -> bytes:
     """The body of a 200 answer. :raises NotFetched: for anything else."""
     try:
-        async with httpx2.AsyncClient(
-            transport=CappedTransport(), timeout=httpx2.Timeout(TIMEOUT_S), follow_redirects=False, trust_env=False
-        ) as client:
+        async with asyncio.timeout(WHOLE_S), httpx2.AsyncClient(**client_options()) as client:
             response = await client.get(url)
-    except httpx2.HTTPError as fault:
+    except (httpx2.HTTPError, TimeoutError) as fault:
         raise NotFetched(f"{url}: {type(fault).__name__}") from fault
     if response.status_code != 200:
         raise NotFetched(f"{url}: status {response.status_code}")
@@ -82,7 +85,7 @@ async def fetch(url: str) -> bytes:
 
 def is_safe(url: object) -> bool:
     """Whether a partner's address may be used: ``https:``, or ``http:`` to this machine alone."""
-    if not isinstance(url, str) or not _VISIBLE.fullmatch(url):
+    if not isinstance(url, str) or not is_visible(url):
         return False
     try:
         parts = urlsplit(url)
@@ -90,3 +93,8 @@ def is_safe(url: object) -> bool:
     except ValueError:
         return False
     return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and host in LOCAL))
+
+
+def is_visible(text: str) -> bool:
+    """Whether a partner's word may stand in a header or an address of ours."""
+    return len(text) <= LONGEST_WORD and _VISIBLE.fullmatch(text) is not None

@@ -49,8 +49,8 @@ class SignIn:
         browser = browser_of(context.headers)
         try:
             address = await sso.begin(browser, flow, context.doors.clock.now())
-        except NotFetched:
-            return await context.refuse(Refusal(Reason.SIGN_IN_FAILED))
+        except NotFetched as fault:
+            return await self._failed(context, sso, _unreachable(fault))
         return context.go(address, [cookies.flow(browser, FLOW_TTL_S)])
 
     async def callback(self, context: Context) -> Response:
@@ -69,14 +69,14 @@ class SignIn:
         try:
             signed_in = await sso.complete(pairs, browser, context.doors.clock.now())
         except NotFetched as fault:
-            signed_in = str(fault)
-        if isinstance(signed_in, str):
+            signed_in = _unreachable(fault)
+        if isinstance(signed_in, Refusal):
             return await self._failed(context, sso, signed_in)
         return await self._open(context, sso, signed_in)
 
     async def _open(self, context: Context, sso: PartnerSso, signed_in: SignedIn) -> Response:
-        claims = signed_in.claims
-        user = context.doors.keyring.user_id(claims.issuer, claims.sub)
+        person = signed_in.person
+        user = context.doors.keyring.user_id(person.issuer, person.sub)
         record = _record(context, sso) | {"caller": _caller(context, sso) | {"user": user}, "verdict": "accepted"}
         if not await recorded(context, record, reserve=False):
             return await context.refuse(Refusal(Reason.LEDGER_UNAVAILABLE))
@@ -85,15 +85,18 @@ class SignIn:
             await context.doors.sessions.end(before)
             context.doors.callers.forget(before)
         cookie = await context.doors.sessions.open(
-            issuer=claims.issuer,
-            sub=claims.sub,
+            issuer=person.issuer,
+            sub=person.sub,
             partner=sso.partner.id,
-            name=claims.name,
-            login=claims.login,
+            name=person.name,
+            login=person.login,
+            organisation=person.organisation,
+            agency=person.agency,
+            roles=person.roles,
             network=network_of(context.client),
             browser=browser_family(context.one_header(b"user-agent") or ""),
             places=context.places,
-            sid=claims.sid or "",
+            sid=person.sid or "",
         )
         opened = await context.doors.callers.by_session(cookie)
         if isinstance(opened, NoCaller):
@@ -102,10 +105,10 @@ class SignIn:
         target = target or await onward(context, Identified(opened, cookie), signed_in.return_flow)
         return context.go(target, [cookies.session(cookie)])
 
-    async def _failed(self, context: Context, sso: PartnerSso, why: str) -> Response:
-        record = _record(context, sso) | {"verdict": "refusal", "reason": str(Reason.SIGN_IN_FAILED), "detail": why}
-        await recorded(context, record, reserve=True)  # refused in any case
-        return await context.refuse(Refusal(Reason.SIGN_IN_FAILED, detail=why))
+    async def _failed(self, context: Context, sso: PartnerSso, refusal: Refusal) -> Response:
+        said = {"verdict": "refusal", "reason": str(refusal.reason), "detail": refusal.detail}
+        await recorded(context, _record(context, sso) | said, reserve=True)  # refused in any case
+        return await context.refuse(refusal)
 
     async def sign_out(self, context: Context) -> Response:
         """``POST sign-out``: the session ends here, then at the partner."""
@@ -138,6 +141,10 @@ async def signed_out(context: Context) -> Response:
 
 async def _signed_in(context: Context) -> Identified | Refusal | None:
     return None if cookies.read(context.headers, cookies.SESSION) is None else await context.caller()
+
+
+def _unreachable(fault: NotFetched) -> Refusal:
+    return Refusal(Reason.PARTNER_UNREACHABLE, detail=str(fault))
 
 
 def _query(context: Context) -> dict[str, str] | None:

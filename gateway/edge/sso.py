@@ -1,80 +1,44 @@
-"""Signing in at a partner: OpenID Connect, code flow with PKCE (RFC 7636, S256). The only file that uses Authlib.
+"""Signing in at a partner: OpenID Connect, code flow with PKCE (RFC 7636, S256).
 
 Rules of this file:
 
 1. State, nonce and verifier live in our store, are taken once, and are bound to the browser that began.
 2. One callback path per partner; ``iss`` (RFC 9207) is checked before the code is sent anywhere.
 3. A parameter given twice is refused. Nothing a partner sends is repeated to people or logs.
+4. Nobody comes in without a validated ID token; userinfo adds to it, of the same person, and never stands for it.
 """
 
-import asyncio
 import hashlib
 import hmac
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import urlencode
 
-import httpx2
 import orjson
-from authlib.integrations.base_client import OAuthError
-from authlib.integrations.httpx_client import AsyncOAuth2Client
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from joserfc.jwk import KeySet
 
+from gateway.core.reasons import Reason, Refusal
+from gateway.edge.admission import Person, admitted
 from gateway.edge.doors import Flows
-from gateway.edge.id_token import Claims, header_of, signed_claims, verify_id_token
-from gateway.edge.jwks import Kept, NotFetched, has_key, key_set_of
+from gateway.edge.id_token import Claims, header_of, verify_id_token, verify_userinfo
+from gateway.edge.jwks import NotFetched, NotThere
 from gateway.edge.partner import Partner
-from gateway.edge.partner_http import client_options, fetch, is_safe
+from gateway.edge.provider import Provider, Tokens, UserInfo
 
 OIDC_FLOW = "oidc"
 FLOW_TTL_S = 600
-CALL_TIMEOUT_S = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Metadata:
-    """What a provider publishes about itself (OpenID Connect Discovery 1.0, 3), as far as we use it."""
-
-    authorization_endpoint: str
-    token_endpoint: str
-    jwks_uri: str
-    end_session_endpoint: str | None
-    names_itself: bool
-    takes_secret_in_form: bool
+_MEDIA_TYPES = {"json": "application/json", "jwt": "application/jwt"}
 
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
     """Who came back, and the key of the target that they wanted (``None``: nothing kept)."""
 
-    claims: Claims
+    person: Person
     return_flow: str | None
-
-
-def metadata_of(document: bytes, issuer: str) -> Metadata:
-    """The metadata of exactly this issuer. :raises NotFetched: when it is another's or incomplete."""
-    try:
-        content = orjson.loads(document)
-    except orjson.JSONDecodeError as fault:
-        raise NotFetched("the metadata are not JSON") from fault
-    if not isinstance(content, dict) or content.get("issuer") != issuer:
-        raise NotFetched("the metadata are another issuer's")
-    names = ("authorization_endpoint", "token_endpoint", "jwks_uri")
-    if not all(is_safe(content.get(name)) for name in names):
-        raise NotFetched("the metadata name no usable addresses")
-    ends_at = content.get("end_session_endpoint")
-    methods = content.get("token_endpoint_auth_methods_supported")
-    return Metadata(
-        authorization_endpoint=content["authorization_endpoint"],
-        token_endpoint=content["token_endpoint"],
-        jwks_uri=content["jwks_uri"],
-        end_session_endpoint=ends_at if is_safe(ends_at) else None,
-        names_itself=content.get("authorization_response_iss_parameter_supported") is True,
-        takes_secret_in_form=isinstance(methods, list) and "client_secret_post" in methods,
-    )
 
 
 class PartnerSso:
@@ -82,39 +46,12 @@ class PartnerSso:
 
     def __init__(self, partner: Partner, flows: Flows, redirect_uri: str) -> None:
         self.partner = partner
+        self.provider = Provider(partner, redirect_uri)
         self._flows = flows
-        self._redirect_uri = redirect_uri
-        self._metadata: Kept[Metadata] = Kept(self._fetch_metadata)
-        self._keys: Kept[KeySet] = Kept(self._fetch_keys)
-        self._jwks_uri = ""
-
-    async def _fetch_metadata(self) -> Metadata:
-        issuer = self.partner.issuer
-        if not is_safe(issuer):
-            raise NotFetched("the issuer is neither https: nor on this machine")
-        return metadata_of(await fetch(f"{issuer.rstrip('/')}/.well-known/openid-configuration"), issuer)
-
-    async def _fetch_keys(self) -> KeySet:
-        return key_set_of(await fetch(self._jwks_uri))
-
-    def _client(self, metadata: Metadata) -> AsyncOAuth2Client:
-        client_id, secret, method = self.partner.client_id, self.partner.client_secret, "none"
-        if secret is not None and metadata.takes_secret_in_form:
-            method = "client_secret_post"
-        elif secret is not None:
-            # RFC 6749, 2.3.1 wants both form-encoded before they are joined; Authlib does not do it
-            client_id, secret, method = quote_plus(client_id), quote_plus(secret), "client_secret_basic"
-        return AsyncOAuth2Client(
-            client_id=client_id,
-            client_secret=secret,
-            token_endpoint_auth_method=method,
-            redirect_uri=self._redirect_uri,
-            **client_options(),
-        )
 
     async def begin(self, browser: str, return_flow: str | None, now: float) -> str:
         """The address at the partner to send a browser to. :raises NotFetched:"""
-        metadata = await self._metadata.get(now)
+        endpoints = await self.provider.endpoints(now)
         nonce, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(64)
         kept: dict[str, object] = {
             "partner": self.partner.id,
@@ -124,94 +61,129 @@ class PartnerSso:
             "return": return_flow,
         }
         state = await self._flows.keep(OIDC_FLOW, kept, FLOW_TTL_S)
-        query = {
-            "response_type": "code",
-            "client_id": self.partner.client_id,
-            "redirect_uri": self._redirect_uri,
-            "scope": self.partner.scope,
-            "state": state,
-            "nonce": nonce,
-            "code_challenge": create_s256_code_challenge(verifier),
-            "code_challenge_method": "S256",
-        }
-        return with_query(metadata.authorization_endpoint, query)
+        query = request_of(self.partner, self.provider.redirect_uri, state=state, nonce=nonce, verifier=verifier)
+        if self.partner.par:
+            query = {"client_id": self.partner.client_id, "request_uri": await self.provider.push(query, now)}
+        return with_query(endpoints.authorization, query)
 
-    async def complete(self, query: Sequence[tuple[str, str]], browser: str | None, now: float) -> SignedIn | str:
-        """Who signed in, else why nobody did (for the operator). :raises NotFetched: partner out of reach."""
+    async def complete(self, query: Sequence[tuple[str, str]], browser: str | None, now: float) -> SignedIn | Refusal:
+        """Who signed in, else why nobody did. :raises NotFetched: partner out of reach."""
         parameters = dict(query)
         if len(parameters) != len(query):
-            return "a parameter stands twice"
+            return _no("a parameter stands twice")
         kept = await self._flows.take(OIDC_FLOW, parameters.get("state", "")) if parameters.get("state") else None
         if kept is None:
-            return "the state is not known, too old or used"
+            return _no("the state is not known, too old or used")
         if kept.get("partner") != self.partner.id:
-            return "the state belongs to another partner"
+            return _no("the state belongs to another partner")
         if browser is None or not hmac.compare_digest(str(kept.get("browser")), _hashed(browser)):
-            return "another browser began this"
-        metadata = await self._metadata.get(now)
-        if ("iss" in parameters or metadata.names_itself) and parameters.get("iss") != self.partner.issuer:
-            return "the answer is another issuer's"
+            return _no("another browser began this")
+        endpoints = await self.provider.endpoints(now)
+        names_itself = "iss" in parameters or endpoints.names_itself or self.partner.names_itself
+        if names_itself and parameters.get("iss") != self.partner.issuer:
+            return _no("the answer is another issuer's")
         if "error" in parameters:
-            return "the partner did not sign the person in"
+            return _no("the partner did not sign the person in")
         if not parameters.get("code"):
-            return "the answer brings no code"
-        token = await self._id_token(metadata, parameters["code"], str(kept["verifier"]))
-        if token is None:
-            return "the partner gave no token for the code"
-        claims = await self._believed(token, metadata, str(kept["nonce"]), now)
-        if isinstance(claims, str):
-            return claims
+            return _no("the answer brings no code")
+        tokens = await self.provider.exchange(parameters["code"], str(kept["verifier"]), now)
+        if tokens is None:
+            return _no("the partner gave no token for the code")
+        person = await self._believed(tokens, str(kept["nonce"]), now)
+        if isinstance(person, Refusal):
+            return person
         wanted = kept.get("return")
-        return SignedIn(claims, wanted if isinstance(wanted, str) else None)
+        return SignedIn(person, wanted if isinstance(wanted, str) else None)
 
-    async def _id_token(self, metadata: Metadata, code: str, verifier: str) -> str | None:
-        try:
-            async with asyncio.timeout(CALL_TIMEOUT_S), self._client(metadata) as client:
-                answer: Mapping[str, object] = await client.fetch_token(
-                    metadata.token_endpoint, grant_type="authorization_code", code=code, code_verifier=verifier
-                )
-        except OAuthError:
-            return None
-        except (httpx2.HTTPError, TimeoutError, ValueError) as fault:
-            raise NotFetched(f"the token endpoint did not answer: {type(fault).__name__}") from fault
-        token = answer.get("id_token")
-        return token if isinstance(token, str) else None
+    async def _believed(self, tokens: Tokens, nonce: str, now: float) -> Person | Refusal:
+        claims = await self._claims(tokens.id_token, nonce, now)
+        if isinstance(claims, str):
+            return _no(claims)
+        more: Mapping[str, Any] | str = {}
+        if self.partner.userinfo != "none":
+            more = await self._more(tokens.access, claims.sub, now)
+        return _no(f"userinfo: {more}") if isinstance(more, str) else admitted(claims, more, self.partner)
 
-    async def _believed(self, token: str, metadata: Metadata, nonce: str, now: float) -> Claims | str:
+    async def _claims(self, token: str, nonce: str, now: float) -> Claims | str:
+        keys = await self._keys_for(token, now)
+        if isinstance(keys, str):
+            return keys
+        return verify_id_token(token, partner=self.partner, keys=keys, nonce=nonce, now=now)
+
+    async def _keys_for(self, token: str, now: float) -> KeySet | str:
         header = header_of(token)
         if isinstance(header, str):
             return header
-        self._jwks_uri = metadata.jwks_uri
         try:
-            keys = await self._keys.get(now, has_key(header.get("kid")))
-        except NotFetched:
+            return await self.provider.keys(header.get("kid"), now)
+        except NotThere:
             return "no key of the partner verifies the token"
-        return verify_id_token(token, partner=self.partner, keys=keys, nonce=nonce, now=now)
+
+    async def _more(self, access: str | None, sub: str, now: float) -> Mapping[str, Any] | str:
+        """What userinfo says of the person of the ID token, else why it is not believed."""
+        if access is None:
+            return "there is no access token to ask with"
+        answer = await self.provider.userinfo(access, now)
+        if answer.media_type != _MEDIA_TYPES[self.partner.userinfo]:
+            return f"the answer is no {_MEDIA_TYPES[self.partner.userinfo]}"
+        said = await self._signed(answer, now) if self.partner.userinfo == "jwt" else _json(answer)
+        if isinstance(said, str):
+            return said
+        return said if said.get("sub") == sub else "it is another person's"
+
+    async def _signed(self, answer: UserInfo, now: float) -> dict[str, Any] | str:
+        token = answer.body.decode("latin-1").strip()
+        keys = await self._keys_for(token, now)
+        return keys if isinstance(keys, str) else verify_userinfo(token, partner=self.partner, keys=keys, now=now)
 
     async def signed(self, token: str, typ: str, now: float) -> dict[str, Any] | str:
         """What a token of this type, signed by the partner, says; else why it is not believed. :raises NotFetched:"""
-        header = header_of(token, typ)
-        if isinstance(header, str):
-            return header
-        self._jwks_uri = (await self._metadata.get(now)).jwks_uri
-        keys = await self._keys.get(now, has_key(header.get("kid")))
-        return signed_claims(token, partner=self.partner, keys=keys, typ=typ)
+        return await self.provider.signed(token, typ, now)
 
     async def end_address(self, back_to: str, now: float) -> str | None:
         """Where the partner ends its own session (OpenID Connect RP-Initiated Logout 1.0); ``None``: nowhere."""
         try:
-            metadata = await self._metadata.get(now)
+            address = (await self.provider.endpoints(now)).end_session
         except NotFetched:
             return None
-        if metadata.end_session_endpoint is None:
-            return None
         query = {"client_id": self.partner.client_id, "post_logout_redirect_uri": back_to}
-        return with_query(metadata.end_session_endpoint, query)
+        return None if address is None else with_query(address, query)
+
+
+def request_of(partner: Partner, redirect_uri: str, *, state: str, nonce: str, verifier: str) -> dict[str, str]:
+    """What an authorisation request says."""
+    query = {
+        "response_type": "code",
+        "client_id": partner.client_id,
+        "redirect_uri": redirect_uri,
+        "scope": partner.scope,
+        "state": state,
+        "nonce": nonce,
+        "code_challenge": create_s256_code_challenge(verifier),
+        "code_challenge_method": "S256",
+    }
+    if partner.acr:
+        # acr_values would only be a wish (OpenID Connect Core, 5.5.1.1)
+        wanted = {"id_token": {"acr": {"essential": True, "values": list(partner.acr)}}}
+        query["claims"] = orjson.dumps(wanted).decode()
+    return query
 
 
 def with_query(address: str, query: Mapping[str, str]) -> str:
     """An address with more parameters, those it has kept."""
     return f"{address}{'&' if '?' in address else '?'}{urlencode(query)}"
+
+
+def _json(answer: UserInfo) -> dict[str, Any] | str:
+    try:
+        said = orjson.loads(answer.body)
+    except orjson.JSONDecodeError:
+        return "it is not JSON"
+    return said if isinstance(said, dict) else "it is no object"
+
+
+def _no(why: str) -> Refusal:
+    return Refusal(Reason.SIGN_IN_FAILED, detail=why)
 
 
 def _hashed(browser: str) -> str:

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import orjson
+
 from gateway.core.assurance import Caller
 from gateway.core.cooling import Binding
 from gateway.core.extraction import Class
@@ -163,5 +165,7 @@ def _caller_of(kind: str, credential_id: str, said: dict[str, str], proofs: Any,
         mandate=mandate_of(said.get("mandate", "").encode()),
         grants=tuple(one for one in raised if now < one.until),
         expires_at=float(said["expires_at"]),
+        organisation=said.get("organisation", ""),
         agency=said.get("agency", ""),
+        roles=tuple(orjson.loads(said.get("roles") or "[]")),
     )

@@ -4,6 +4,8 @@ import math
 import secrets
 from collections.abc import Sequence
 
+import orjson
+
 from gateway.core.assurance import Proof
 from gateway.core.places import MOST_KNOWN
 from gateway.keyring import KeyRing
@@ -46,14 +48,16 @@ class Sessions:
         network: str = "",
         browser: str = "",
         places: frozenset[str] = frozenset(),
+        organisation: str = "",
         agency: str = "",
+        roles: Sequence[str] = (),
         sid: str = "",
     ) -> str:
         """Begin a family; returns the cookie's value, which nobody else ever sees.
 
         ``network``, ``browser``: where it is opened from (``core.places``), for its person to recognise; ``places``:
-        from where it is known to be used; ``agency``: whose persons are inside for it, as the partner says; ``sid``:
-        the session at the partner's that it came by.
+        from where it is known to be used; ``organisation``, ``roles``: as the partner says; ``agency``: whose persons
+        are inside for it, as the partner says; ``sid``: the session at the partner's that it came by.
         """
         cookie, family = secrets.token_urlsafe(32), f"s_{secrets.token_hex(8)}"
         now = self._clock.now()
@@ -72,7 +76,9 @@ class Sessions:
             "sid": sid,
             "network": network,
             "browser": browser,
+            "organisation": organisation,
             "agency": agency,
+            "roles": orjson.dumps(list(roles)).decode(),
         }
         known_s = self._absolute_s + keys.ENDED_SESSION_S
         flat = [part for pair in fields.items() for part in pair]

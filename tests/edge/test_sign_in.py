@@ -9,11 +9,10 @@ import pytest
 import pytest_asyncio
 
 from gateway.core.assurance import Caller
-from gateway.edge import sso
 from gateway.edge.jwks import NotFetched
 from gateway.edge.partner import Partner
 from gateway.edge.partner_http import is_safe
-from gateway.edge.sso import Metadata, metadata_of
+from gateway.edge.provider import endpoints_of
 
 from .conftest import ORIGIN, House, RunningProvider
 
@@ -105,15 +104,14 @@ async def test_who_has_something_to_see_sees_it_first(browser: Browser, house: H
     assert (await browser.get(back)).headers["location"] == f"/.gateway/notices?flow={flow}"
 
 
-async def test_secret_also_goes_in_the_header_where_the_partner_takes_it_there(
-    browser: Browser, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("way", [None, "basic", "post"])
+async def test_our_secret_goes_where_the_partner_takes_it(
+    house: House, partner: Partner, provider: RunningProvider, way: str | None
 ) -> None:
-    def without_form(document: bytes, issuer: str) -> Metadata:
-        return replace(metadata_of(document, issuer), takes_secret_in_form=False)
-
-    monkeypatch.setattr(sso, "metadata_of", without_form)
-    back = await browser.at_the_partner(await begun(browser))
-    assert (await browser.get(back)).status_code == 303
+    async with house.client(replace(partner, client_auth=way)) as client:
+        browser = Browser(client, provider)
+        back = await browser.at_the_partner(await begun(browser))
+        assert (await browser.get(back)).status_code == 303
 
 
 async def test_request_to_the_partner_is_bound_and_proves_possession(browser: Browser, house: House) -> None:
@@ -234,7 +232,8 @@ async def test_partner_out_of_reach_is_said(house: House) -> None:
     away = Partner("agency", "Agence Nord", "http://127.0.0.1:1", "gateway", "s")
     async with house.client(away) as client:
         answer = await client.get("/.gateway/sign-in", headers=NAVIGATE)
-    assert answer.status_code == 403 and "Signing in did not work" in answer.text
+    assert answer.status_code == 503 and "does not answer" in answer.text
+    assert house.ledger[-1]["reason"] == "partner_unreachable"
 
 
 DOCUMENT = (
@@ -244,10 +243,10 @@ DOCUMENT = (
 
 
 def test_metadata_are_exactly_this_issuer_s() -> None:
-    assert metadata_of(DOCUMENT, "https://a.example").token_endpoint == "https://a.example/t"
+    assert endpoints_of(DOCUMENT, "https://a.example").token == "https://a.example/t"
     for issuer in ("https://a.example/", "https://b.example"):
         with pytest.raises(NotFetched):
-            metadata_of(DOCUMENT, issuer)
+            endpoints_of(DOCUMENT, issuer)
 
 
 @pytest.mark.parametrize(
@@ -255,7 +254,7 @@ def test_metadata_are_exactly_this_issuer_s() -> None:
 )
 def test_metadata_with_unsafe_addresses_are_refused(document: bytes) -> None:
     with pytest.raises(NotFetched):
-        metadata_of(document, "https://a.example")
+        endpoints_of(document, "https://a.example")
 
 
 @pytest.mark.parametrize(

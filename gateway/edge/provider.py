@@ -1,0 +1,191 @@
+"""A partner's provider on the wire: metadata, keys, requests sent beforehand, codes, userinfo; Authlib only here.
+
+Nothing that comes from here is believed yet: ``edge.sso`` judges it.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote_plus
+
+import httpx2
+import orjson
+from authlib.integrations.base_client import OAuthError
+from authlib.integrations.httpx_client import AsyncOAuth2Client
+from joserfc.jwk import KeySet
+
+from gateway.edge.client_auth import UnusableKey, assertion_of, method_of
+from gateway.edge.id_token import header_of, signed_claims
+from gateway.edge.jwks import Kept, NotFetched, has_key, key_set_of
+from gateway.edge.partner import Endpoints, Partner
+from gateway.edge.partner_http import client_options, fetch, is_safe, is_visible
+
+CALL_TIMEOUT_S = 10.0
+DISCOVERY = "/.well-known/openid-configuration"
+_OPTIONAL = {
+    "userinfo": "userinfo_endpoint",
+    "par": "pushed_authorization_request_endpoint",
+    "end_session": "end_session_endpoint",
+    "introspection": "introspection_endpoint",
+}
+_NEEDED = {"authorization": "authorization_endpoint", "token": "token_endpoint", "jwks": "jwks_uri"}
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What a code was worth; ``access`` is only ever sent to the provider's own userinfo."""
+
+    id_token: str
+    access: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class UserInfo:
+    """An answer of the userinfo endpoint, as it came. ``media_type``: in lower case, without parameters."""
+
+    media_type: str
+    body: bytes
+
+
+def endpoints_of(document: bytes, issuer: str) -> Endpoints:
+    """What exactly this issuer publishes about itself (OpenID Connect Discovery 1.0, 3), as far as we use it.
+
+    :raises NotFetched: when it is another's or incomplete.
+    """
+    try:
+        content = orjson.loads(document)
+    except orjson.JSONDecodeError as fault:
+        raise NotFetched("the metadata are not JSON") from fault
+    if not isinstance(content, dict) or content.get("issuer") != issuer:
+        raise NotFetched("the metadata are another issuer's")
+    missing = [name for name in _NEEDED.values() if not is_safe(content.get(name))]
+    if missing:
+        raise NotFetched(f"the metadata name no usable {', '.join(missing)}")
+    methods = content.get("token_endpoint_auth_methods_supported")
+    return Endpoints(
+        **{ours: content[theirs] for ours, theirs in _NEEDED.items()},
+        **{ours: content[theirs] for ours, theirs in _OPTIONAL.items() if is_safe(content.get(theirs))},
+        names_itself=content.get("authorization_response_iss_parameter_supported") is True,
+        takes_secret_in_form=isinstance(methods, list) and "client_secret_post" in methods,
+    )
+
+
+class Provider:
+    """One partner's provider; what it publishes is kept for a while (``edge.jwks``)."""
+
+    def __init__(self, partner: Partner, redirect_uri: str) -> None:
+        self.partner = partner
+        self.redirect_uri = redirect_uri
+        self._metadata: Kept[Endpoints] = Kept(self._fetch_metadata)
+        self._keys: Kept[KeySet] = Kept(self._fetch_keys)
+        self._jwks = ""
+
+    async def endpoints(self, now: float) -> Endpoints:
+        """Where it is called: as our configuration says, else as it says itself. :raises NotFetched:"""
+        return self.partner.endpoints or await self._metadata.get(now)
+
+    async def _fetch_metadata(self) -> Endpoints:
+        issuer = self.partner.issuer
+        if not is_safe(issuer):
+            raise NotFetched("the issuer is neither https: nor on this machine")
+        return endpoints_of(await fetch(f"{issuer.rstrip('/')}{DISCOVERY}"), issuer)
+
+    async def _fetch_keys(self) -> KeySet:
+        return key_set_of(await fetch(self._jwks))
+
+    async def keys(self, kid: str | None, now: float) -> KeySet:
+        """Its keys, ``kid`` among them. :raises NotThere: where it is not; :raises NotFetched: where there are none."""
+        self._jwks = (await self.endpoints(now)).jwks
+        return await self._keys.get(now, has_key(kid))
+
+    async def signed(self, token: str, typ: str, now: float) -> dict[str, Any] | str:
+        """What a token of this type, signed by the partner, says; else why it is not believed. :raises NotFetched:"""
+        header = header_of(token, typ)
+        if isinstance(header, str):
+            return header
+        keys = await self.keys(header.get("kid"), now)
+        return signed_claims(token, partner=self.partner, keys=keys, typ=typ)
+
+    async def push(self, query: Mapping[str, str], now: float) -> str:
+        """Send a request beforehand (RFC 9126); the name under which it waits. :raises NotFetched:"""
+        endpoints = await self.endpoints(now)
+        if endpoints.par is None:
+            raise NotFetched("the metadata name no usable pushed_authorization_request_endpoint")
+        with _faults_of("the endpoint for requests sent beforehand"):
+            form = {**query, **assertion_of(self.partner, endpoints, now)}
+            async with asyncio.timeout(CALL_TIMEOUT_S), self._client(endpoints) as client:
+                auth = client.client_auth(client.token_endpoint_auth_method)
+                answer = await client.post(endpoints.par, data=form, withhold_token=True, auth=auth)
+        if answer.status_code not in (200, 201):
+            raise NotFetched(f"a request sent beforehand was refused: status {answer.status_code}")
+        content = _object(answer.content)
+        name = content.get("request_uri") if content is not None else None
+        if not isinstance(name, str) or not is_visible(name):
+            raise NotFetched("a request sent beforehand was given no name")
+        return name
+
+    async def exchange(self, code: str, verifier: str, now: float) -> Tokens | None:
+        """What a code is worth; ``None``: nothing. :raises NotFetched:"""
+        endpoints = await self.endpoints(now)
+        try:
+            with _faults_of("the token endpoint"):
+                proof = assertion_of(self.partner, endpoints, now)
+                async with asyncio.timeout(CALL_TIMEOUT_S), self._client(endpoints) as client:
+                    answer: Mapping[str, object] = await client.fetch_token(
+                        endpoints.token, grant_type="authorization_code", code=code, code_verifier=verifier, **proof
+                    )
+        except OAuthError:
+            return None
+        token, access = answer.get("id_token"), answer.get("access_token")
+        if not isinstance(token, str):
+            return None
+        return Tokens(token, access if isinstance(access, str) and is_visible(access) else None)
+
+    async def userinfo(self, access: str, now: float) -> UserInfo:
+        """What the provider says of whose token this is. :raises NotFetched:"""
+        address = (await self.endpoints(now)).userinfo
+        if address is None:
+            raise NotFetched("the metadata name no usable userinfo_endpoint")
+        with _faults_of("the userinfo endpoint"):
+            async with asyncio.timeout(CALL_TIMEOUT_S), httpx2.AsyncClient(**client_options()) as client:
+                answer = await client.get(address, headers={"authorization": f"Bearer {access}"})
+        if answer.status_code != 200:
+            raise NotFetched(f"the userinfo endpoint answered {answer.status_code}")
+        return UserInfo(answer.headers.get("content-type", "").partition(";")[0].strip().lower(), answer.content)
+
+    def _client(self, endpoints: Endpoints) -> AsyncOAuth2Client:
+        client_id, secret, method = (
+            self.partner.client_id,
+            self.partner.client_secret,
+            method_of(self.partner, endpoints),
+        )
+        if method == "client_secret_basic" and secret is not None:
+            # RFC 6749, 2.3.1 wants both form-encoded before they are joined; Authlib does not do it
+            client_id, secret = quote_plus(client_id), quote_plus(secret)
+        return AsyncOAuth2Client(
+            client_id=client_id,
+            client_secret=secret,
+            token_endpoint_auth_method="none" if method == "private_key_jwt" else method,
+            redirect_uri=self.redirect_uri,
+            **client_options(),
+        )
+
+
+@contextmanager
+def _faults_of(whom: str) -> Iterator[None]:
+    try:
+        yield
+    except UnusableKey as fault:
+        raise NotFetched(f"client_key_file: {fault}") from fault
+    except (httpx2.HTTPError, TimeoutError, ValueError) as fault:
+        raise NotFetched(f"{whom} did not answer: {type(fault).__name__}") from fault
+
+
+def _object(body: bytes) -> dict[str, Any] | None:
+    try:
+        content = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    return content if isinstance(content, dict) else None
