@@ -115,9 +115,11 @@ class Provider:
             raise NotFetched("the metadata name no usable pushed_authorization_request_endpoint")
         with _faults_of("the endpoint for requests sent beforehand"):
             form = {**query, **assertion_of(self.partner, endpoints, now)}
+            if method_of(self.partner, endpoints) != "client_secret_basic":
+                del form["client_id"]  # it is put there by what authenticates us, and must not stand twice
             async with asyncio.timeout(CALL_TIMEOUT_S), self._client(endpoints) as client:
                 auth = client.client_auth(client.token_endpoint_auth_method)
-                answer = await client.post(endpoints.par, data=form, withhold_token=True, auth=auth)
+                answer = await client.post(endpoints.par, data=form, auth=auth)
         if answer.status_code not in (200, 201):
             raise NotFetched(f"a request sent beforehand was refused: status {answer.status_code}")
         content = _object(answer.content)
