@@ -208,6 +208,7 @@ class App:
             help_desk=gateway.help_desk,
             hosts=frozenset(host for table in gateway.applications.values() for host in table.hosts),
             house_networks=tuple(ip_network(one) for one in gateway.house_networks),
+            chooser=gateway.sign_in.chooser,
             observing=settings.observing,
         )
         doors = Doors(

@@ -124,6 +124,12 @@ class Notify(Table):
     secret_file: Path
 
 
+class SignIn(Table):
+    """How people find their partner. ``chooser``: from the list of all; else by e-mail address or entry alone."""
+
+    chooser: bool = True
+
+
 NODE = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 """Names of nodes that can stand in a ledger file's name."""
 
@@ -142,6 +148,7 @@ class GatewayFile(Table):
     store: StoreSettings
     ledger: LedgerSettings
     reading: Reading = Reading()
+    sign_in: SignIn = SignIn()
     notify: Notify | None = None
     applications: dict[str, ApplicationTable] = Field(min_length=1)
 

@@ -233,7 +233,7 @@ class Keyring(Protocol):
 class Doors:
     """Everything behind the pages. ``policy`` is asked anew each time: it may have been reloaded.
 
-    ``observing``: every application only observes.
+    ``observing``: every application only observes; ``chooser``: whoever signs in may see who the partners are.
     """
 
     clock: Clock
@@ -265,6 +265,7 @@ class Doors:
     house_networks: tuple[IPv4Network | IPv6Network, ...] = ()
     product: str = "Gateway"
     hosts: frozenset[str] = frozenset()
+    chooser: bool = True
 
     def origin_of(self, host: str) -> str:
         """The origin of one of our hosts: all are reached by the scheme of the pages."""

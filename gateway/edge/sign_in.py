@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from starlette.responses import Response
 
@@ -12,11 +12,14 @@ from gateway.edge import cookies
 from gateway.edge.context import Context, Identified
 from gateway.edge.jwks import NotFetched
 from gateway.edge.notices import first_to_see
+from gateway.edge.realms import domain_of, of_domain
 from gateway.edge.sso import FLOW_TTL_S, PartnerSso, SignedIn
 from gateway.edge.step_up import recorded
 from gateway.edge.tickets import browser_of, onward, to_pages
 from gateway.ports import NoCaller
 
+WAY_FLOW = "way"
+WAY_TTL_S = 120
 _FLOW_KEY = re.compile(r"[A-Za-z0-9_-]{16,128}")
 
 
@@ -27,31 +30,80 @@ class SignIn:
         self._partners = partners
 
     async def sign_in(self, context: Context) -> Response:
-        """``GET sign-in``: the choice of a partner, or straight on where there is one."""
+        """``GET sign-in``: how to go on to one's partner, or straight on where that is known.
+
+        ``partner``: its id; ``hint``: an address or domain of its people, which may lead nowhere; ``way``: what was
+        typed before. Whoever guesses is told nothing but that one cannot go on.
+        """
         query = _query(context)
         if query is None:
             return await context.refuse(Refusal(Reason.MALFORMED_REQUEST))
-        flow = query.get("flow")
-        if flow is not None and not _FLOW_KEY.fullmatch(flow):
+        named: dict[str, str] = {name: query[name] for name in ("partner", "hint") if name in query}
+        return await self._begun(context, query.get("flow"), named, way=query.get("way"))
+
+    async def entry(self, context: Context) -> Response:
+        """``GET sign-in/{partner}``: a partner's own entry."""
+        return await self._begun(context, None, {"partner": context.request.path_params["partner"]})
+
+    async def _begun(
+        self, context: Context, flow: str | None, named: Mapping[str, str], way: str | None = None
+    ) -> Response:
+        if any(key is not None and not _FLOW_KEY.fullmatch(key) for key in (flow, way)):
             return await context.refuse(Refusal(Reason.MALFORMED_REQUEST))
         identified = await _signed_in(context)
         if isinstance(identified, Identified):
             return context.go(await onward(context, identified, flow))
         if not context.on_pages_host:
-            return await to_pages(context, flow)
-        chosen = query.get("partner") or (next(iter(self._partners)) if len(self._partners) == 1 else None)
-        if chosen is None:
-            listed = [(sso.partner.id, sso.partner.name) for sso in self._partners.values()]
-            return context.page("sign_in", {"partners": listed, "flow": flow})
-        sso = self._partners.get(chosen)
-        if sso is None:
-            return await context.refuse(Refusal(Reason.NOT_FOUND))
+            return await to_pages(context, flow, named)
+        typed = await context.doors.flows.take(WAY_FLOW, way) if way is not None else None
+        sought = way is not None or "partner" in named
+        chosen = self._chosen(named, str((typed or {}).get("domain", "")))
+        if chosen is None and not sought and len(self._partners) == 1:
+            chosen = next(iter(self._partners.values()))
+        return self._page(context, flow, unknown=sought) if chosen is None else await self._go(context, chosen, flow)
+
+    def _chosen(self, named: Mapping[str, str], typed: str) -> PartnerSso | None:
+        domain = typed or domain_of(named.get("hint", ""))
+        known = of_domain((sso.partner for sso in self._partners.values()), domain)
+        return self._partners.get(named.get("partner") or known or "")
+
+    def _page(self, context: Context, flow: str | None, *, unknown: bool) -> Response:
+        partners = [sso.partner for sso in self._partners.values()]
+        chooser = context.doors.chooser
+        values = {
+            "partners": [(one.id, one.name) for one in partners] if chooser else [],
+            "asks": not chooser or any(one.domains for one in partners),
+            "flow": flow,
+            "unknown": unknown,
+        }
+        return context.page("sign_in", values, status=404 if unknown else 200)
+
+    async def _go(self, context: Context, sso: PartnerSso, flow: str | None) -> Response:
         browser = browser_of(context.headers)
         try:
             address = await sso.begin(browser, flow, context.doors.clock.now())
         except NotFetched as fault:
             return await self._failed(context, sso, _unreachable(fault))
         return context.go(address, [cookies.flow(browser, FLOW_TTL_S)])
+
+    async def typed(self, context: Context) -> Response:
+        """``POST sign-in`` (a form with ``email``, ``flow``): on, in the same way and time whatever was typed."""
+        if not context.same_origin():
+            return await context.refuse(Refusal(Reason.BAD_ORIGIN))
+        body = await context.body()
+        if isinstance(body, Refusal):
+            return await context.refuse(body)
+        try:
+            form = dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=4))
+        except ValueError:
+            return await context.refuse(Refusal(Reason.MALFORMED_REQUEST))
+        flow = form.get("flow") or None
+        if flow is not None and not _FLOW_KEY.fullmatch(flow):
+            return await context.refuse(Refusal(Reason.MALFORMED_REQUEST))
+        way = await context.doors.flows.keep(WAY_FLOW, {"domain": domain_of(form.get("email", ""))}, WAY_TTL_S)
+        address = "/.gateway/sign-in?" + urlencode({"way": way} | ({"flow": flow} if flow else {}))
+        # a redirect would be stopped by form-action, which holds for what follows a form
+        return context.page("sign_in_onward", {"address": address}, [(b"refresh", f"0; url={address}".encode())])
 
     async def callback(self, context: Context) -> Response:
         """``GET callback/{partner}``: back from the partner, with a code."""

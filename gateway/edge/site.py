@@ -53,6 +53,8 @@ def build(doors: Doors) -> Starlette:
     files = _files()
     routes = [
         get("sign-in", sign_in.sign_in),
+        post("sign-in", sign_in.typed),
+        get("sign-in/{partner}", sign_in.entry),
         get("callback/{partner}", sign_in.callback),
         post("sign-out", sign_in.sign_out),
         post("back-channel-logout/{partner}", signals.back_channel_logout),

@@ -13,6 +13,7 @@ import hmac
 import re
 import secrets
 from collections.abc import Iterable, Mapping
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
@@ -38,14 +39,17 @@ def hashed(browser: str) -> str:
     return hashlib.sha256(browser.encode()).hexdigest()
 
 
-async def to_pages(context: Context, flow: str | None) -> Response:
-    """From another host to the pages' own, where people sign in; ``flow``: the target that was kept, if any."""
+async def to_pages(context: Context, flow: str | None, named: Mapping[str, str]) -> Response:
+    """From another host to the pages' own, where people sign in.
+
+    ``flow``: the target that was kept, if any; ``named``: what names their partner.
+    """
     kept = await context.doors.flows.take(answers.RETURN_FLOW, flow) if flow else None
     wanted = kept.get("target") if kept and kept.get("host") == context.asked.host else None
     browser = browser_of(context.headers)
     value = {"target": wanted or ACCOUNT, "host": context.asked.host, "browser": hashed(browser)}
     onward = await context.doors.flows.keep(answers.RETURN_FLOW, value, answers.RETURN_FLOW_TTL_S)
-    address = f"{context.doors.pages_url}/.gateway/sign-in?flow={onward}"
+    address = f"{context.doors.pages_url}/.gateway/sign-in?{urlencode({'flow': onward} | dict(named))}"
     return context.go(address, [cookies.flow(browser, answers.RETURN_FLOW_TTL_S)])
 
 

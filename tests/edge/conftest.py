@@ -93,6 +93,7 @@ class House:
     policy: Policy = POLICY
     observing: bool = False
     pages_url: str = ORIGIN
+    chooser: bool = True
     doors: Doors = field(init=False)
 
     def __post_init__(self) -> None:
@@ -146,6 +147,7 @@ class House:
             hosts=frozenset({"localhost:8080", "desk.localhost:8080"}),
             help_desk="3949",
             product="Register",
+            chooser=self.chooser,
             observing=self.observing,
         )
 
