@@ -5,8 +5,9 @@ from html.parser import HTMLParser
 from urllib.parse import urljoin, urlsplit
 
 import httpx2
-from edge.conftest import ORIGIN
+from edge.conftest import ORIGIN, House
 
+from gateway.core.assurance import Caller
 from gateway.edge.cookies import SESSION
 
 MOST_STEPS = 12
@@ -74,6 +75,10 @@ class Browser:
     @property
     def session(self) -> str:
         return self.cookies.get(SESSION, "")
+
+    async def caller(self, house: House) -> Caller | None:
+        """Whom our cookie names, if anybody."""
+        return await house.caller({"cookie": f"{SESSION}={self.session}"})
 
     async def get(self, target: str) -> httpx2.Response:
         """One page of the gateway."""

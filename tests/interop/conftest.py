@@ -8,8 +8,9 @@ stands in its place (Keycloak, say), and nothing is installed:
     its issuer, exactly as its metadata say it
 ``GATEWAY_INTEROP_CLIENT_ID``, ``GATEWAY_INTEROP_SECRET``
     a confidential client with the code flow, PKCE (S256, required), the redirect URI
-    ``http://localhost:8080/.gateway/callback/agency`` and the post-logout redirect URI
-    ``http://localhost:8080/.gateway/signed-out``; nobody answers there but the tests
+    ``http://localhost:8080/.gateway/callback/agency``, the post-logout redirect URI
+    ``http://localhost:8080/.gateway/signed-out`` (nobody answers at either but the tests) and the back-channel logout
+    URI ``http://127.0.0.1:8089/.gateway/back-channel-logout/agency``, session required
 ``GATEWAY_INTEROP_LOGIN``, ``GATEWAY_INTEROP_PASSWORD``, ``GATEWAY_INTEROP_SUB``
     somebody who may sign in there with nothing else, and what their ID tokens call them
 ``GATEWAY_INTEROP_ALGORITHM``
@@ -58,6 +59,8 @@ class Counterpart:
     password: str
     sub: str
     algorithm: str = "ES256"
+    port: int = 8089
+    """Where it tells us of logouts, on this machine."""
 
     @property
     def partner(self) -> Partner:
@@ -98,9 +101,10 @@ def counterpart(pytestconfig: pytest.Config) -> Iterator[Counterpart]:
         yield Counterpart(*given, algorithm=os.environ.get("GATEWAY_INTEROP_ALGORITHM", "ES256"))
         return
     folder = installed(pytestconfig.cache.mkdir("interop"))
-    (port,) = free_ports(1)
+    port, told_at = free_ports(2)
     # a secret that is another one where it is not form-encoded before it goes into the header (RFC 6749, 2.3.1)
-    ours = Counterpart(f"http://127.0.0.1:{port}", "gateway", "s:e c+r%et", "alice", "correct horse", "sub-alice")
+    who = ("alice", "correct horse", "sub-alice")
+    ours = Counterpart(f"http://127.0.0.1:{port}", "gateway", "s:e c+r%et", *who, port=told_at)
     with running(ours, folder, port):
         yield ours
 
@@ -115,6 +119,8 @@ def running(ours: Counterpart, folder: Path, port: int) -> Iterator[None]:
         "id_token_signed_response_alg": ours.algorithm,
         "redirect_uris": [f"{ORIGIN}/.gateway/callback/agency"],
         "post_logout_redirect_uris": [f"{ORIGIN}/.gateway/signed-out"],
+        "backchannel_logout_uri": f"http://127.0.0.1:{ours.port}/.gateway/back-channel-logout/agency",
+        "backchannel_logout_session_required": True,
     }
     person = {"login": ours.login, "password": ours.password, "sub": ours.sub, "name": "Alice Martin"}
     settings = {"issuer": ours.issuer, "port": port, "client": client, "people": [person]}
@@ -129,6 +135,13 @@ def running(ours: Counterpart, folder: Path, port: int) -> Iterator[None]:
 @pytest_asyncio.fixture
 async def browser(house: House, counterpart: Counterpart) -> AsyncIterator[Browser]:  # noqa: F811
     """Somebody's browser, before a gateway whose only partner is the counterpart."""
+    async with house.client(counterpart.partner) as pages, outside() as there:
+        yield Browser(pages, there, counterpart.login, counterpart.password)
+
+
+@pytest_asyncio.fixture
+async def another(house: House, counterpart: Counterpart) -> AsyncIterator[Browser]:  # noqa: F811
+    """Another browser, of the same person."""
     async with house.client(counterpart.partner) as pages, outside() as there:
         yield Browser(pages, there, counterpart.login, counterpart.password)
 

@@ -34,6 +34,7 @@ const provider = new Provider(issuer, {
   claims: { profile: ["name", "preferred_username"], email: ["email"] },
   findAccount,
   loadExistingGrant,
+  fetch: (url, { dispatcher, ...options }) => fetch(url, options), // its own refuses to call this machine
   interactions: { url: (_context, { uid }) => `/interaction/${uid}` },
   pkce: { required: () => true },
   features: {

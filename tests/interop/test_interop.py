@@ -1,17 +1,13 @@
 """Signing in and out at a provider that is not ours: whole, once, in the browser that began, for this sign-in alone."""
 
 import json
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx2
 import pytest
-import pytest_asyncio
 from edge.conftest import House
-
-from gateway.core.assurance import Caller
 
 from .browsing import Browser, form_of
 from .conftest import HERE, Counterpart, outside
@@ -31,23 +27,12 @@ def said(address: str, name: str) -> str:
     return value
 
 
-async def whose(browser: Browser, house: House) -> Caller | None:
-    return await house.caller({"cookie": f"__Host-gateway={browser.session}"})
-
-
 async def refused(answer: httpx2.Response, browser: Browser, house: House) -> str:
     """Why nobody was signed in, as the operator reads it."""
     assert answer.status_code == 403 and not browser.session
     record = house.ledger[-1]
     assert (record["kind"], record["reason"]) == ("sign_in", "sign_in_failed")
     return str(record["detail"])
-
-
-@pytest_asyncio.fixture
-async def thief(house: House, counterpart: Counterpart) -> AsyncIterator[Browser]:
-    """Another browser, of the same person."""
-    async with house.client(counterpart.partner) as pages, outside() as there:
-        yield Browser(pages, there, counterpart.login, counterpart.password)
 
 
 async def test_a_person_signs_in_and_goes_on_to_what_they_wanted(
@@ -64,7 +49,7 @@ async def test_a_person_signs_in_and_goes_on_to_what_they_wanted(
 
 async def test_a_session_is_the_issuer_s_subject_s(browser: Browser, house: House, counterpart: Counterpart) -> None:
     await browser.sign_in()
-    caller = await whose(browser, house)
+    caller = await browser.caller(house)
     assert caller is not None
     assert (caller.issuer, caller.sub, caller.partner) == (counterpart.issuer, counterpart.sub, "agency")
     assert caller.user == house.keyring.user_id(counterpart.issuer, counterpart.sub)
@@ -89,17 +74,17 @@ async def test_a_code_that_was_used_serves_no_other_sign_in(browser: Browser, ho
 
 
 async def test_a_stolen_code_is_worth_nothing_in_the_thief_s_own_sign_in(
-    browser: Browser, thief: Browser, house: House
+    browser: Browser, another: Browser, house: House
 ) -> None:
     stolen = await browser.at_the_partner(await browser.leave())
-    own = await thief.at_the_partner(await thief.leave())
-    answer = await thief.get(changed(own, code=said(stolen, "code")))
-    assert await refused(answer, thief, house) == "the partner gave no token for the code"
+    own = await another.at_the_partner(await another.leave())
+    answer = await another.get(changed(own, code=said(stolen, "code")))
+    assert await refused(answer, another, house) == "the partner gave no token for the code"
 
 
-async def test_the_state_of_another_browser_signs_nobody_in(browser: Browser, thief: Browser, house: House) -> None:
+async def test_the_state_of_another_browser_signs_nobody_in(browser: Browser, another: Browser, house: House) -> None:
     await browser.leave()
-    planted = await thief.at_the_partner(await thief.leave())
+    planted = await another.at_the_partner(await another.leave())
     assert await refused(await browser.get(planted), browser, house) == "another browser began this"
 
 
