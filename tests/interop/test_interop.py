@@ -3,36 +3,12 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import parse_qs, urlencode, urlsplit
 
-import httpx2
 import pytest
 from edge.conftest import House
 
-from .browsing import Browser, form_of
+from .browsing import Browser, changed, form_of, refused, said
 from .conftest import HERE, Counterpart, outside
-
-
-def changed(address: str, **parameters: str | None) -> str:
-    """An address with other parameters; ``None``: without."""
-    parts = urlsplit(address)
-    query = {name: values[0] for name, values in parse_qs(parts.query).items()} | parameters
-    kept = {name: value for name, value in query.items() if value is not None}
-    return parts._replace(query=urlencode(kept)).geturl()
-
-
-def said(address: str, name: str) -> str:
-    """The one value of a parameter."""
-    (value,) = parse_qs(urlsplit(address).query)[name]
-    return value
-
-
-async def refused(answer: httpx2.Response, browser: Browser, house: House) -> str:
-    """Why nobody was signed in, as the operator reads it."""
-    assert answer.status_code == 403 and not browser.session
-    record = house.ledger[-1]
-    assert (record["kind"], record["reason"]) == ("sign_in", "sign_in_failed")
-    return str(record["detail"])
 
 
 async def test_a_person_signs_in_and_goes_on_to_what_they_wanted(
