@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import typer
 
-from gateway.commands import budget, demo, explain, freeze, ledger, report, setup, token, user
+from gateway.commands import budget, demo, explain, freeze, ledger, partner, report, setup, token, user
 from gateway.commands.terminal import CommandFailed
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ explain.register(app)
 app.add_typer(token.app, name="token")
 app.add_typer(user.app, name="user")
 app.add_typer(budget.app, name="budget")
+app.add_typer(partner.app, name="partner")
 freeze.register(app)
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(report.app, name="report")

@@ -20,6 +20,7 @@ from gateway.commands.terminal import (
     say,
 )
 from gateway.config import GATEWAY, PARTNERS, ConfigurationError, Mistake, Settings, load, warnings
+from gateway.config.partners import PartnerTable
 
 
 def register(app: typer.Typer) -> None:
@@ -128,12 +129,28 @@ def key_mistakes(settings: Settings) -> list[Mistake]:
         ):
             if path and not settings.path(path).is_file():
                 found.append(Mistake(PARTNERS, None, f"partners.{name}.{rule}", f"there is no file {path}"))
+        if (unusable := client_key_fault(settings, partner)) is not None:
+            found.append(Mistake(PARTNERS, None, f"partners.{name}.client_key_file", unusable))
     if (unusable := notify_fault(settings)) is not None:
         found.append(Mistake(GATEWAY, None, "notify.secret_file", unusable))
     for rule, path in _named_files(settings):
         if path is not None and not settings.path(path).is_file():
             found.append(Mistake(GATEWAY, None, rule, f"there is no file {path}"))
     return found
+
+
+def client_key_fault(settings: Settings, partner: PartnerTable) -> str | None:
+    """Why the key that stands for our secret at a partner cannot sign."""
+    from gateway.edge.client_auth import UnusableKey, signing_key
+
+    path = partner.client_key_file and settings.path(partner.client_key_file)
+    if not path or not path.is_file():
+        return None
+    try:
+        signing_key(path.read_bytes())
+    except UnusableKey as fault:
+        return f"{partner.client_key_file}: {fault}"
+    return None
 
 
 def notify_fault(settings: Settings) -> str | None:

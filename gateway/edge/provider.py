@@ -130,6 +130,20 @@ class Provider:
 
     async def exchange(self, code: str, verifier: str, now: float) -> Tokens | None:
         """What a code is worth; ``None``: nothing. :raises NotFetched:"""
+        answer = await self._exchanged(code, verifier, now)
+        if isinstance(answer, str):
+            return None
+        token, access = answer.get("id_token"), answer.get("access_token")
+        if not isinstance(token, str):
+            return None
+        return Tokens(token, access if isinstance(access, str) and is_visible(access) else None)
+
+    async def try_code(self, now: float) -> str:
+        """The error that a code gets which is none; empty: none at all. :raises NotFetched:"""
+        answer = await self._exchanged("none", "none" * 16, now)
+        return answer if isinstance(answer, str) else ""
+
+    async def _exchanged(self, code: str, verifier: str, now: float) -> Mapping[str, object] | str:
         endpoints = await self.endpoints(now)
         try:
             with _faults_of("the token endpoint"):
@@ -138,12 +152,9 @@ class Provider:
                     answer: Mapping[str, object] = await client.fetch_token(
                         endpoints.token, grant_type="authorization_code", code=code, code_verifier=verifier, **proof
                     )
-        except OAuthError:
-            return None
-        token, access = answer.get("id_token"), answer.get("access_token")
-        if not isinstance(token, str):
-            return None
-        return Tokens(token, access if isinstance(access, str) and is_visible(access) else None)
+                    return answer
+        except OAuthError as refused:
+            return str(refused.error)
 
     async def userinfo(self, access: str, now: float) -> UserInfo:
         """What the provider says of whose token this is. :raises NotFetched:"""

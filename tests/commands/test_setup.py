@@ -55,6 +55,17 @@ def test_check_misses_keys_and_named_files(gateway: Gateway, config: Path) -> No
     assert "partner-relais-emploi.secret" in found.out
 
 
+def test_check_names_a_key_that_cannot_sign(gateway: Gateway, config: Path) -> None:
+    (config / "keys" / "relais.pem").write_text("none")
+    text = (config / "partners.toml").read_text()
+    ours = 'client_auth = "private_key_jwt"\nclient_key_file = "keys/relais.pem"'
+    text = text.replace('client_secret_file = "keys/partner-relais-emploi.secret"', ours)
+    (config / "partners.toml").write_text(text)
+    (found,) = gateway("check", "--config", config, "--json").json["mistakes"]
+    assert found["rule"] == "partners.relais-emploi.client_key_file"
+    assert "no private key in PEM" in found["message"]
+
+
 def test_check_live_says_who_does_not_answer(gateway: Gateway, live: Path) -> None:
     for name, old, new in (
         ("gateway.toml", "8001", "1"),

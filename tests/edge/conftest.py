@@ -7,6 +7,7 @@ import sys
 import time
 from base64 import b32encode
 from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -233,12 +234,32 @@ class RunningProvider:
     password: str = "correct horse"
 
 
+@contextmanager
+def serving(port: int, *command: str) -> Iterator[None]:
+    """A program as a process of its own, from when it answers at its port."""
+    process = subprocess.Popen([sys.executable, *command], cwd=Path(__file__).parents[2])
+    try:
+        deadline = time.monotonic() + 15
+        while time.monotonic() < deadline:
+            with socket.socket() as connection:
+                if connection.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 @pytest.fixture(scope="session")
 def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningProvider]:
     """The demo's provider as a process of its own."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     running = RunningProvider(f"http://127.0.0.1:{port}")
     users = tmp_path_factory.mktemp("provider") / "users.json"
     person = {"login": running.login, "password": running.password, "sub": "sub-alice", "name": "Alice Martin"}
@@ -250,18 +271,17 @@ def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningProvid
         "post_logout_redirect_uris": [f"{ORIGIN}/.gateway/signed-out"],
     }
     users.write_text(json.dumps({"users": [person], "clients": [client]}))
-    command = [sys.executable, "-m", "gateway.demo.sso", "--port", str(port), "--issuer", running.issuer]
-    process = subprocess.Popen([*command, "--users", str(users), "--die-with-parent"], cwd=Path(__file__).parents[2])
-    try:
-        deadline = time.monotonic() + 15
-        while time.monotonic() < deadline:
-            with socket.socket() as connection:
-                if connection.connect_ex(("127.0.0.1", port)) == 0:
-                    break
+    command = ("-m", "gateway.demo.sso", "--port", str(port), "--issuer", running.issuer)
+    with serving(port, *command, "--users", str(users), "--die-with-parent"):
         yield running
-    finally:
-        process.terminate()
-        process.wait()
+
+
+@pytest.fixture(scope="session")
+def liar() -> Iterator[str]:
+    """The lying provider as a process of its own; its address."""
+    port = free_port()
+    with serving(port, str(Path(__file__).with_name("lying_provider.py")), "--port", str(port)):
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture

@@ -3,13 +3,7 @@
 import asyncio
 import base64
 import json
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -91,26 +85,6 @@ REFUSED: dict[str, tuple[str, str]] = {
     "metadata-in-the-clear": (UNREACHABLE, "the metadata name no usable token_endpoint"),
 }
 """Every lie with the reason that the person is told, and what the operator is told."""
-
-
-@pytest.fixture(scope="module")
-def liar() -> Iterator[str]:
-    """The lying provider as a process of its own; its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    program = Path(__file__).with_name("lying_provider.py")
-    process = subprocess.Popen([sys.executable, str(program), "--port", str(port)], cwd=Path(__file__).parents[2])
-    try:
-        deadline = time.monotonic() + 15
-        while time.monotonic() < deadline:
-            with socket.socket() as connection:
-                if connection.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def partner_of(liar: str, lie: str, **changes: Any) -> Partner:

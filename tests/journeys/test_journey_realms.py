@@ -8,6 +8,8 @@ from playwright.sync_api import Browser
 from running_demo import RunningDemo
 from test_journey_browser import ENGLISH, FRENCH, Visitor, Words, browser  # noqa: F401  (a fixture)
 
+from gateway.__main__ import main
+
 
 def _typed(browser: Browser, demo: RunningDemo, words: Words) -> list[str]:  # noqa: F811
     context = browser.new_context(locale=words.locale, java_script_enabled=False)
@@ -37,3 +39,11 @@ def test_an_address_leads_to_the_partner_and_to_what_was_wanted(
     words: Words,
 ) -> None:
     assert browser(_typed, running, words) == []
+
+
+def test_the_demo_s_partners_are_set_up_rightly(running: RunningDemo, capsys: pytest.CaptureFixture[str]) -> None:
+    for partner in running.told["partners"]:
+        with pytest.raises(SystemExit) as ended:
+            main(["partner", "check", partner["id"], "--config", running.told["config"]])
+        assert ended.value.code == 0
+    assert capsys.readouterr().out.count("its people can sign in") == 2

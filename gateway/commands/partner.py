@@ -1,0 +1,95 @@
+"""``gateway partner check``: whether a partner's people could sign in, and what is in the way."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Annotated
+
+import typer
+
+from gateway.commands.setup import settings_of
+from gateway.commands.terminal import (
+    DEFAULT_CONFIG,
+    NO,
+    ConfigOption,
+    JsonOption,
+    emit,
+    escaped,
+    facts,
+    fail,
+    say,
+)
+from gateway.config import Settings
+from gateway.edge.client_auth import UnusableKey, public_key
+from gateway.edge.partner import Partner
+from gateway.edge.partner_check import Step, walk
+from gateway.partners import partner_of
+
+app = typer.Typer(no_args_is_help=True, help="Partner organisations: check how they sign in.")
+COLOURS = {"right": "green", "note": "yellow", "wrong": "red"}
+
+
+@app.callback()
+def group() -> None:
+    """Partner organisations: check how they sign in."""
+
+
+@app.command()
+def check(
+    name: Annotated[str, typer.Argument(metavar="ID", help="The partner's id in partners.toml.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    json: JsonOption = False,
+) -> None:
+    """Walk through a partner's sign-in without signing anybody in, and say in words what is wrong.
+
+    Metadata, keys, our authentication with a code that is none, userinfo, and an authorisation request that is thrown
+    away. Whoever registers the gateway at the partner's finds here what to write.
+
+    [bold]Example[/bold]
+
+      gateway partner check relais-emploi
+    """
+    settings = settings_of(config)
+    partner = _partner(settings, name)
+    callback = f"{settings.pages_url}/.gateway/callback/{name}"
+    steps = asyncio.run(walk(partner, callback, time.time()))
+    wrong = [step for step in steps if step.verdict == "wrong"]
+    registered = {
+        "redirect_uri": callback,
+        "post_logout_redirect_uri": f"{settings.pages_url}/.gateway/signed-out",
+        "backchannel_logout_uri": f"{settings.pages_url}/.gateway/back-channel-logout/{name}",
+        "public_key": _public(partner),
+    }
+    if json:
+        told = [{"what": step.what, "verdict": step.verdict, "words": step.words} for step in steps]
+        emit({"partner": name, "issuer": partner.issuer, "register": registered, "steps": told, "wrong": len(wrong)})
+    else:
+        _tell(partner, steps, registered)
+    if wrong:
+        raise typer.Exit(NO)
+
+
+def _partner(settings: Settings, name: str) -> Partner:
+    if name not in settings.partners:
+        fail(f"no partner {name!r}; there are: {', '.join(settings.partners) or 'none'}", NO)
+    try:
+        return partner_of(settings, name, settings.partners[name])
+    except OSError as fault:
+        fail(f"partners.{name}: {fault.filename}: {fault.strerror}", NO)
+
+
+def _public(partner: Partner) -> dict[str, object] | None:
+    try:
+        return None if partner.client_key is None else public_key(partner.client_key)
+    except UnusableKey:
+        return None
+
+
+def _tell(partner: Partner, steps: tuple[Step, ...], registered: Mapping[str, object]) -> None:
+    say(f"{escaped(partner.name)}: {escaped(partner.issuer)}")
+    for step in steps:
+        say(f"[{COLOURS[step.verdict]}]{step.verdict:<6}[/{COLOURS[step.verdict]}] {step.what}: {escaped(step.words)}")
+    say("\nAt the partner's is registered:")
+    facts((what, escaped(str(value))) for what, value in registered.items() if value is not None)
+    wrong = sum(step.verdict == "wrong" for step in steps)
+    say(f"\n[red]to correct: {wrong}[/red]" if wrong else "\n[green]its people can sign in[/green]")
