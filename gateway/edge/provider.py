@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote_plus
+from urllib.parse import quote_plus, urlsplit
 
 import httpx2
 import orjson
@@ -20,7 +20,7 @@ from gateway.edge.client_auth import UnusableKey, assertion_of, method_of
 from gateway.edge.id_token import header_of, signed_claims
 from gateway.edge.jwks import Kept, NotFetched, has_key, key_set_of
 from gateway.edge.partner import Endpoints, Partner
-from gateway.edge.partner_http import client_options, fetch, is_safe, is_visible
+from gateway.edge.partner_http import LOCAL, client_options, fetch, is_safe, is_visible
 
 CALL_TIMEOUT_S = 10.0
 DISCOVERY = "/.well-known/openid-configuration"
@@ -60,16 +60,22 @@ def endpoints_of(document: bytes, issuer: str) -> Endpoints:
         raise NotFetched("the metadata are not JSON") from fault
     if not isinstance(content, dict) or content.get("issuer") != issuer:
         raise NotFetched("the metadata are another issuer's")
-    missing = [name for name in _NEEDED.values() if not is_safe(content.get(name))]
+    usable = {name: value for name, value in content.items() if is_safe(value) and _is_theirs(value, issuer)}
+    missing = [name for name in _NEEDED.values() if name not in usable]
     if missing:
         raise NotFetched(f"the metadata name no usable {', '.join(missing)}")
     methods = content.get("token_endpoint_auth_methods_supported")
     return Endpoints(
-        **{ours: content[theirs] for ours, theirs in _NEEDED.items()},
-        **{ours: content[theirs] for ours, theirs in _OPTIONAL.items() if is_safe(content.get(theirs))},
+        **{ours: usable[theirs] for ours, theirs in _NEEDED.items()},
+        **{ours: usable[theirs] for ours, theirs in _OPTIONAL.items() if theirs in usable},
         names_itself=content.get("authorization_response_iss_parameter_supported") is True,
         takes_secret_in_form=isinstance(methods, list) and "client_secret_post" in methods,
     )
+
+
+def _is_theirs(address: str, issuer: str) -> bool:
+    """No partner elsewhere makes us call this machine: that is for providers that are on it."""
+    return urlsplit(issuer).hostname in LOCAL or urlsplit(address).hostname not in LOCAL
 
 
 class Provider:

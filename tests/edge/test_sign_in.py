@@ -257,6 +257,17 @@ def test_metadata_with_unsafe_addresses_are_refused(document: bytes) -> None:
         endpoints_of(document, "https://a.example")
 
 
+@pytest.mark.parametrize("address", [b"http://127.0.0.1:6379/t", b"http://localhost/t", b"https://localhost/t"])
+def test_a_partner_elsewhere_does_not_make_us_call_this_machine(address: bytes) -> None:
+    document = DOCUMENT.replace(b"https://a.example/t", address)
+    with pytest.raises(NotFetched):
+        endpoints_of(document, "https://a.example")
+    more = DOCUMENT.replace(b"}", b',"userinfo_endpoint":"' + address + b'"}')
+    assert endpoints_of(more, "https://a.example").userinfo is None
+    here = document.replace(b'"https://a.example"', b'"http://127.0.0.1:8002"')
+    assert endpoints_of(here, "http://127.0.0.1:8002").token == address.decode()
+
+
 @pytest.mark.parametrize(
     ("url", "safe"),
     [
