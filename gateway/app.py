@@ -42,6 +42,7 @@ from gateway.stores.callers import StoredCallers
 from gateway.stores.challenges import Challenges
 from gateway.stores.closures import Closures
 from gateway.stores.connection import Store, StoreLost
+from gateway.stores.documents import Documents
 from gateway.stores.factors import Factors
 from gateway.stores.flows import Flows
 from gateway.stores.invitations import Invitations
@@ -188,6 +189,7 @@ class App:
             notices=notices,
             activity=activity,
             flows=flows,
+            documents=Documents(store),
             factors=Factors(store, keyring),
             recovery=RecoveryCodes(store, keyring),
             passkeys=Passkeys(store, keyring),

@@ -215,6 +215,16 @@ class Flows(Protocol):
     async def take(self, kind: str, key: str) -> Mapping[str, object] | None: ...
 
 
+class Documents(Protocol):
+    """What partners publish, fetched by one worker for all."""
+
+    async def claim(self, address: str) -> bool: ...
+
+    async def keep(self, address: str, content: bytes) -> None: ...
+
+    async def young(self, address: str) -> bytes | None: ...
+
+
 class Keyring(Protocol):
     """The gateway's keys, as far as pages need them."""
 
@@ -244,6 +254,7 @@ class Doors:
     notices: Notices
     activity: Activity
     flows: Flows
+    documents: Documents
     factors: Factors
     recovery: Recovery
     passkeys: Passkeys

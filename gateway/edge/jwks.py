@@ -4,7 +4,7 @@ Rules of this file:
 
 1. Nothing is kept for longer than ``TTL_S``: a key that its partner removed dies then, also when the partner is silent.
 2. One fetch at a time, and ``SPACING_S`` between two: unknown key ids cannot make us hammer a partner.
-3. A fetch that fails leaves what is kept and not too old.
+3. A fetch that fails leaves what is kept and not too old; one goes on when whoever asked for it has gone.
 """
 
 import asyncio
@@ -15,7 +15,8 @@ import orjson
 from joserfc.errors import JoseError
 from joserfc.jwk import Key, KeySet, OctKey
 
-TTL_S = 900
+TTL_S = 870
+"""With what another worker fetched half a minute before, a quarter of an hour at most."""
 SPACING_S = 30
 MAX_BYTES = 512 * 1024
 
@@ -35,33 +36,38 @@ class Kept(Generic[T]):
 
     def __init__(self, fetch: Callable[[], Awaitable[T]]) -> None:
         self._fetch = fetch
-        self._lock = asyncio.Lock()
         self._value: T | None = None
         self._fetched_at = 0.0
         self._tried_at: float | None = None
+        self._renewing: asyncio.Task[NotFetched | None] | None = None
 
     async def get(self, now: float, enough: Callable[[T], bool] = lambda _: True) -> T:
         """The document; fetched again when too old or not ``enough`` (a new key's id). :raises NotFetched:
 
         It is ``NotThere`` where a document is had and is still not enough.
         """
-        if (kept := self._young(now)) is not None and enough(kept):
-            return kept
-        async with self._lock:
-            kept = self._young(now)
-            if (kept is None or not enough(kept)) and self._may_try(now):
+        kept, fault = self._young(now), None
+        if kept is None or not enough(kept):
+            if self._renewing is None and self._may_try(now):
                 self._tried_at = now
-                try:
-                    self._value, self._fetched_at = await self._fetch(), now
-                except NotFetched:
-                    if kept is None:
-                        raise
+                self._renewing = asyncio.create_task(self._renew(now))
+            if self._renewing is not None:
+                fault = await asyncio.shield(self._renewing)
             kept = self._young(now)
         if kept is None:
-            raise NotFetched("the partner did not answer, and was asked too lately to be asked again")
+            raise fault or NotFetched("the partner did not answer, and was asked too lately to be asked again")
         if not enough(kept):
             raise NotThere("not known to the partner")
         return kept
+
+    async def _renew(self, now: float) -> NotFetched | None:
+        try:
+            self._value, self._fetched_at = await self._fetch(), now
+        except NotFetched as fault:
+            return fault
+        finally:
+            self._renewing = None
+        return None
 
     def _young(self, now: float) -> T | None:
         return self._value if self._value is not None and 0 <= now - self._fetched_at < TTL_S else None

@@ -1,6 +1,7 @@
 """Calls to a partner's servers: capped in size and time, never redirected, never decompressed."""
 
 import asyncio
+import math
 import re
 import ssl
 from collections.abc import AsyncIterator
@@ -10,11 +11,13 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from gateway.edge.doors import Documents
 from gateway.edge.jwks import MAX_BYTES, NotFetched
 
 TIMEOUT_S = 5.0
 WHOLE_S = 8.0
 """A whole answer may take this long, however lively it trickles."""
+LOOK_EVERY_S = 0.1
 LOCAL = ("localhost", "127.0.0.1")
 LONGEST_WORD = 16_384
 _VISIBLE = re.compile(r"[!#-~]+")
@@ -81,6 +84,24 @@ async def fetch(url: str) -> bytes:
     if response.status_code != 200:
         raise NotFetched(f"{url}: status {response.status_code}")
     return response.content
+
+
+async def fetched_once(documents: Documents, url: str) -> bytes:
+    """As ``fetch``, by one worker for all; the others wait for what it brings. :raises NotFetched:"""
+    for _ in range(math.ceil(WHOLE_S / LOOK_EVERY_S) + 1):
+        if (young := await documents.young(url)) is not None:
+            if not young:
+                raise NotFetched(f"{url}: asked in vain lately")
+            return young
+        if await documents.claim(url):
+            content = b""
+            try:
+                content = await fetch(url)
+            finally:
+                await documents.keep(url, content)
+            return content
+        await asyncio.sleep(LOOK_EVERY_S)
+    raise NotFetched(f"{url}: asked lately, and it brought nothing")
 
 
 def is_safe(url: object) -> bool:

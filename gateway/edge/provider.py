@@ -4,7 +4,7 @@ Nothing that comes from here is believed yet: ``edge.sso`` judges it.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -81,8 +81,11 @@ def _is_theirs(address: str, issuer: str) -> bool:
 class Provider:
     """One partner's provider; what it publishes is kept for a while (``edge.jwks``)."""
 
-    def __init__(self, partner: Partner, redirect_uri: str) -> None:
+    def __init__(
+        self, partner: Partner, redirect_uri: str, fetch_keys: Callable[[str], Awaitable[bytes]] = fetch
+    ) -> None:
         self.partner = partner
+        self._fetch = fetch_keys
         self.redirect_uri = redirect_uri
         self._metadata: Kept[Endpoints] = Kept(self._fetch_metadata)
         self._keys: Kept[KeySet] = Kept(self._fetch_keys)
@@ -99,7 +102,7 @@ class Provider:
         return endpoints_of(await fetch(f"{issuer.rstrip('/')}{DISCOVERY}"), issuer)
 
     async def _fetch_keys(self) -> KeySet:
-        return key_set_of(await fetch(self._jwks))
+        return key_set_of(await self._fetch(self._jwks))
 
     async def keys(self, kid: str | None, now: float) -> KeySet:
         """Its keys, ``kid`` among them. :raises NotThere: where it is not; :raises NotFetched: where there are none."""

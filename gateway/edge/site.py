@@ -36,7 +36,9 @@ _MEDIA_TYPES = {".css": b"text/css; charset=utf-8", ".js": b"text/javascript; ch
 def build(doors: Doors) -> Starlette:
     """The pages as an ASGI application; it expects the path to have checked Host and framing."""
     partners = {
-        partner.id: PartnerSso(partner, doors.flows, f"{doors.pages_url}/.gateway/callback/{partner.id}")
+        partner.id: PartnerSso(
+            partner, doors.flows, doors.documents, f"{doors.pages_url}/.gateway/callback/{partner.id}"
+        )
         for partner in doors.partners.values()
     }
     sign_in, signals = SignIn(partners), PartnerSignals(partners)

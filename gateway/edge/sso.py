@@ -13,6 +13,7 @@ import hmac
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -22,10 +23,11 @@ from joserfc.jwk import KeySet
 
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge.admission import Person, admitted
-from gateway.edge.doors import Flows
+from gateway.edge.doors import Documents, Flows
 from gateway.edge.id_token import Claims, header_of, verify_id_token, verify_userinfo
 from gateway.edge.jwks import NotFetched, NotThere
 from gateway.edge.partner import Partner
+from gateway.edge.partner_http import fetched_once
 from gateway.edge.provider import Provider, Tokens, UserInfo
 
 OIDC_FLOW = "oidc"
@@ -44,9 +46,9 @@ class SignedIn:
 class PartnerSso:
     """One partner, as seen by the pages."""
 
-    def __init__(self, partner: Partner, flows: Flows, redirect_uri: str) -> None:
+    def __init__(self, partner: Partner, flows: Flows, documents: Documents, redirect_uri: str) -> None:
         self.partner = partner
-        self.provider = Provider(partner, redirect_uri)
+        self.provider = Provider(partner, redirect_uri, partial(fetched_once, documents))
         self._flows = flows
 
     async def begin(self, browser: str, return_flow: str | None, now: float) -> str:

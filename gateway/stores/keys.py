@@ -53,6 +53,9 @@ PROOF_LIFETIME_S: Final = 30 * DAY_S
 TRY_WINDOW_S: Final = 15 * MINUTE_S
 """Failed tries of a code are counted in this window."""
 
+DOCUMENT_SPACING_S: Final = 30
+"""A document that a partner publishes is fetched no oftener, by all workers together."""
+
 STALE_COOKIE_S: Final = 10
 """How long an old session id keeps what it had before a step-up."""
 
@@ -215,6 +218,16 @@ def frozen(kind: str, name: str) -> str:
 def flow(kind: str, key_hash: bytes) -> bytes:
     """A string: what was kept for one later step of one flow."""
     return b"fl:" + kind.encode() + b":" + key_hash
+
+
+def document(address_hash: str) -> str:
+    """A hash: what a partner published at an address, and when it was fetched."""
+    return f"do:{address_hash}"
+
+
+def document_claim(address_hash: str) -> str:
+    """A string: when a worker last set about fetching it."""
+    return f"dc:{address_hash}"
 
 
 def factors(user: str) -> str:

@@ -35,6 +35,7 @@ from gateway.stores.callers import StoredCallers
 from gateway.stores.challenges import Challenges
 from gateway.stores.closures import Closures
 from gateway.stores.connection import Store
+from gateway.stores.documents import Documents
 from gateway.stores.factors import Factors
 from gateway.stores.flows import Flows
 from gateway.stores.invitations import Invitations
@@ -128,6 +129,7 @@ class House:
             notices=self.notices,
             activity=self.activity,
             flows=self.flows,
+            documents=Documents(store, self.clock),
             factors=self.factors,
             recovery=self.recovery,
             passkeys=self.passkeys,

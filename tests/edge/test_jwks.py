@@ -51,6 +51,16 @@ async def test_new_key_is_fetched_and_unknown_ids_do_not_hammer() -> None:
     assert await kept.get(1000.0 + SPACING_S, knows("b")) == ("a", "b")
 
 
+async def test_who_goes_away_does_not_take_the_fetch_along() -> None:
+    partner = Publisher("a")
+    kept = Kept(partner.fetch)
+    gone = asyncio.create_task(kept.get(1000.0))
+    await asyncio.sleep(0)
+    gone.cancel()
+    assert await kept.get(1000.0, knows("a")) == ("a",)
+    assert partner.asked == 1 and gone.cancelled()
+
+
 async def test_many_at_once_cause_one_fetch() -> None:
     partner = Publisher("a")
     kept = Kept(partner.fetch)

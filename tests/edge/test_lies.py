@@ -280,3 +280,19 @@ async def test_sessions_live_on_while_the_partner_s_keys_are_out_of_reach(house:
     answer = await signed_in(house, honest)
     assert (await signed_in(house, partner_of(liar, "keys-none"))).status_code == 503
     assert (await caller_of(house, answer)).sub == "sub-alice"
+
+
+async def test_all_workers_together_fetch_once_in_half_a_minute(house: House, liar: str) -> None:
+    partner = partner_of(liar, "kid-unknown")
+    before = (await seen(partner.issuer))["jwks"]
+    workers = [signed_in(house, partner) for _ in range(8)]  # each with a site of its own, over one store
+    assert {answer.status_code for answer in await asyncio.gather(*workers)} == {403}
+    assert (await seen(partner.issuer))["jwks"] == before + 1
+
+
+async def test_keys_that_were_asked_for_in_vain_are_so_for_all_workers(house: House, liar: str) -> None:
+    partner = partner_of(liar, "keys-none")
+    assert (await signed_in(house, partner)).status_code == 503
+    before = (await seen(partner.issuer))["jwks"]
+    assert (await signed_in(house, partner)).status_code == 503
+    assert (await seen(partner.issuer))["jwks"] == before
