@@ -154,6 +154,15 @@ async def test_who_tells_no_lie_signs_people_in(house: House, liar: str) -> None
     assert (await seen(partner.issuer))["userinfo"] == "Bearer a-token"
 
 
+async def test_the_same_subject_of_two_partners_is_two_people(house: House, liar: str) -> None:
+    callers = [
+        await caller_of(house, await signed_in(house, partner_of(liar, lie, userinfo="none")))
+        for lie in ("honest", "userinfo-not-signed")
+    ]
+    assert {caller.sub for caller in callers} == {"sub-alice"}
+    assert len({caller.user for caller in callers}) == len({caller.credential_id for caller in callers}) == 2
+
+
 async def test_the_level_is_asked_for_as_essential(house: House, liar: str) -> None:
     await signed_in(house, partner_of(liar, "honest", acr=("eidas2", "eidas3")))
     claims = json.loads((await seen(f"{liar}/honest"))["authorize"]["claims"])
