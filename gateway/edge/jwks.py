@@ -9,7 +9,7 @@ Rules of this file:
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import orjson
 from joserfc.errors import JoseError
@@ -77,16 +77,26 @@ class Kept(Generic[T]):
 
 
 def key_set_of(document: bytes) -> KeySet:
-    """The public signing keys of a JWK set (RFC 7517, 5). :raises NotFetched: when there is none."""
+    """The public signing keys of a JWK set (RFC 7517, 5). :raises NotFetched: when there is none.
+
+    Keys of kinds that we do not know are passed over, as that section asks: a partner may be ahead of us.
+    """
     try:
-        content = orjson.loads(document)
-        listed = [one for one in content["keys"] if isinstance(one, dict) and one.get("use", "sig") == "sig"]
-        keys: list[Key] = [key for key in KeySet.import_key_set({"keys": listed}) if not isinstance(key, OctKey)]
-    except (JoseError, KeyError, TypeError, ValueError) as fault:
+        listed = orjson.loads(document)["keys"]
+        signing = [one for one in listed if isinstance(one, dict) and one.get("use", "sig") == "sig"]
+    except (KeyError, TypeError, ValueError) as fault:
         raise NotFetched(f"the key set cannot be read: {type(fault).__name__}") from fault
+    keys = [key for one in signing for key in _understood(one)]
     if not keys:
         raise NotFetched("the key set holds no public key")
     return KeySet(keys)
+
+
+def _understood(listed: dict[str, Any]) -> list[Key]:
+    try:
+        return [key for key in KeySet.import_key_set({"keys": [listed]}) if not isinstance(key, OctKey)]
+    except (JoseError, KeyError, TypeError, ValueError):
+        return []
 
 
 def has_key(kid: str | None) -> Callable[[KeySet], bool]:

@@ -102,6 +102,23 @@ def test_key_set_that_holds_nothing_is_refused(document: bytes) -> None:
         key_set_of(document)
 
 
+UNKNOWN: list[dict[str, object]] = [
+    {"kty": "AKP", "alg": "ML-DSA-44", "pub": "AAAA", "kid": "u"},
+    {"kty": "EC", "crv": "brainpoolP256r1", "x": "AAAA", "y": "AAAA", "kid": "u"},
+    {"kty": "EC", "crv": "P-256", "x": "AAAA", "y": "AAAA", "kid": "u"},
+    {"kty": "RSA", "n": 7, "e": "AQAB", "kid": "u"},
+    {"kty": ["EC"], "kid": "u"},
+    {"kid": "u"},
+]
+
+
+@pytest.mark.parametrize("unknown", UNKNOWN, ids=str)
+def test_a_key_that_we_do_not_understand_takes_none_of_the_others_along(unknown: dict[str, object]) -> None:
+    known = ECKey.generate_key("P-256", {"kid": "a"}).as_dict(private=False)
+    keys = key_set_of(json.dumps({"keys": [unknown, known]}).encode())
+    assert has_key("a")(keys)
+
+
 def test_token_without_a_key_id_needs_a_set_of_one() -> None:
     one = KeySet([ECKey.generate_key("P-256")])
     two = KeySet([ECKey.generate_key("P-256"), ECKey.generate_key("P-256")])

@@ -78,7 +78,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     "keys-huge": (UNREACHABLE, "{issuer}/jwks: ReadError"),
     "keys-slow": (UNREACHABLE, "{issuer}/jwks: TimeoutError"),
     "keys-no-json": (UNREACHABLE, "the key set cannot be read: JSONDecodeError"),
-    "keys-none": (UNREACHABLE, "the key set cannot be read: MissingKeyError"),
+    "keys-none": (UNREACHABLE, "the key set holds no public key"),
     "keys-symmetric": (UNREACHABLE, "the key set holds no public key"),
     "keys-elsewhere": (UNREACHABLE, "{issuer}/jwks: status 302"),
     "metadata-of-another": (UNREACHABLE, "the metadata are another issuer's"),

@@ -75,7 +75,7 @@ async def test_a_callback_that_is_not_registered_is_named(partner: Partner) -> N
         ("metadata-of-another", "metadata", "another issuer's"),
         ("metadata-in-the-clear", "metadata", "no usable token_endpoint"),
         ("keys-huge", "keys", "ReadError"),
-        ("keys-none", "keys", "MissingKeyError"),
+        ("keys-none", "keys", "holds no public key"),
         ("keys-symmetric", "keys", "holds no public key"),
         ("keys-slow", "keys", "TimeoutError"),
         ("refusing", "authorisation", "answers access_denied"),
