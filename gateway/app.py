@@ -49,6 +49,7 @@ from gateway.stores.invitations import Invitations
 from gateway.stores.kept_requests import KeptRequests
 from gateway.stores.letters import Letters
 from gateway.stores.notices import Notices
+from gateway.stores.outsiders import Outsiders
 from gateway.stores.passkeys import Passkeys
 from gateway.stores.people import People
 from gateway.stores.recovery import RecoveryCodes
@@ -180,6 +181,7 @@ class App:
         self._activity = activity
         notices = self._notices = Notices(store, sends=gateway.notify is not None)
         kept, challenges = KeptRequests(store, keyring), Challenges(store, keyring)
+        outsiders = Outsiders(store, keyring)
         pages = PageDoors(
             clock=store.clock,
             callers=callers,
@@ -222,6 +224,7 @@ class App:
             kept=kept,
             sealed=SealedAnswers(store, keyring),
             challenges=challenges,
+            outsiders=outsiders,
             hasher=keyring,
             assertions=AssertionSigner(keyring.assertion_key, settings.pages_url),
             metrics=self._metrics,

@@ -22,6 +22,7 @@ from gateway.core.extraction import Class, Identifier, PersonFound
 from gateway.core.inside import DORMANT, judged
 from gateway.core.policy import Policy, Then
 from gateway.core.reasons import Reason, Refusal
+from gateway.explaining import Explaining
 from gateway.passage import Passage
 from gateway.ports import Budgets, Callers, Clock, NoCaller, StoreUnavailable
 from gateway.recording import PersonTaken
@@ -40,7 +41,8 @@ NO_CALLER_REASONS = {
 class Outcome:
     """A charge that went through: how the answer leaves, and whose data it is counted as.
 
-    ``unnamed``: persons who cannot be told apart, by the class that they were charged at.
+    ``unnamed``: persons who cannot be told apart, by the class that they were charged at; ``why``: the reason given for
+    persons outside among ``persons``, which are everybody's.
     """
 
     plan: decide.Plan
@@ -49,6 +51,8 @@ class Outcome:
     sequence: int
     alarms: tuple[Limit, ...]
     would_be: Refusal | None = None
+    persons: tuple[decide.Costed, ...] = ()
+    why: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,14 @@ class Charger:
     """Plans and charges the pieces of one answer."""
 
     def __init__(
-        self, passage: Passage, callers: Callers, budgets: Budgets, clock: Clock, claims: Claims, person_hash: Hash
+        self,
+        passage: Passage,
+        callers: Callers,
+        budgets: Budgets,
+        clock: Clock,
+        claims: Claims,
+        explaining: Explaining,
+        person_hash: Hash,
     ) -> None:
         application, classified = passage.application, passage.classified
         if application is None or classified is None:
@@ -74,6 +85,7 @@ class Charger:
         self._budgets = budgets
         self._clock = clock
         self._claims = claims
+        self._explaining = explaining
         self._hash = person_hash
         self._unnamed = 0
         self._limits = application.limits
@@ -127,7 +139,7 @@ class Charger:
         """Charge one whole answer: all of its persons or none."""
         if not self.observing and (gone := await self.still_allowed()):
             return gone
-        persons = self.judged(persons)
+        (persons,) = await self.judged([persons])
         hidden: frozenset[str] = frozenset()
         asked_anew = self.observing
         while True:
@@ -143,7 +155,8 @@ class Charger:
             too_many = decide.too_many(plan.count, plan.needs)
             if too_many and not self.observing:
                 return too_many
-            charge = self.charge_of((plan,), now, aliases)
+            unexplained = await self.unexplained([plan])
+            charge = self.charge_of((plan,), now, aliases, explained=unexplained is None)
             charged = await self.charge(charge) if charge.records[0] else NOTHING_CHARGED
             if not asked_anew and any(one.limit.then is Then.PROVE for one in charged.violations):
                 asked_anew = True  # the proof known here is used up; there may be another
@@ -154,25 +167,37 @@ class Charger:
             if masks and more - plan.hide and not self.observing:
                 hidden = plan.hide | more
                 continue
-            refusal = decide.refused(self.policy, charged.violations, plan, self.caller)
+            refusal = decide.refused(self.policy, charged.violations, plan, self.caller) or unexplained
             if refusal and not self.observing:
                 return refusal
             would_be = too_many or refusal or await self.passed(charge, charged)
             return self.outcome(plan, charged, 0, would_be)
 
-    def judged(self, persons: Sequence[PersonFound]) -> tuple[PersonFound, ...]:
-        """``persons`` as the policy sees them for this caller: inside or outside, dormant or not."""
-        return judged(self.policy, self.caller, persons, self.now)
+    async def judged(self, groups: Sequence[Sequence[PersonFound]]) -> list[tuple[PersonFound, ...]]:
+        """Records' persons as the policy sees them for this caller: inside or outside, dormant or not."""
+        return await self._explaining.judged(self.policy, self.caller, groups, self.now)
 
-    def charge_of(self, plans: Sequence[decide.Plan], now: float, aliases: tuple[bytes, ...] = ()) -> Charge:
-        """One charge: a record for each plan. Without a standing nothing is committed."""
+    async def unexplained(self, plans: Sequence[decide.Plan]) -> Refusal | None:
+        """Why these do not leave though nothing else is in the way: nobody has said what persons outside are for."""
+        if any(isinstance(plan.standing, Refusal) for plan in plans):
+            return None
+        return await self._explaining.asked(self.caller, [one for plan in plans for one in plan.persons])
+
+    async def remember(self, outcome: Outcome) -> None:
+        """What was released is on disk: remember who of it is inside, and of whom it was said why."""
+        await self._explaining.remember(self.caller, outcome.persons)
+
+    def charge_of(
+        self, plans: Sequence[decide.Plan], now: float, aliases: tuple[bytes, ...] = (), *, explained: bool = True
+    ) -> Charge:
+        """One charge: a record for each plan. Without a standing, or unless ``explained``, nothing is committed."""
         needy = max(plans, key=lambda one: one.needs)
         standing = needy.standing
         lacking = isinstance(standing, Refusal)
         known = decide.Standing() if isinstance(standing, Refusal) else standing
         limits = self._limits.of(self.caller, now, known.proof, known.mandate) + self._of_this_answer(known.proof)
         records = tuple(self._persons(plan, aliases) for plan in plans)
-        return Charge(limits, records, commit=self.observing or not lacking)
+        return Charge(limits, records, commit=self.observing or not (lacking or not explained))
 
     def _of_this_answer(self, proof: Proof | None) -> tuple[Limit, ...]:
         """The limit of what this one answer may take: its route's, and that of a proof made for it."""
@@ -224,7 +249,8 @@ class Charger:
         outside = any(one.person.outside for one in plan.persons)
         more = counted[position:]
         taken.extend(PersonTaken(extra.person, plan.needs, (), (), extra.new > 0, outside) for extra in more)
-        return Outcome(plan, tuple(taken), unnamed, charged.sequence, charged.alarms, would_be)
+        why = self._explaining.why_of(plan.persons)
+        return Outcome(plan, tuple(taken), unnamed, charged.sequence, charged.alarms, would_be, plan.persons, why)
 
     def _anchor(self, identifiers: Sequence[Identifier]) -> Identifier:
         return min(identifiers, key=lambda identifier: self._ranks.get(identifier.kind, len(self._ranks)))
@@ -279,7 +305,9 @@ class Charger:
         unnamed: Counter[Class] = Counter()
         for part in parts:
             unnamed.update(part.unnamed)
-        return Outcome(needy, taken, unnamed, known.sequence, known.alarms)
+        persons = tuple(one for part in parts for one in part.persons)
+        why = self._explaining.why_of(persons)
+        return Outcome(needy, taken, unnamed, known.sequence, known.alarms, persons=persons, why=why)
 
     def hash_of(self, identifier: Identifier) -> bytes:
         """The keyed hash under which an identifier is known."""
@@ -303,7 +331,7 @@ class Charger:
 
     def wholly_masked(self, persons: Sequence[PersonFound], hide: frozenset[str]) -> Outcome:
         """The outcome of an answer of which nothing leaves in clear: nobody is charged."""
-        known = self.judged(persons)
+        known = judged(self.policy, self.caller, persons, self.now)
         plan = decide.plan(
             self.policy, self.classified, self.caller, known, self.now, also_hide=hide | {DORMANT.category}
         )

@@ -12,6 +12,7 @@ from gateway.core.extraction import Identifier
 from gateway.core.reasons import Refusal
 from gateway.edge.answers import Site
 from gateway.edge.words import Language
+from gateway.explaining import Outsiders
 from gateway.keeping import Keeping
 from gateway.means import Activity, Meter, Room
 from gateway.passage import Receive, Scope, Send
@@ -86,6 +87,7 @@ class Doors:
     kept: Keeping
     sealed: Sealing
     challenges: Challenges
+    outsiders: Outsiders
     hasher: Hasher
     assertions: Assertions
     metrics: Metrics

@@ -118,6 +118,7 @@ class Means:
             hash_kid=self.hash_kid,
             sequence=outcome.sequence,
             now=now,
+            why=outcome.why,
         )
         if would_be:
             record["would_be"] = refused(passage, would_be)["kind"]
@@ -129,6 +130,7 @@ class Means:
             if not charger.observing:
                 raise
             log.warning("observing, not recorded: %s", fault)
+        await charger.remember(outcome)
         if not charger.observing:
             self.activity.opened(charger.caller, newly_counted(outcome), now)
         persons = len(outcome.taken) + sum(outcome.unnamed.values())

@@ -16,6 +16,7 @@ FORGED = frozenset(
         b"x-gateway-assertion",
         b"x-request-id",
         b"gateway-authorization",
+        b"gateway-reason",
         b"content-length",
         b"expect",
         b"forwarded",

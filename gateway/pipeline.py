@@ -31,6 +31,7 @@ from gateway.core.reasons import Reason, Refusal
 from gateway.doors import Doors, Served
 from gateway.edge import answers
 from gateway.edge.answers import Rendered
+from gateway.explaining import Explaining
 from gateway.incoming import ClientGone, RequestBody
 from gateway.means import ClientStalled, Means
 from gateway.outgoing import to_application
@@ -311,6 +312,7 @@ class Pipeline:
             self.doors.budgets,
             self.doors.clock,
             self.doors.challenges,
+            Explaining(passage, self.doors.outsiders, self.doors.hasher),
             self.doors.hasher.person_hash,
         )
         return Means(

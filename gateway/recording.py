@@ -81,12 +81,13 @@ def released(
     hash_kid: str,
     sequence: int,
     now: float,
+    why: str | None = None,
 ) -> dict[str, object]:
     """The record of one released piece (``answer``), or of whom a request names that is about to be executed.
 
     Whose data, which categories, under which proof or mandate.
 
-    ``unnamed``: persons who cannot be told apart, by their class.
+    ``unnamed``: persons who cannot be told apart, by their class; ``why``: the caller's reason, where one was asked.
     """
     record = common(passage, kind)
     record |= {
@@ -107,6 +108,8 @@ def released(
             record["unnamed_out"] = 1  # nobody knows whose agency's they are
     if mandate is not None:
         record["mandate"] = {"class": mandate.klass.word, "window_s": mandate.window_s}
+    if why is not None:
+        record["why"] = why
     if passage.executed:
         record["executed"] = True
     return record

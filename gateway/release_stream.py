@@ -110,7 +110,7 @@ class StreamRelease:
         return None
 
     async def _count(self, readings: Sequence[Reading]) -> None:
-        persons = [found for reading in readings if (found := self._persons(reading))]
+        persons = await self._charger.judged([found for reading in readings if (found := self._persons(reading))])
         if not persons:
             return
         plans, _ = self._plans(persons, frozenset())
@@ -139,7 +139,7 @@ class StreamRelease:
     async def _batch(self, readings: Sequence[Reading]) -> Refusal | None:
         """Charge and release one batch; where a budget masks, the rest of the batch goes round again, masked."""
         hidden: frozenset[str] = frozenset()
-        persons = [self._persons(reading) for reading in readings]
+        persons = await self._charger.judged([self._persons(reading) for reading in readings])
         while readings:
             if gone := await self._charger.still_allowed():
                 return gone
@@ -148,6 +148,8 @@ class StreamRelease:
                 continue
             if lacking and not self.release.passage.started and not any(plan.persons for plan in plans):
                 return decide.refused(self._charger.policy, (), lacking, self._charger.caller)
+            if unexplained := await self._charger.unexplained(plans):
+                return unexplained
             granted, more, refusal = await self._charge(plans, readings, persons)
             readings, persons = readings[granted:], persons[granted:]
             if refusal is None and 0 < granted < len(plans):
@@ -168,8 +170,7 @@ class StreamRelease:
         records = reading.records
         if not any(record.persons or record.found or record.text_bytes for record in records):
             return ()
-        found = attribute(records, self.release.passage.persons, self._charger.classified.klass)
-        return self._charger.judged(found)
+        return attribute(records, self.release.passage.persons, self._charger.classified.klass)
 
     def _plans(
         self, persons: Sequence[tuple[PersonFound, ...]], hidden: frozenset[str]

@@ -14,6 +14,7 @@ from gateway.core.classify import Classified
 from gateway.core.extraction import Class, Found, Identifier, PersonFound, Told
 from gateway.core.policy import Route
 from gateway.core.reasons import Reason, Refusal
+from gateway.explaining import Explaining
 from gateway.keyring import KeyRing
 from gateway.passage import Credential
 from gateway.stores.budgets import Budgets
@@ -21,6 +22,7 @@ from gateway.stores.callers import StoredCallers
 from gateway.stores.challenges import Challenges
 from gateway.stores.clock import StoreClock
 from gateway.stores.connection import Store
+from gateway.stores.outsiders import Outsiders
 from gateway.stores.tokens import Tokens
 
 NAME, EMAIL, NIR = Found("name", Class.INTERNAL), Found("email", Class.PERSONAL), Found("nir", Class.SENSITIVE)
@@ -80,13 +82,17 @@ class Desk:
         self.budgets = Budgets(self.store, self.clock)
         self.callers = StoredCallers(self.store, self.keyring, self.clock, monotonic=lambda: self.monotonic)
 
-    async def charger(self) -> Charger:
-        passage = small_passage([], self.app, credential=Credential("token", self.token))
+    async def charger(self, *reasons: str, target: str = "/records") -> Charger:
+        fields = [(b"gateway-reason", reason.encode()) for reason in reasons]
+        passage = small_passage(fields, self.app, credential=Credential("token", self.token), path=target)
         caller = await self.callers.by_token(self.token)
         assert isinstance(caller, Caller)
         passage.caller = caller
         claims = Challenges(self.store, self.keyring, self.clock)
-        return Charger(passage, self.callers, self.budgets, self.clock, claims, self.keyring.person_hash)
+        outsiders = Outsiders(self.store, self.keyring, self.clock)
+        explaining = Explaining(passage, outsiders, self.keyring)
+        hash_of = self.keyring.person_hash
+        return Charger(passage, self.callers, self.budgets, self.clock, claims, explaining, hash_of)
 
     async def prove(self) -> None:
         user = self.keyring.user_id(CALLER.issuer, CALLER.sub)
@@ -369,6 +375,9 @@ outside = true
 """
 
 
+WHY = "replaces a colleague of Lyon"
+
+
 @pytest.fixture
 async def at_home(store: Store, keyring: KeyRing, clock) -> Desk:
     """Somebody of the agency 75001, with a proof."""
@@ -385,7 +394,7 @@ def of(agency: str, one: PersonFound) -> PersonFound:
 
 async def test_who_is_outside_is_counted_there_too_and_who_is_inside_is_not(at_home: Desk) -> None:
     there = [of("75001", person(1)), of("69001", person(2)), of("69001", person(3, NAME))]
-    done = outcome(await (await at_home.charger()).document(there, masks=False))
+    done = outcome(await (await at_home.charger(WHY)).document(there, masks=False))
     assert [one.outside for one in done.taken] == [False, True, True]
     assert (await at_home.used())["outside-hour"] == 1
     assert (await at_home.used())["hour"] == 2
@@ -393,8 +402,8 @@ async def test_who_is_outside_is_counted_there_too_and_who_is_inside_is_not(at_h
 
 async def test_beyond_the_limit_of_those_outside_nobody_is_charged_and_those_inside_still_leave(at_home: Desk) -> None:
     others = [of("69001", person(number)) for number in (1, 2, 3)]
-    assert outcome(await (await at_home.charger()).document([*others[:2], of("75001", person(4))], masks=False))
-    found = refusal(await (await at_home.charger()).document(others, masks=False))
+    assert outcome(await (await at_home.charger(WHY)).document([*others[:2], of("75001", person(4))], masks=False))
+    found = refusal(await (await at_home.charger(WHY)).document(others, masks=False))
     assert (found.reason, found.budget) == (Reason.BUDGET_EXHAUSTED, "outside-hour")
     assert (await at_home.used())["hour"] == 3
     assert outcome(await (await at_home.charger()).document([of("75001", person(5))], masks=False))
@@ -402,22 +411,109 @@ async def test_beyond_the_limit_of_those_outside_nobody_is_charged_and_those_ins
 
 async def test_who_was_seen_inside_and_is_outside_later_is_charged_then(at_home: Desk) -> None:
     await (await at_home.charger()).document([of("75001", person(1))], masks=False)
-    done = outcome(await (await at_home.charger()).document([of("69001", person(1))], masks=False))
+    done = outcome(await (await at_home.charger(WHY)).document([of("69001", person(1))], masks=False))
     assert [(one.outside, one.new) for one in done.taken] == [(True, True)]
     assert await at_home.used() | {"outside-hour": 1, "hour": 1} == await at_home.used()
 
 
 async def test_whoever_cannot_be_told_apart_is_outside(at_home: Desk) -> None:
     unnamed = PersonFound((), (EMAIL,), weight=2)
-    outcome(await (await at_home.charger()).document([unnamed], masks=False))
+    outcome(await (await at_home.charger(WHY)).document([unnamed], masks=False))
     assert (await at_home.used())["outside-hour"] == 2
 
 
 async def test_a_caller_without_an_agency_has_nobody_inside(store: Store, keyring: KeyRing, clock) -> None:
     desk = await desk_of(small_application(policy=MORE + INSIDE, replaced=REPLACED), store, keyring, clock)
     await desk.prove()
-    await (await desk.charger()).document([of("75001", person(1)), of("", person(2))], masks=False)
+    await (await desk.charger(WHY)).document([of("75001", person(1)), of("", person(2))], masks=False)
     assert (await desk.used())["outside-hour"] == 2
+
+
+async def test_without_a_reason_nobody_outside_leaves_and_nobody_is_charged(at_home: Desk) -> None:
+    there = [of("75001", person(1)), of("69001", person(2, NAME, EMAIL))]
+    found = refusal(await (await at_home.charger()).document(there, masks=False))
+    assert (found.reason, found.klass, found.asked) == (Reason.REASON_REQUIRED, Class.PERSONAL, 1)
+    assert set((await at_home.used()).values()) == {0}
+
+
+@pytest.mark.parametrize("said", [("too short",), ("x" * 501,), ("a bell\x07 rings here",), (WHY, WHY)])
+async def test_what_is_no_reason_is_none(at_home: Desk, said: tuple[str, ...]) -> None:
+    found = refusal(await (await at_home.charger(*said)).document([of("69001", person(1))], masks=False))
+    assert found.reason is Reason.REASON_REQUIRED
+    assert "10 to 500" in found.detail
+
+
+async def test_the_reason_goes_with_the_record_and_is_asked_once(at_home: Desk) -> None:
+    charger = await at_home.charger(f"  {WHY} ")
+    done = outcome(await charger.document([of("69001", person(1))], masks=False))
+    assert done.why == WHY
+    await charger.remember(done)
+    again = outcome(await (await at_home.charger()).document([of("69001", person(1))], masks=False))
+    assert again.why is None
+    assert refusal(await (await at_home.charger()).document([of("69001", person(2))], masks=False))
+
+
+async def test_a_reason_that_nobody_asked_for_is_not_kept(at_home: Desk) -> None:
+    done = outcome(await (await at_home.charger(WHY)).document([of("75001", person(1))], masks=False))
+    assert done.why is None
+
+
+async def test_names_of_other_agencies_ask_no_reason(at_home: Desk) -> None:
+    done = outcome(await (await at_home.charger()).document([of("69001", person(1, NAME))], masks=False))
+    assert [(one.klass, one.outside) for one in done.taken] == [(Class.INTERNAL, True)]
+
+
+async def test_a_full_limit_speaks_before_the_reason(at_home: Desk) -> None:
+    outcome(await (await at_home.charger(WHY)).document([of("69001", person(n)) for n in (1, 2)], masks=False))
+    found = refusal(await (await at_home.charger()).document([of("69001", person(3))], masks=False))
+    assert found.reason is Reason.BUDGET_EXHAUSTED
+
+
+async def test_a_missing_proof_speaks_before_the_reason(store: Store, keyring: KeyRing, clock) -> None:
+    app = small_application(policy=MORE + INSIDE, replaced=REPLACED)
+    desk = await desk_of(app, store, keyring, clock, agency="75001")
+    found = refusal(await (await desk.charger(WHY)).document([of("69001", person(1))], masks=False))
+    assert found.reason is Reason.PROOF_REQUIRED
+
+
+async def test_a_reason_typed_on_our_page_serves_its_request_once(at_home: Desk) -> None:
+    outsiders = Outsiders(at_home.store, at_home.keyring, at_home.clock)
+    charger = await at_home.charger(target="/records/1")
+    await outsiders.keep(at_home.token_id, at_home.keyring.request_hash(b"GET", "jobs.example", b"/records/1"), WHY)
+    other = await (await at_home.charger(target="/records/2")).document([of("69001", person(2))], masks=False)
+    assert refusal(other).reason is Reason.REASON_REQUIRED
+    assert outcome(await charger.document([of("69001", person(1))], masks=False)).why == WHY
+    again = await (await at_home.charger(target="/records/1")).document([of("69001", person(1))], masks=False)
+    assert refusal(again).reason is Reason.REASON_REQUIRED
+
+
+async def test_who_was_seen_inside_stays_so_where_an_answer_does_not_say(at_home: Desk) -> None:
+    charger = await at_home.charger()
+    await charger.remember(outcome(await charger.document([of("75001", person(1, also="A"))], masks=False)))
+    for known in (person(1), person(1, also="A")):
+        assert not outcome(await (await at_home.charger()).document([known], masks=False)).taken[0].outside
+    assert refusal(await (await at_home.charger()).document([person(2)], masks=False))
+    assert refusal(await (await at_home.charger()).document([person(1, also="B")], masks=False))
+
+
+async def test_who_was_seen_inside_and_then_outside_is_outside(at_home: Desk) -> None:
+    for agency in ("75001", "69001"):
+        charger = await at_home.charger(WHY)
+        await charger.remember(outcome(await charger.document([of(agency, person(1))], masks=False)))
+    assert outcome(await (await at_home.charger(WHY)).document([person(1)], masks=False)).taken[0].outside
+
+
+async def test_what_was_refused_makes_nobody_known(at_home: Desk) -> None:
+    there = [of("75001", person(1)), of("69001", person(2))]
+    assert refusal(await (await at_home.charger()).document(there, masks=False))
+    assert refusal(await (await at_home.charger()).document([person(1)], masks=False))
+
+
+async def test_while_observing_no_reason_is_asked(store: Store, keyring: KeyRing, clock) -> None:
+    app = small_application(gateway='mode = "observe"\n', policy=MORE + INSIDE, replaced=REPLACED)
+    desk = await desk_of(app, store, keyring, clock, agency="75001")
+    done = outcome(await (await desk.charger()).document([of("69001", person(1))], masks=False))
+    assert done.taken[0].outside
 
 
 DORMANT = '\n[dormant]\nanswer = "fin"\nmonths = 24\n'

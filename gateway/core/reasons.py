@@ -66,6 +66,7 @@ class Reason(StrEnum):
     INTERNAL_FAULT = "internal_fault"
     HTTP_VERSION_TOO_OLD = "http_version_too_old"
     CONTENT_WITHHELD = "content_withheld"
+    REASON_REQUIRED = "reason_required"
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,7 @@ STATUS: Mapping[Reason, int] = MappingProxyType(
         Reason.BUSY: 503,
         Reason.INTERNAL_FAULT: 500,
         Reason.HTTP_VERSION_TOO_OLD: 505,
+        Reason.REASON_REQUIRED: 403,
         Reason.CONTENT_WITHHELD: 200,  # only where the application's own status is not known
     }
 )

@@ -101,6 +101,12 @@ CHALLENGE_LIFETIME_S: Final = 10 * MINUTE_S
 CHANGED_LIFETIME_S: Final = 2 * DAY_S
 """How long it is known that a partner said that a credential was changed: as long as any cooling lasts."""
 
+KNOWN_OUTSIDER_S: Final = DAY_S
+"""How long it is known who is inside for a user, and of whom outside they have said why."""
+
+WHY_LIFETIME_S: Final = 10 * MINUTE_S
+"""How long a reason waits for the request that it was given for."""
+
 GRANT_DAY_S: Final = DAY_S
 """Grants made within this time are added up."""
 
@@ -208,6 +214,21 @@ def proofs(credential_id: str) -> str:
 def grants(user: str) -> str:
     """A hash: grant id to grant, of one user."""
     return f"gr:{user}"
+
+
+def seen_inside(user: str, agency: str) -> str:
+    """A sorted set: persons whose record named a user's agency when they last saw it, and when that was (ms)."""
+    return f"in:{user}:{agency}"
+
+
+def explained(user: str) -> str:
+    """A sorted set: persons outside of whom a user has said why they need them, and when (ms)."""
+    return f"ex:{user}"
+
+
+def why(credential_id: str, request: str) -> str:
+    """A string: the reason given for one request (its keyed hash), sealed."""
+    return f"wy:{credential_id}:{request}"
 
 
 def frozen(kind: str, name: str) -> str:
