@@ -203,6 +203,7 @@ class App:
             signals=Signals(store, keyring),
             kept=kept,
             challenges=challenges,
+            outsiders=outsiders,
             budgets=budgets,
             records=ledger,
             keyring=keyring,

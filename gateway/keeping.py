@@ -50,7 +50,7 @@ def same_origin(passage: Passage) -> bool:
 
 def may_be_kept(passage: Passage, refusal: Refusal) -> bool:
     """Whether a refused request is a form of ours that a confirmation, or signing in again, would let through."""
-    asks = refusal.reason is Reason.PROOF_REQUIRED and passage.caller is not None
+    asks = refusal.reason in (Reason.PROOF_REQUIRED, Reason.REASON_REQUIRED) and passage.caller is not None
     ended = refusal.reason is Reason.NO_CALLER and passage.ended != ""
     return (
         (asks or ended)

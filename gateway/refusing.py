@@ -79,6 +79,11 @@ class Refusing:
                 flow = await self._doors.flows.keep(RETURN_FLOW, answers.kept_target(asked), RETURN_FLOW_TTL_S)
             except StoreUnavailable as fault:
                 refusal = translated(fault)
+        reason_flow = None
+        try:
+            reason_flow = await self._reason_flow(passage, refusal, kept[0] if kept else None)
+        except StoreUnavailable as fault:
+            refusal = translated(fault)
         status = passage.status if passage.executed else None
         rendered = answers.render(
             refusal,
@@ -89,11 +94,25 @@ class Refusing:
             kept_at=kept[0] if kept else None,
             released=self._released(passage, refusal, served.partner_names),
             since=await self._since(passage, refusal),
+            reason_flow=reason_flow,
         )
         for cookie in (kept[1] if kept else None, passage.own_cookie):
             if cookie is not None:
                 rendered.headers.append(cookie)
         await answer(passage, rendered)
+
+    async def _reason_flow(self, passage: Passage, refusal: Refusal, kept_at: str | None) -> str | None:
+        """The key of the question why, where our page can ask it and the request can be made again."""
+        caller, asked = passage.caller, passage.asked
+        again = asked.method in (b"GET", b"HEAD") and len(passage.raw_target) <= MOST_KEPT_TARGET_BYTES
+        if refusal.reason is not Reason.REASON_REQUIRED or caller is None or passage.credential.kind != "session":
+            return None
+        if not asked.navigating or not (again or kept_at):
+            return None
+        target = kept_at or passage.raw_target.decode("latin-1")
+        request = self._doors.hasher.request_hash(passage.method, passage.host, passage.raw_target)
+        about = asking.asked_about(target, passage.host, request, caller.credential_id)
+        return await self._doors.flows.keep(asking.REASON_FLOW, about, RETURN_FLOW_TTL_S)
 
     async def _with_challenge(self, passage: Passage, refusal: Refusal) -> Refusal:
         """Name what is asked, where somebody confirms elsewhere (a token's owner) or for this answer alone."""

@@ -32,9 +32,9 @@ import pyotp
 import wire
 from wire import Answer
 
-from gateway.config import Settings, load
+from gateway.config import POLICY, Settings, load
 from gateway.core.assurance import Mandate
-from gateway.initialise import write_configuration
+from gateway.initialise import example, write_configuration
 from gateway.keyring import KeyRing
 from gateway.stores.connection import Store
 from gateway.stores.embedded import EmbeddedStore
@@ -48,6 +48,8 @@ CODES_OPEN_ALL = {
 }
 """Changes to the example policy: what asks for a passkey there opens by a code here."""
 STARTS_WITHIN_S = 20.0
+_OFF = "# [inside]\n"
+"""Where the example's settings for least privilege begin, which are comments in it."""
 _Result = TypeVar("_Result")
 
 
@@ -59,6 +61,13 @@ def until(true: Callable[[], _Result], *, within_s: float = 10.0, what: str = "w
             return found
         time.sleep(0.01)
     raise AssertionError(f"{what} did not come within {within_s} s")
+
+
+def least_privilege() -> dict[str, str]:
+    """Changes to the example policy: what it says of persons outside and of dormant records holds."""
+    text = example(POLICY)
+    off = text[text.index(_OFF) : text.index("\n# --- Roles:")]
+    return {off: "".join(line.removeprefix("#").removeprefix(" ") for line in off.splitlines(keepends=True))}
 
 
 @dataclass(frozen=True)
@@ -129,19 +138,26 @@ class Stack:
         return f"http://127.0.0.1:{self.settings.gateway.admin.port}"
 
     def account(
-        self, *, partner: str = "relais-emploi", kind: str = "person", max_persons: int | None = None
+        self,
+        *,
+        partner: str = "relais-emploi",
+        kind: str = "person",
+        max_persons: int | None = None,
+        agency: str = "",
     ) -> Account:
         """Somebody new, with a token and (a person) a code generator."""
         sub, secret = f"u-{secrets.token_hex(6)}", pyotp.random_base32()
         nobody = Account("", "", "", sub, partner, secret, kind)
-        made = self.another_token(nobody, max_persons=max_persons)
+        made = self.another_token(nobody, max_persons=max_persons, agency=agency)
         if kind == "person":
             raw = pyotp.TOTP(secret).byte_secret()
             self.thread.call(Factors(self.thread.store, self.keyring).enrol_totp(made.user, raw))
         self.accounts.append(made)
         return made
 
-    def another_token(self, account: Account, *, max_persons: int | None = None, lasts_s: float = 3600) -> Account:
+    def another_token(
+        self, account: Account, *, max_persons: int | None = None, lasts_s: float = 3600, agency: str = ""
+    ) -> Account:
         """One more token of the same person."""
         issuer = self.settings.partners[account.partner].issuer
         token, token_id = self.thread.call(
@@ -154,6 +170,7 @@ class Stack:
                 kind=account.kind,
                 expires_at=time.time() + lasts_s,
                 max_persons=max_persons,
+                agency=agency,
             )
         )
         return replace(account, token=token, token_id=token_id, user=self.keyring.user_id(issuer, account.sub))

@@ -109,14 +109,16 @@ class Desk:
         return {one.limit.name: one.used for one in await self.budgets.usage(limits)}
 
 
-async def desk_of(app: Application, store: Store, keyring: KeyRing, clock, agency: str = "") -> Desk:
+async def desk_of(
+    app: Application, store: Store, keyring: KeyRing, clock, agency: str = "", lasts_s: float = 3600
+) -> Desk:
     token, token_id = await Tokens(store, keyring, clock).issue(
         issuer=CALLER.issuer,
         sub=CALLER.sub,
         partner="north",
         name="n",
         login="l",
-        expires_at=clock.now() + 3600,
+        expires_at=clock.now() + lasts_s,
         agency=agency,
     )
     return Desk(app, store, keyring, clock, token, token_id)

@@ -123,17 +123,21 @@ class RoleTable(Table):
     serves: list[str] = []
 
 
+Names = Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
+"""A name, or several."""
+
+
 class InsideTable(Table):
     """Whose records are the caller's own agency's: the answer's field, and what of the caller it must equal."""
 
-    answer: str
+    answer: Names = Field(min_length=1)
     caller: Literal["agency"]
 
 
 class DormantTable(Table):
     """Which records have long been of no use: a date in the answer, and how many months ago."""
 
-    answer: str
+    answer: Names = Field(min_length=1)
     months: int = Field(ge=1, le=1200)
 
 
@@ -187,14 +191,19 @@ def compile_policy(
 
 
 def _told(file: PolicyFile, problems: list[Problem]) -> tuple[Inside | None, Dormant | None]:
-    names = {what: normalised(table.answer) for what in ("inside", "dormant") if (table := getattr(file, what))}
-    for what, name in names.items():
-        if not name:
-            problems.append(((what, "answer"), f"{what}.answer", "write the name of a field, such as agence"))
-    if len(names) == 2 and names["inside"] == names["dormant"] != "":
-        problems.append((("dormant", "answer"), "dormant.answer", "this field says already who is inside"))
     inside, dormant = file.inside, file.dormant
-    return Inside(inside.answer) if inside else None, Dormant(dormant.answer, dormant.months) if dormant else None
+    known: set[str] = set()
+    for what, names in (("inside", inside.answer if inside else ()), ("dormant", dormant.answer if dormant else ())):
+        plain = {normalised(name) for name in names}
+        if "" in plain:
+            problems.append(((what, "answer"), f"{what}.answer", "write the name of a field, such as agence"))
+        elif plain & known:
+            problems.append(((what, "answer"), f"{what}.answer", "this field says already who is inside"))
+        known |= plain
+    return (
+        Inside(tuple(inside.answer)) if inside else None,
+        Dormant(tuple(dormant.answer), dormant.months) if dormant else None,
+    )
 
 
 def _classes(file: PolicyFile, problems: list[Problem]) -> dict[Class, ClassRule]:

@@ -136,16 +136,16 @@ class BudgetRule:
 
 @dataclass(frozen=True, slots=True)
 class Inside:
-    """Whose record has a field ``answer`` that equals the caller's agency is inside; everybody else is outside."""
+    """Whose record has a field ``answers`` that equals the caller's agency is inside; everybody else is outside."""
 
-    answer: str
+    answers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Dormant:
-    """A record whose field ``answer`` is a date more than ``months`` ago is restricted."""
+    """A record whose field ``answers`` is a date more than ``months`` ago is restricted."""
 
-    answer: str
+    answers: tuple[str, ...]
     months: int
 
 
@@ -183,4 +183,4 @@ class Policy:
     def tells(self) -> Mapping[str, Tells]:
         """The fields that say something of a whole record: name to what."""
         rules = {Tells.INSIDE: self.inside, Tells.DORMANT: self.dormant}
-        return {rule.answer: what for what, rule in rules.items() if rule is not None}
+        return {name: what for what, rule in rules.items() if rule is not None for name in rule.answers}

@@ -146,6 +146,7 @@ def render(
     kept_at: str | None = None,
     released: Mapping[str, object] | None = None,
     since: Mapping[str, object] | None = None,
+    reason_flow: str | None = None,
 ) -> Rendered:
     """The answer to a refused request.
 
@@ -182,6 +183,9 @@ def render(
             "since": since,
         }
         return page_of("step_up", request, site, headers, values, status=status)
+    if reason_flow is not None:
+        values = asking.reason_values(reason_flow, refusal.asked)
+        return page_of("reason", request, site, headers, values, status=status)
     title, text = _explained(refusal, request.language)
     facts = _facts(refusal, request.language, site)
     following = (refusal.pick_up, "sealed_open") if refusal.pick_up else _NEXT.get(refusal.reason)

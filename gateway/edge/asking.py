@@ -6,6 +6,10 @@ from urllib.parse import urlsplit
 from gateway.core.extraction import Class
 from gateway.edge import words
 from gateway.edge.words import Language
+from gateway.reading.why import LONGEST, SHORTEST
+
+REASON_FLOW = "reason"
+"""The kind of flow under which it is kept what a reason is asked for (value: ``asked_about``)."""
 
 
 def step_up_values(
@@ -59,3 +63,14 @@ def releases(
 ) -> dict[str, object]:
     """What one answer would release, in words: what it is, how many files at most, to whom."""
     return {"what": label.get(language) or words.about(klass, language), "most": most, "recipient": recipient}
+
+
+def asked_about(target: str, host: str, request: str, credential_id: str) -> dict[str, object]:
+    """What a reason is asked for: where one goes on to, and the request (its keyed hash) and session that it serves."""
+    return {"target": target, "host": host, "request": request, "credential": credential_id}
+
+
+def reason_values(flow: str, persons: int | None = None, *, typed: str = "", error: bool = False) -> dict[str, object]:
+    """What the page needs that asks why; ``persons``: of how many."""
+    lengths = {"shortest": SHORTEST, "longest": LONGEST}
+    return {"flow": flow, "persons": persons, "typed": typed, "error": error, **lengths}

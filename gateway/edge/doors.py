@@ -239,6 +239,12 @@ class Keyring(Protocol):
     def request_hash(self, method: bytes, host: str, target: bytes) -> str: ...
 
 
+class Outsiders(Protocol):
+    """Reasons for seeing persons of other agencies, each for one request of one session."""
+
+    async def keep(self, credential_id: str, request: str, why: str) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Doors:
     """Everything behind the pages. ``policy`` is asked anew each time: it may have been reloaded.
@@ -266,6 +272,7 @@ class Doors:
     signals: Signals
     kept: KeptRequests
     challenges: Challenges
+    outsiders: Outsiders
     budgets: Budgets
     records: Records
     keyring: Keyring

@@ -23,6 +23,7 @@ from gateway.edge.letter import letter
 from gateway.edge.not_me import not_me
 from gateway.edge.notices import notices_page, seen
 from gateway.edge.pages import FOLDER
+from gateway.edge.reason import reason
 from gateway.edge.recovery import make_codes, recovery_page, step_up_recovery
 from gateway.edge.sign_in import SignIn, signed_out
 from gateway.edge.signals import PartnerSignals
@@ -90,6 +91,7 @@ def build(doors: Doors) -> Starlette:
         get("notices", notices_page),
         post("notices", seen),
         post("not-me", not_me),
+        post("reason", reason),
         get("kept", kept_page),
         get("budget", budget),
         get("jwks.json", jwks),

@@ -25,8 +25,8 @@ POLICY = Policy(
     unique=(),
     routes={},
     budgets=(),
-    inside=Inside("agence"),
-    dormant=Dormant("dateFin", 24),
+    inside=Inside(("agence",)),
+    dormant=Dormant(("dateFin",), 24),
 )
 NAME, MAIL = Found("name", Class.INTERNAL), Found("mail", Class.PERSONAL)
 
@@ -83,7 +83,7 @@ def test_a_policy_without_either_changes_nothing() -> None:
     ],
 )
 def test_a_record_is_dormant_more_than_so_many_months_after_its_date(said: str, asleep: bool) -> None:
-    assert is_dormant(Dormant("dateFin", 24), Told(dormant=(said,)), NOW) is asleep
+    assert is_dormant(Dormant(("dateFin",), 24), Told(dormant=(said,)), NOW) is asleep
 
 
 def test_dates_are_iso_or_french() -> None:

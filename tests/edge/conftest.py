@@ -42,6 +42,7 @@ from gateway.stores.invitations import Invitations
 from gateway.stores.kept_requests import KeptRequests
 from gateway.stores.letters import Letters
 from gateway.stores.notices import Notices
+from gateway.stores.outsiders import Outsiders
 from gateway.stores.passkeys import Passkeys
 from gateway.stores.people import People
 from gateway.stores.recovery import RecoveryCodes
@@ -115,6 +116,7 @@ class House:
         self.signals = Signals(self.store, self.keyring, self.clock)
         self.kept = KeptRequests(self.store, self.keyring, self.clock)
         self.challenges = Challenges(self.store, self.keyring, self.clock)
+        self.outsiders = Outsiders(self.store, self.keyring, self.clock)
         self.budgets = Budgets(self.store, self.clock)
         self.user = self.keyring.user_id(ISSUER, SUB)
         self.doors = self.doors_of(self.store, {})
@@ -141,6 +143,7 @@ class House:
             signals=self.signals,
             kept=self.kept,
             challenges=self.challenges,
+            outsiders=self.outsiders,
             budgets=self.budgets,
             records=self.records,
             keyring=self.keyring,

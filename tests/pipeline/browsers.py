@@ -64,10 +64,10 @@ class Browser:
         assert self.ask("/.gateway/step-up/totp", JSON, method="POST", body=body).status == 200
 
 
-def browser_of(stack: Stack, account: Account) -> Browser:
+def browser_of(stack: Stack, account: Account, agency: str = "") -> Browser:
     """A browser in which somebody is signed in."""
     issuer = stack.settings.partners[account.partner].issuer
     opening = Sessions(stack.thread.store, stack.keyring).open(
-        issuer=issuer, sub=account.sub, partner=account.partner, name="Zoé Tést", login=account.sub
+        issuer=issuer, sub=account.sub, partner=account.partner, name="Zoé Tést", login=account.sub, agency=agency
     )
     return Browser(stack, account, {SESSION: stack.thread.call(opening)})
