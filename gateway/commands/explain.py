@@ -37,6 +37,7 @@ def explain(
     content_type: Annotated[str, typer.Option(help="The sample's Content-Type.")] = "application/json",
     proved: Annotated[bool, typer.Option("--proved", help="As a caller with a fresh proof.")] = False,
     machine: Annotated[bool, typer.Option("--machine", help="As a machine's token.")] = False,
+    agency: Annotated[str, typer.Option(help="As a caller of this agency.")] = "",
     klass: Annotated[str | None, typer.Option("--class", help="As if the request were of this class.")] = None,
     user: Annotated[str | None, typer.Option(help="Also what is used of this user's limits: login or id.")] = None,
     ref: Annotated[str | None, typer.Option("--ref", help="The reference of a refusal that happened.")] = None,
@@ -72,7 +73,7 @@ def explain(
     if sent and not any(name.lower() == b"content-type" for name, _ in headers):
         headers.append((b"content-type", b"application/json"))
     as_class = _class(klass) if klass else None
-    asked = Asked(method.upper(), host, path, query, headers, sent, proved, machine, None, as_class)
+    asked = Asked(method.upper(), host, path, query, headers, sent, proved, machine, None, as_class, agency)
     found = follow(settings, asked, Sample(content_type, _read(body)) if body else None).facts
     if user is not None:
         from gateway.commands.budget import used
@@ -192,6 +193,7 @@ def _show_answer(answer: dict[str, Any]) -> None:
     rows: list[tuple[str, object]] = [("answer read as", answer["read"]), ("persons", answer["persons"])]
     for word, number in answer.get("persons_by_class", {}).items():
         rows.append((f"  of class {word}", number))
+    rows.extend((f"  {word}", answer[word]) for word in ("outside", "dormant") if word in answer)
     rows.append(("fields", as_text([f"{name} ({word})" for name, word in answer.get("fields", {}).items()])))
     rows.append(("masked", as_text(answer.get("masked", []))))
     rows.append(("needs", answer.get("needs")))

@@ -35,6 +35,11 @@ MAY: Mapping[Reason, tuple[str, ...]] = {
         "The application was about to be given a masked value (…xMASKx) as if it were the real one. Reload the form"
         " after confirming, or send only the fields that change.",
     ),
+    Reason.REASON_REQUIRED: (
+        "The caller says why they need the person: on the page that asks, or in the header Gateway-Reason.",
+        "If the person is of the caller's own agency: gateway token list says of which agency a token is, a partner's"
+        " claims of which one a session is; gateway explain --body --agency whether an answer names it.",
+    ),
     Reason.FROZEN: ("Ask who froze it, and why: gateway report caller {user}. To lift it: gateway unfreeze …",),
     Reason.METHOD_NOT_LISTED: ("If the application means it, list the method at the route in policy.toml.",),
     Reason.DENIED_BY_RULE: ("The policy denies this path on purpose; see the route {rule} in policy.toml.",),

@@ -1,7 +1,8 @@
 """What the policy makes of one request, and of a sample of its answer: plain values, for people and for scripts."""
 
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway.application import link_templates
 from gateway.config import ApplicationTable, Settings
@@ -11,7 +12,7 @@ from gateway.core.canonical import Headers, Target, canonicalise
 from gateway.core.charging import limits_of
 from gateway.core.classify import Classified, Routes, Unclear, request_persons
 from gateway.core.extraction import Class, Identifier, PersonFound, attribute, by_size
-from gateway.core.inside import judged
+from gateway.core.inside import DORMANT, judged
 from gateway.core.policy import Policy
 from gateway.core.reasons import Refusal
 from gateway.incoming import parsed
@@ -42,6 +43,7 @@ class Asked:
     machine: bool = False
     mandated: Class | None = None
     as_class: Class | None = None
+    agency: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +163,8 @@ def _caller(policy: Policy, asked: Asked) -> Caller:
     )
     mandate = Mandate(asked.mandated, 1, 86_400, NOW + 1, "") if asked.mandated is not None else None
     kind = "machine" if asked.machine or mandate else "person"
-    return Caller("u", "p", "", "", "", kind, "token", "c", () if kind == "machine" else proofs, mandate=mandate)
+    caller = Caller("u", "p", "", "", "", kind, "token", "c", () if kind == "machine" else proofs, mandate=mandate)
+    return replace(caller, agency=asked.agency)
 
 
 def _decide(policy: Policy, asked: Asked, result: Explained) -> None:
@@ -216,17 +219,23 @@ def _answer(policy: Policy, name: str, result: Explained, sample: Sample) -> Fac
     if isinstance(read, str):
         return {"read": read, "persons": 0}
     persons, masks, words = read
-    persons = judged(policy, caller, persons, NOW)
+    persons = judged(policy, caller, persons, time.time())
     plan = decide.plan(policy, classified, caller, persons, NOW, masks=masks)
     by_class: dict[str, int] = {}
     for one in plan.persons:
         by_class[one.klass.word] = by_class.get(one.klass.word, 0) + one.person.weight
     fields = {found.category: found.klass.word for person in persons for found in person.found}
     refusal = plan.standing if isinstance(plan.standing, Refusal) else decide.too_many(plan.count, plan.needs)
+    told: Facts = {}
+    if policy.inside is not None:
+        told["outside"] = sum(one.person.weight for one in plan.persons if one.person.outside)
+    if policy.dormant is not None:
+        told["dormant"] = sum(1 for one in plan.persons if DORMANT in one.person.found)
     return {
         "read": words,
         "persons": plan.count,
         "persons_by_class": by_class,
+        **told,
         "fields": dict(sorted(fields.items())),
         "masked": sorted({category for one in plan.persons for category in one.masked}),
         "needs": plan.needs.word,

@@ -200,14 +200,15 @@ def person(
         say("[yellow]The store does not answer[/yellow]: seen under another identifier, they would not be found.")
     if report.sightings:
         say("")
-        columns = ("when", "user", "partner", "route", "class", "in clear", "masked", "reference")
+        columns = ("when", "user", "partner", "route", "class", "in clear", "masked", "reference", "why")
         table("Sightings", columns, [_row(one) for one in report.sightings])
     _warn(report.verification)
 
 
 def _row(one: Sighting) -> tuple[object, ...]:
     clear, masked = as_text(one.clear), as_text(one.masked)
-    return at(one.now), one.user, one.partner, one.route, one.class_name, clear, masked, one.reference
+    why = (one.why or "").replace("[", r"\[")
+    return at(one.now), one.user, one.partner, one.route, one.class_name, clear, masked, one.reference, why
 
 
 async def _hashes(settings: Settings, keys: KeyRing, identifier: Identifier) -> tuple[set[str], bool]:

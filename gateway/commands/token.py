@@ -108,7 +108,7 @@ def _plain(row: TokenRow, now: float) -> dict[str, Any]:
         if mandate
         else None
     )
-    plain = {name: getattr(row, name) for name in names}
+    plain = {name: getattr(row, name) for name in (*names, "agency")}
     times = {name: int(plain[name]) for name in ("issued_at", "expires_at", "revoked_at") if plain[name] is not None}
     return {**plain, **times, "mandate": said, "state": _state(row, now)}
 
@@ -133,9 +133,12 @@ def list_tokens(config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False)
         return
     table(
         "Tokens",
-        ("id", "login", "partner", "for", "kind", "state", "until", "user", "mandate"),
+        ("id", "login", "partner", "for", "kind", "state", "until", "user", "agency", "mandate"),
         [
-            (r.id, r.login, r.partner, r.name, r.kind, _state(r, now), at(r.expires_at), r.user, _mandate(r.mandate))
+            (
+                *(r.id, r.login, r.partner, r.name, r.kind, _state(r, now), at(r.expires_at), r.user, r.agency),
+                _mandate(r.mandate),
+            )
             for r in rows
         ],
     )

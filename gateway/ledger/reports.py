@@ -74,7 +74,7 @@ class CallerReport:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """One answer that held something of a person."""
+    """One answer that held something of a person; ``why``: the caller's reason, where the person was outside."""
 
     now: float
     user: str
@@ -89,6 +89,7 @@ class Sighting:
     masked: tuple[str, ...]
     released: bool
     mode: str
+    why: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +267,7 @@ def _sighting(record: Mapping[str, Any], person: Mapping[str, Any]) -> Sighting:
         masked=tuple(person.get("masked") or ()),
         released=is_released(person) and record.get("reason") != Reason.CONTENT_WITHHELD,
         mode=record.get("mode") or "enforce",
+        why=record.get("why") if person.get("out") else None,
     )
 
 

@@ -39,6 +39,7 @@ class TokenRow:
     max_persons: int | None
     mandate: Mandate | None
     revoked_at: float | None
+    agency: str = ""
 
 
 def checksum(body: str) -> str:
@@ -157,4 +158,5 @@ def _row(token_id: str, said: dict[str, str]) -> TokenRow:
         max_persons=int(said["max_persons"]) if said["max_persons"] else None,
         mandate=mandate_of(said.get("mandate", "").encode()),
         revoked_at=float(said["revoked_at"]) if "revoked_at" in said else None,
+        agency=said.get("agency", ""),
     )

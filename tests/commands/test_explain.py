@@ -69,6 +69,22 @@ def test_a_sample_answer_shows_persons_fields_and_masks(gateway: Gateway, config
     assert (proved["masked"], proved["persons_by_class"]) == ([], {"sensitive": 2})
 
 
+def test_a_sample_answer_says_how_many_are_outside_and_dormant(gateway: Gateway, config: Path, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.json"
+    rows.write_bytes(
+        orjson.dumps([{"id": 1, "agence": "75001"}, {"id": 2, "agence": "69001", "dateFin": "1990-01-01"}, {"id": 3}])
+    )
+    policy = config / "policy.toml"
+    policy.write_text(
+        policy.read_text()
+        + '\n[inside]\nanswer = "agence"\ncaller = "agency"\n[dormant]\nanswer = "dateFin"\nmonths = 24\n'
+    )
+    found = explained(gateway, config, "GET", "/x", "--body", rows, "--agency", "75001")["answer"]
+    assert (found["outside"], found["dormant"]) == (2, 1)
+    assert explained(gateway, config, "GET", "/x", "--body", rows)["answer"]["outside"] == 3
+    assert "outside" in gateway("explain", "GET", "/x", "--body", rows, "--config", config).out
+
+
 def test_a_csv_sample_is_read_row_by_row(gateway: Gateway, config: Path, tmp_path: Path) -> None:
     rows = tmp_path / "rows.csv"
     rows.write_text("id;nom;prenom\n" + "".join(f"{number};N{number};P\n" for number in range(1, 31)))

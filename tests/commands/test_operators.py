@@ -44,6 +44,13 @@ def test_issuing_and_revoking_are_recorded_with_who_did_it(gateway: Gateway, liv
     assert gateway("token", "revoke", "t_nobody", "--config", live).status == 1
 
 
+def test_a_token_is_of_the_agency_that_it_was_issued_for(gateway: Gateway, live: Path) -> None:
+    made = issue(gateway, live, "--agency", " 75001 ")
+    (row,) = gateway("token", "list", "--config", live, "--json").json
+    assert (row["id"], row["agency"]) == (made["id"], "75001")
+    assert [one["agency"] for one in records(live) if one.get("event") == "issued"] == ["75001"]
+
+
 def test_a_partner_that_nobody_declared_gets_no_token(gateway: Gateway, live: Path) -> None:
     refused = gateway("token", "issue", *WHO[2:], "--partner", "nobody", "--config", live)
     assert refused.status == 2

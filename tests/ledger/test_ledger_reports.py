@@ -142,6 +142,13 @@ async def test_a_person_learns_who_saw_what_and_when(tmp_path: Path) -> None:
     assert (plain["callers"], plain["sightings"][0]["clear"]) == (2, ["nir"])
 
 
+async def test_a_person_learns_why_they_were_looked_at_from_outside_and_not_why_others_were(tmp_path: Path) -> None:
+    outside = person("aa") | {"out": 1}
+    await write(tmp_path, (1, answer(MARIE, outside, person("bb"), why="replaces Jean")))
+    for known, why in (("aa", "replaces Jean"), ("bb", None)):
+        assert [one.why for one in report_person(tmp_path, KEYS, {known}).sightings] == [why]
+
+
 async def test_a_breach_adds_up_over_its_callers(tmp_path: Path) -> None:
     await write(
         tmp_path,
