@@ -1,7 +1,8 @@
 """Reading CSV (RFC 4180, and what is sold as it) as a record stream: a row is a record, the header names its cells.
 
 1. The header is the first row (of the first 50) in which a declared name stands; its separator is the stream's.
-2. A row of another length than the header's may be shifted: there every cell that has the shape of a NIR is one.
+2. A row of another length than the header's may be shifted: there every cell that has the shape of a NIR is one, and
+   none says whose agency the row is.
 3. Only masked cells are written anew; a stream that ends inside quotes is unreadable.
 """
 
@@ -252,6 +253,8 @@ class CsvStream:
             length = len(value)
             draft.text_bytes += length if value.isascii() else size_of(value)
             named = header[place] if place < width else None
+            if shifted and named is not None:
+                named = named.in_text  # whose agency it is, the cell beside may say
             if place == self._minting and value:
                 minted = (value,)
             if length < shortest and "/" not in value and (named is None or named.unique is None):

@@ -121,6 +121,10 @@ def test_a_csv_column_tells_of_each_row() -> None:
     assert csv(rows) == [HERE, Told(("69001",), ("31/01/2020",))]
 
 
+def test_a_shifted_csv_row_does_not_say_whose_agency_it_is() -> None:
+    assert csv(f"nir;agence;nom\r\n{ONE};69001;75001;A\r\n") == [Told()]
+
+
 def test_json_in_a_csv_cell_tells_of_its_own_person() -> None:
     rows = f'agence;memo\r\n69001;"{{""nir"": ""{ONE}"", ""agence"": ""75001""}}"\r\n'
     assert csv(rows) == [Told(("75001",))]
