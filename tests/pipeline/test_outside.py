@@ -12,6 +12,8 @@ from conftest import GATEWAY, ROUTES
 from persons import Raw, as_json, nir, record
 from scripted_application import ScriptedApplication
 from stack import CODES_OPEN_ALL, Account, Stack, least_privilege, running_stack
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 from wire import Answer
 
 HERE, THERE = "75001", "69001"
@@ -157,6 +159,22 @@ def test_an_export_stops_at_the_limit_of_those_outside(raw: Raw, adviser: Accoun
     answer = raw.ask(adviser, because())
     assert answer.body.count(f";{THERE}".encode()) == 15
     assert b"gateway: budget_exhausted" in answer.body
+
+
+def test_a_conversation_needs_its_reason_from_the_start(adviser: Account, stack: Stack) -> None:
+    at = f"ws://localhost:{stack.port}/ws/dossiers"
+    with connect(at, additional_headers=[adviser.bearer]) as client:
+        client.send('{"id": 3}')
+        notice = client.recv(timeout=10)
+        assert "reason_required" in str(notice)
+        with pytest.raises(ConnectionClosed) as closed:
+            client.recv(timeout=10)
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1008
+    with connect(at, additional_headers=[adviser.bearer, ("Gateway-Reason", "replaces Zoe of Lyon")]) as client:
+        client.send('{"id": 3}')
+        assert json.loads(client.recv(timeout=10))["id"] == 3
+    assert "replaces Zoe of Lyon" in [one.get("why") for one in stack.records()]
 
 
 def test_what_is_executed_needs_the_reason_before_it_is_forwarded(raw: Raw, adviser: Account, stack: Stack) -> None:
