@@ -8,7 +8,9 @@ Rules of this file:
 
 from typing import Protocol
 
-from gateway.core.assurance import Proof
+from gateway.core.assurance import ACT_LIVES_S, Proof
+from gateway.core.extraction import Identifier
+from gateway.core.policy import Policy
 from gateway.passage import Passage
 
 
@@ -16,6 +18,14 @@ class Claims(Protocol):
     """Where proofs for one answer are claimed."""
 
     async def claim(self, proof: Proof) -> bool: ...
+
+
+class Hasher(Protocol):
+    """Keyed hashes of a request and of whom it names."""
+
+    def person_hash(self, identifier: Identifier) -> bytes: ...
+
+    def request_hash(self, method: bytes, host: str, target: bytes) -> str: ...
 
 
 async def claim(passage: Passage, proof: Proof, claims: Claims) -> None:
@@ -27,9 +37,21 @@ async def claim(passage: Passage, proof: Proof, claims: Claims) -> None:
     passage.know(passage.caller)
 
 
-async def claim_acts(passage: Passage, request: str, claims: Claims) -> None:
-    """Claim every proof that was made for exactly this request (its keyed hash)."""
-    proofs = passage.caller.proofs if passage.caller else ()
+def request_of(passage: Passage, hasher: Hasher) -> str:
+    """What a proof for one answer is made for: method, host, target, and whom header and body name."""
+    persons = sorted(hasher.person_hash(one) for one in passage.persons or ())
+    return hasher.request_hash(passage.method, passage.host, b"\0".join([passage.raw_target, *persons]))
+
+
+async def claim_acts(passage: Passage, policy: Policy, now: float, claims: Claims, hasher: Hasher) -> None:
+    """Claim every proof that was made for exactly this request, lately enough for its class."""
+    proofs = [one for one in (passage.caller.proofs if passage.caller else ()) if one.act and not one.held]
+    if not proofs:
+        return
+    request = request_of(passage, hasher)
     for proof in proofs:
-        if proof.act is not None and proof.act.request == request and not proof.held:
+        if proof.act is None or proof.act.request != request:
+            continue
+        lasts_s = policy.classes[proof.act.klass].max_age_s or ACT_LIVES_S
+        if -2.0 <= now - proof.verified_at <= lasts_s:
             await claim(passage, proof, claims)

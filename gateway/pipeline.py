@@ -248,9 +248,7 @@ class Pipeline:
     async def _reach(self, passage: Passage, policy: Policy, klass: Class) -> decide.Standing | Refusal:
         """On what the caller may reach a class; a proof that serves one answer is claimed for this one."""
         claims, hasher = self.doors.challenges, self.doors.hasher
-        if passage.caller is not None and any(proof.act for proof in passage.caller.proofs):
-            request = hasher.request_hash(passage.method, passage.host, passage.raw_target)
-            await claim_acts(passage, request, claims)
+        await claim_acts(passage, policy, self.doors.clock.now(), claims, hasher)
         while True:
             caller = passage.caller
             if caller is None:

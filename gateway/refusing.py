@@ -9,6 +9,7 @@ Rules of this file:
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from gateway.claiming import request_of
 from gateway.core import decide
 from gateway.core.assurance import Act, Challenge
 from gateway.core.charging import limits_of
@@ -127,8 +128,7 @@ class Refusing:
             limits = limits_of(application.policy, caller, self._doors.clock.now())
             usages = await self._doors.budgets.usage(limits)
             most = decide.most_of_act(application.policy, classified, caller, klass, usages)
-            request = self._doors.hasher.request_hash(passage.method, passage.host, passage.raw_target)
-            act = Act(request, klass, most)
+            act = Act(request_of(passage, self._doors.hasher), klass, most)
         label = classified.route.label if classified.route else {}
         asked = Challenge(
             caller.user,

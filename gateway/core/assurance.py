@@ -114,7 +114,8 @@ class Caller:
 
     ``closed_from``: the class from which all is closed, since they said that somebody else was at it; ``places``: the
     networks and browsers that a session is known to be used from (none: nobody looks); ``agency``: as their partner
-    says, or the token's issuer; empty: of none; ``organisation``, ``roles``: as their partner says.
+    says, or the token's issuer; empty: of none; ``organisation``, ``roles``: as their partner says; ``sees``: the
+    number of the last confirmation that this very cookie of a session sees.
     """
 
     user: str
@@ -132,6 +133,7 @@ class Caller:
     expires_at: float | None = None
     closed_from: Class | None = None
     places: frozenset[str] = frozenset()
+    sees: int = 0
     agency: str = ""
     organisation: str = ""
     roles: tuple[str, ...] = ()
@@ -160,6 +162,12 @@ SETTLED_AFTER_S = 48 * 3600
 """A factor changes no factors while it is younger: whoever slipped one in cannot at once lock its person out."""
 
 
+def _adds(proof: Proof, now: float) -> bool:
+    """Whether it may add while it is young: that is how its person gets back to work."""
+    cooling = proof.cooling(now)
+    return cooling is not None and not cooling.as_code
+
+
 def settled(proof: Proof, now: float) -> bool:
     """Whether its factor is ripe, and has been there for long enough to change anything."""
     return proof.cooling(now) is None and now - proof.bound_at >= SETTLED_AFTER_S
@@ -176,7 +184,7 @@ def changing(caller: Caller, now: float, max_age_s: float, *, removing: bool) ->
         for proof in caller.proofs
         if proof.act is None
         and -2.0 <= now - proof.verified_at <= max_age_s
-        and (settled(proof, now) or (not removing and proof.cooling(now) is not None))
+        and (settled(proof, now) or (not removing and _adds(proof, now)))
     ]
     return max(usable, key=lambda proof: proof.preference(now), default=None)
 

@@ -5,7 +5,8 @@ gets little with it, and the person it was taken from has time to notice.
 
 Rules of this file:
 
-1. A factor that its own person added with a ripe one is ripe at once: it opens nothing that was closed before.
+1. A factor that its own person added with a ripe one is ripe at once; a passkey that was added with a code opens for
+   two days what a code opens: else one code read out on the telephone would be a passkey.
 2. What was vouched for in person cools for a day; what came by letter, recovery code or from afar for two.
 3. A proof by a ripe factor is never slowed by a young one beside it.
 4. What is bound while every application only observes is ripe when enforcement starts: there is nothing yet to open.
@@ -25,6 +26,7 @@ class Binding(StrEnum):
     """How a factor was bound to its person."""
 
     OWN = "own"
+    CODED = "coded"
     VOUCHED = "vouched"
     REMOTE = "remote"
 
@@ -33,17 +35,20 @@ class Binding(StrEnum):
 class Cooling:
     """What a young factor may do: for ``lasts_s`` after its binding at most ``persons`` in each ``window_s``.
 
-    Classes from ``closed_from`` up stay closed to it whatever the counts.
+    Classes from ``closed_from`` up stay closed to it whatever the counts; ``as_code``: and those that a code does not
+    open.
     """
 
     lasts_s: int
     persons_per_window_s: tuple[tuple[int, int], ...]
-    closed_from: Class
+    closed_from: Class | None = None
+    as_code: bool = False
 
 
 COOLING: Mapping[Binding, Cooling] = {
     Binding.VOUCHED: Cooling(DAY_S, ((20, HOUR_S), (80, DAY_S)), Class.RESTRICTED),
     Binding.REMOTE: Cooling(2 * DAY_S, ((10, 2 * DAY_S),), Class.RESTRICTED),
+    Binding.CODED: Cooling(2 * DAY_S, (), as_code=True),
 }
 
 

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from gateway.core.assurance import Caller, Mandate, Proof, fresh, mandated
 from gateway.core.charging import ONE_ANSWER, Limit, Usage, Violation
 from gateway.core.classify import Classified
+from gateway.core.cooling import Cooling
 from gateway.core.extraction import Class, Found, PersonFound
-from gateway.core.policy import ClassRule, Policy, Then, Without
+from gateway.core.policy import TOTP, ClassRule, Policy, Then, Without
 from gateway.core.reasons import Reason, Refusal
 
 MAX_PERSONS_PER_ANSWER = 1_000
@@ -74,9 +75,14 @@ def standing(policy: Policy, caller: Caller, klass: Class, now: float) -> Standi
     if proof is None:
         return _proof_required(rule, caller)
     cooling = proof.cooling(now)
-    if cooling is not None and klass >= cooling.closed_from:
+    if cooling is not None and _closes(cooling, rule):
         return Refusal(Reason.FACTOR_COOLING, klass=klass, detail=f"bound {proof.bound}")
     return Standing(proof, claim=rule.once and not proof.held)
+
+
+def _closes(cooling: Cooling, rule: ClassRule) -> bool:
+    above = cooling.closed_from is not None and rule.klass >= cooling.closed_from
+    return above or (cooling.as_code and not rule.accepts(TOTP))
 
 
 def _proof_required(rule: ClassRule, caller: Caller) -> Refusal:
@@ -267,8 +273,9 @@ def over_budget(hard: Sequence[Violation]) -> Refusal:
     """The refusal of budgets that are passed: the one that is open again last, or never for this answer."""
     worst = max(hard, key=lambda one: (_never(one), one.retry_s or 0))
     limit = worst.limit
+    never = Reason.ANSWER_EXCEEDS_PROOF if limit.name == ONE_ANSWER else Reason.TOO_MANY_PERSONS
     return Refusal(
-        Reason.TOO_MANY_PERSONS if _never(worst) else Reason.BUDGET_EXHAUSTED,
+        never if _never(worst) else Reason.BUDGET_EXHAUSTED,
         klass=limit.klass,
         retry_s=None if _never(worst) else worst.retry_s,
         asked=worst.asked,

@@ -12,7 +12,9 @@ from starlette.responses import Response
 
 from gateway.core.assurance import Caller
 from gateway.core.reasons import Reason, Refusal
+from gateway.edge import cookies
 from gateway.edge.activity import place
+from gateway.edge.answers import Headers
 from gateway.edge.context import Context
 from gateway.edge.passkeys import person
 from gateway.edge.step_up import record_of, recorded, refused_on_record
@@ -54,14 +56,18 @@ async def end_access(context: Context) -> Response:
         which = dict(parse_qsl(body.decode("ascii"), strict_parsing=True, max_num_fields=2)).get("which", "")
     except ValueError:
         return await context.refuse(Refusal(Reason.MALFORMED_REQUEST))
+    headers: Headers = []
     if which == OTHERS:
         sessions, tokens = await context.doors.access.end_others(caller.user, but=caller.credential_id)
+        # a copy of this very cookie, or one of its family on another host, ends too
+        renewed = await context.doors.sessions.refound(identified.cookie, caller.user)
+        headers += [cookies.session(renewed)] if renewed else []
     else:
         sessions, tokens = await context.doors.access.end(caller.user, which)
     context.doors.callers.forget(caller.user)
     if not sessions and not tokens:
-        return context.go("/.gateway/account")
+        return context.go("/.gateway/account", headers)
     record = record_of(context, caller) | {"kind": "session", "verdict": "accepted", "reason": "access_ended"}
     told = {"ended": which, "sessions_ended": sessions, "tokens_revoked": tokens}
     await recorded(context, record | told, reserve=True)
-    return context.go("/.gateway/account?ended")
+    return context.go("/.gateway/account?ended", headers)

@@ -17,8 +17,10 @@ from gateway.edge.words import Language, say
 
 PATH = "/.gateway/static/assist.js"
 _CSP = b"content-security-policy"
+_FIELDS = rb"""(?:\s(?:[^<>"']|"[^"<>]*"|'[^'<>]*')*)?"""
+"""Of a tag: an attribute that holds ``>`` could end it elsewhere than it seems."""
 _START = re.compile(
-    rb"(?:\xef\xbb\xbf)?\s*(?:<!doctype[^<>]*>\s*)?(?:<html(?:\s[^<>]*)?>\s*)?(?:<head(?:\s[^<>]*)?>)?", re.IGNORECASE
+    rb"(?:\xef\xbb\xbf)?\s*(?:<!doctype[^<>]*>\s*)?(?:<html%b>\s*)?(?:<head%b>)?" % (_FIELDS, _FIELDS), re.IGNORECASE
 )
 _ENCODING_WITHIN_BYTES = 1024
 """Where browsers look for the page's encoding (HTML, 4.2.5.5): the tag must not push it out."""

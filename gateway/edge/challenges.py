@@ -20,7 +20,7 @@ UNKNOWN = Refusal(Reason.STEP_UP_CODE_UNKNOWN)
 
 async def challenge_page(context: Context, name: str) -> Response:
     """``GET step-up?code=NAME``: what is asked, and the ways to confirm it."""
-    identified = await context.caller()
+    identified = await context.caller(anywhere=True)
     if isinstance(identified, Refusal):
         return await context.refuse(identified)
     challenge = await own_challenge(context, identified, name)

@@ -5,13 +5,14 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.core.assurance import Caller
 from gateway.core.places import places_of
+from gateway.core.policy import TOTP, WEBAUTHN
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge import answers, cookies
 from gateway.edge.answers import Headers, Rendered, Site
@@ -91,8 +92,8 @@ class Context:
             flow = await self.doors.flows.keep(answers.RETURN_FLOW, kept, answers.RETURN_FLOW_TTL_S)
         return sent(answers.render(refusal, request=self.asked, site=self.site, sign_in_flow=flow))
 
-    async def caller(self) -> Identified | Refusal:
-        """Who asks, by exactly one credential."""
+    async def caller(self, *, anywhere: bool = False) -> Identified | Refusal:
+        """Who asks, by exactly one credential. ``anywhere``: also a session that is used from a place new to it."""
         cookie = cookies.read(self.headers, cookies.SESSION)
         tokens = [_bearer(value) for name, value in self.headers if name == b"gateway-authorization"]
         shown = len(tokens) + (cookie is not None)
@@ -110,6 +111,8 @@ class Context:
         if isinstance(found, NoCaller):
             return Refusal(Reason.FROZEN if found.reason == "frozen" else Reason.NO_CALLER)
         if found.elsewhere(self.places):
+            if not anywhere:
+                return Refusal(Reason.PROOF_REQUIRED, kinds=(WEBAUTHN, TOTP), elsewhere=True)
             found = replace(found, proofs=())  # what was confirmed there does not count here
         return Identified(found, cookie)
 
@@ -125,6 +128,16 @@ class Context:
             return site == [b"same-origin"]
         scheme = urlsplit(self.doors.pages_url).scheme
         return self.one_header(b"origin") == f"{scheme}://{self.asked.host}"
+
+    async def form(self, most_fields: int = 8) -> dict[str, str] | Refusal:
+        """The fields of a small form; of one given twice the last."""
+        body = await self.body()
+        if isinstance(body, Refusal):
+            return body
+        try:
+            return dict(parse_qsl(body.decode("latin-1"), max_num_fields=most_fields))
+        except ValueError:
+            return Refusal(Reason.MALFORMED_REQUEST)
 
     async def body(self, most_bytes: int = MAX_BODY_BYTES) -> bytes | Refusal:
         """A small body, whole."""

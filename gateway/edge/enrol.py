@@ -107,7 +107,7 @@ async def verify(context: Context) -> Response:
     made = verify_registration(posted["credential"], challenge=ceremony.challenge, party=party)
     if isinstance(made, Rejected):
         return await refused_on_record(context, caller, Refusal(Reason.PASSKEY_REJECTED, detail=made.why))
-    how = await how_bound(context, caller, proof)
+    how = await how_bound(context, caller, proof, KIND)
     if how is None:
         return await refused_on_record(context, caller, Refusal(Reason.INVITATION_REQUIRED))
     record = record_of(context, caller) | {
@@ -173,16 +173,19 @@ def name_of(said: object) -> str:
     return text or "—"
 
 
-async def how_bound(context: Context, caller: Caller, proof: Proof | None) -> str | None:
-    """How a factor is about to be bound: as that of ``proof`` was, else by the invitation, which this uses up.
+async def how_bound(context: Context, caller: Caller, proof: Proof | None, kind: str) -> str | None:
+    """How a factor of ``kind`` is about to be bound: as that of ``proof`` was, else by the invitation, used up by this.
 
-    What a ripe factor adds is ripe, however that one was bound once.
+    What a ripe factor adds is ripe, however that one was bound once; a passkey added with a code is as good as a code.
     """
     if proof is None:
         kinds = await context.doors.factors.kinds(caller.user)
         bound = await context.doors.invitations.take(caller.user)
         return invited_as(bound, observing=context.doors.observing) if bound and suffices(bound, kinds) else None
-    return proof.bound if proof.cooling(context.doors.clock.now()) else str(Binding.OWN)
+    if proof.cooling(context.doors.clock.now()):
+        return proof.bound
+    stronger = kind == KIND and proof.kind != KIND
+    return invited_as(Binding.CODED, observing=context.doors.observing) if stronger else str(Binding.OWN)
 
 
 def suffices(invitation: str | None, kinds: Sequence[str]) -> bool:

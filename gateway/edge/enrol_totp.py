@@ -8,12 +8,12 @@ Rules of this file:
 
 import secrets
 from base64 import b32encode, b64decode, b64encode
-from urllib.parse import parse_qsl
 
 import segno
 from markupsafe import Markup
 from starlette.responses import Response
 
+from gateway.core.policy import TOTP
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge.context import Context
 from gateway.edge.enrol import allowed, how_bound
@@ -42,10 +42,9 @@ async def finish(context: Context) -> Response:
         return permitted
     identified, proof = permitted
     caller = identified.caller
-    body = await context.body()
-    if isinstance(body, Refusal):
-        return await context.refuse(body)
-    said = dict(parse_qsl(body.decode("latin-1"), max_num_fields=4))
+    said = await context.form()
+    if isinstance(said, Refusal):
+        return await context.refuse(said)
     kept = await context.doors.flows.take(FLOW, said.get("ceremony", ""))
     if kept is None or kept["user"] != caller.user:
         return await refused_on_record(context, caller, Refusal(Reason.CEREMONY_OVER))
@@ -53,7 +52,7 @@ async def finish(context: Context) -> Response:
     code = "".join(said.get("code", "").split())
     if matching_step(Oath(secret), code, context.doors.clock.now()) is None:
         return await _page(context, caller.user, secret, wrong=True)
-    how = await how_bound(context, caller, proof)
+    how = await how_bound(context, caller, proof, TOTP)
     if how is None:
         return await refused_on_record(context, caller, Refusal(Reason.INVITATION_REQUIRED))
     record = record_of(context, caller) | {

@@ -6,8 +6,6 @@ Rules of this file:
 2. They see whom they invite before they do; the ledger knows before the invitation stands.
 """
 
-from urllib.parse import parse_qsl
-
 from starlette.responses import Response
 
 from gateway.core.assurance import Caller
@@ -53,10 +51,9 @@ async def invite(context: Context) -> Response:
         return await context.refuse(identified)
     if identified.cookie is None or not may(context.doors.policy(), identified.caller, Act.INVITE):
         return await refused_on_record(context, identified.caller, Refusal(Reason.ROLE_REQUIRED))
-    body = await context.body()
-    if isinstance(body, Refusal):
-        return await context.refuse(body)
-    said = dict(parse_qsl(body.decode("latin-1"), max_num_fields=8))
+    said = await context.form()
+    if isinstance(said, Refusal):
+        return await context.refuse(said)
     return await _found(context, identified, said)
 
 

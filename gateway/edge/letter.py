@@ -6,8 +6,6 @@ Rules of this file:
 2. The ledger knows that it is used before it opens anything.
 """
 
-from urllib.parse import parse_qsl
-
 from starlette.responses import Response
 
 from gateway.core.reasons import Reason, Refusal
@@ -30,10 +28,9 @@ async def letter(context: Context) -> Response:
     caller = identified.caller
     if identified.cookie is None or await context.doors.factors.kinds(caller.user):
         return await refused_on_record(context, caller, Refusal(Reason.INVITATION_REFUSED))
-    body = await context.body()
-    if isinstance(body, Refusal):
-        return await context.refuse(body)
-    said = dict(parse_qsl(body.decode("latin-1"), max_num_fields=4))
+    said = await context.form()
+    if isinstance(said, Refusal):
+        return await context.refuse(said)
     rejected = await context.doors.letters.burn(caller.user, said.get("code", ""))
     record = record_of(context, caller) | {"proof": {"kind": KIND}}
     if rejected is not None:

@@ -9,6 +9,7 @@ Rules of this file:
 from starlette.responses import Response
 
 from gateway.core.reasons import Reason, Refusal
+from gateway.edge import cookies
 from gateway.edge.context import Context
 from gateway.edge.notices import NOT_ME, tell
 from gateway.edge.passkeys import person
@@ -24,8 +25,11 @@ async def not_me(context: Context) -> Response:
     if identified.cookie is None:
         return await context.refuse(Refusal(Reason.BAD_ORIGIN))
     sessions, tokens = await context.doors.closures.not_me(caller.user, but=caller.credential_id)
+    # a copy of this very cookie, or one of its family on another host, ends too
+    renewed = await context.doors.sessions.refound(identified.cookie, caller.user)
     context.doors.callers.forget(caller.user)
     alarm = {"kind": "alarm", "reason": "not_me", "sessions_ended": sessions, "tokens_revoked": tokens}
     await recorded(context, record_of(context, caller) | alarm, reserve=True)
     await tell(context, caller, NOT_ME)
-    return context.page("not_me", {"sessions": sessions, "tokens": tokens})
+    headers = [cookies.session(renewed)] if renewed else []
+    return context.page("not_me", {"sessions": sessions, "tokens": tokens}, headers)

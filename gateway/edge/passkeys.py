@@ -42,7 +42,7 @@ LARGEST_ANSWER_BYTES = 32 * 1024
 
 async def ways(context: Context) -> Response:
     """``GET step-up/ways``: ``{"kinds": […]}``, what this person can confirm with; a page offers nothing else."""
-    identified = await context.caller()
+    identified = await context.caller(anywhere=True)
     if isinstance(identified, Refusal):
         return await context.refuse(identified)
     kinds = await context.doors.factors.kinds(identified.caller.user)
@@ -55,7 +55,7 @@ async def options(context: Context) -> Response:
 
     ``challenge``: the name of what is confirmed, if any; what the authenticator signs then covers it.
     """
-    identified = await person(context)
+    identified = await person(context, anywhere=True)
     if isinstance(identified, Refusal):
         return await context.refuse(identified)
     party = relying_party(context)
@@ -79,7 +79,7 @@ async def options(context: Context) -> Response:
 
 async def verify(context: Context) -> Response:
     """``POST step-up/webauthn/verify`` ``{"ceremony", "credential"}``: the same answer as a code has."""
-    identified = await person(context)
+    identified = await person(context, anywhere=True)
     if isinstance(identified, Refusal):
         return await context.refuse(identified)
     posted = await read_answer(context)
@@ -143,9 +143,9 @@ async def _rejected(context: Context, caller: Caller, refusal: Refusal, why: str
     return refusal if await recorded(context, record, reserve=True) else Refusal(Reason.LEDGER_UNAVAILABLE)
 
 
-async def person(context: Context) -> Identified | Refusal:
-    """A person, on our own page where a cookie names them."""
-    identified = await context.caller()
+async def person(context: Context, *, anywhere: bool = False) -> Identified | Refusal:
+    """A person, on our own page where a cookie names them; ``anywhere`` as ``Context.caller`` has it."""
+    identified = await context.caller(anywhere=anywhere)
     if isinstance(identified, Refusal):
         return identified
     if identified.caller.is_machine:

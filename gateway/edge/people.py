@@ -10,7 +10,6 @@ Rules of this file:
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import parse_qsl
 
 from starlette.responses import Response
 
@@ -79,10 +78,9 @@ async def people(context: Context) -> Response:
     if isinstance(identified, Refusal):
         return await context.refuse(identified)
     caller = identified.caller
-    body = await context.body()
-    if isinstance(body, Refusal):
-        return await context.refuse(body)
-    said = dict(parse_qsl(body.decode("latin-1"), encoding="utf-8", errors="replace", max_num_fields=8))
+    said = await context.form()
+    if isinstance(said, Refusal):
+        return await context.refuse(said)
     within_s = CHANGE_WITHIN_S if "act" in said else SEE_WITHIN_S
     if (refusal := _refused(context, identified, within_s)) is not None:
         return await refused_on_record(context, caller, refusal)

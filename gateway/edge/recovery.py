@@ -15,6 +15,7 @@ from gateway.edge import answers
 from gateway.edge.context import Context, Identified
 from gateway.edge.enrol import CHANGE_WITHIN_S
 from gateway.edge.notices import RECOVERY_CODES, tell
+from gateway.edge.passkeys import person
 from gateway.edge.step_up import (
     REJECTED,
     accepted_proof,
@@ -74,7 +75,7 @@ async def _burn(context: Context, caller: Caller, code: str) -> Accepted | Refus
 
 async def make_codes(context: Context) -> Response:
     """``POST recovery/codes``: ten new codes, shown once; the old ones are over."""
-    identified = await _person(context)
+    identified = await person(context)
     if isinstance(identified, Refusal):
         return await context.refuse(identified)
     caller = identified.caller
@@ -93,7 +94,7 @@ async def make_codes(context: Context) -> Response:
 
 
 async def _person(context: Context) -> Identified | Refusal:
-    identified = await context.caller()
+    identified = await context.caller(anywhere=True)
     if not isinstance(identified, Refusal) and identified.caller.is_machine:
         return Refusal(Reason.MACHINE_TOKEN)
     return identified

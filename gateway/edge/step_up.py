@@ -49,7 +49,7 @@ class Posted:
 
 async def step_up_page(context: Context) -> Response:
     """``GET step-up``: confirm on a page of its own."""
-    identified = await context.caller()
+    identified = await context.caller(anywhere=True)
     if isinstance(identified, Refusal):
         return await context.refuse(identified)
     if identified.caller.is_machine:
@@ -60,7 +60,7 @@ async def step_up_page(context: Context) -> Response:
 
 async def step_up_totp(context: Context) -> Response:
     """``POST step-up/totp``: one code, once."""
-    identified = await context.caller()
+    identified = await context.caller(anywhere=True)
     if isinstance(identified, Refusal):
         return await context.refuse(identified)
     if identified.cookie is not None and not context.same_origin():

@@ -95,6 +95,7 @@ async def onward(context: Context, identified: Identified, flow: str | None) -> 
         return ACCOUNT
     value = {
         "family": caller.credential_id,
+        "sees": caller.sees,
         "user": caller.user,
         "partner": caller.partner,
         "host": host,
@@ -119,7 +120,7 @@ async def ticket(context: Context) -> Response:
     if not await recorded(context, _record(context, kept) | {"verdict": "accepted"}, reserve=False):
         return await context.refuse(Refusal(Reason.LEDGER_UNAVAILABLE))
     before = cookies.read(context.headers, cookies.SESSION)
-    cookie = await context.doors.sessions.join(str(kept["family"]), instead_of=before)
+    cookie = await context.doors.sessions.join(str(kept["family"]), sees=int(str(kept["sees"])), instead_of=before)
     if cookie is None:
         return await _refused(context, kept, "the session has ended meanwhile")
     if before is not None:

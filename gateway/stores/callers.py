@@ -112,7 +112,7 @@ class StoredCallers:
         answer = await self._store.run(_CALLER, [key], [kind, now, self._idle_s, keys.SEEN_EVERY_S])
         if not answer:
             return NoCaller("unknown")
-        credential_id, flat, proofs, grants, frozen, over, closed, places, changed = answer
+        credential_id, flat, proofs, grants, frozen, over, closed, places, changed, sees = answer
         said = texts(flat)
         if "revoked_at" in said:
             return NoCaller("revoked")
@@ -125,6 +125,8 @@ class StoredCallers:
             caller = _cooling(caller, float(changed))
         if closed:
             caller = replace(caller, closed_from=Class.of(closed.decode()))
+        if sees:
+            caller = replace(caller, sees=int(sees))
         return replace(caller, places=frozenset(place.decode() for place in places)) if places else caller
 
 

@@ -67,7 +67,7 @@ class Challenges:
 
     def _same(self, challenge: Challenge) -> str:
         act = challenge.act
-        return keys.challenge_same(challenge.credential_id, challenge.klass, act.request if act else "")
+        return keys.challenge_same(challenge.credential_id, challenge.klass, f"{act.request}:{act.most}" if act else "")
 
     def _hash(self, name: str) -> str:
         plain = name[:LONGEST_NAME]

@@ -16,7 +16,7 @@ from gateway.stores.encoding import proof_text
 
 IDLE_S = 30 * 60
 ABSOLUTE_S = 10 * 3600
-_ROTATE = Script("rotate")
+_REFOUND, _ROTATE = Script("refound"), Script("rotate")
 
 
 class Sessions:
@@ -96,26 +96,32 @@ class Sessions:
         )
         return cookie
 
-    async def join(self, family: str, *, instead_of: str | None = None) -> str | None:
+    async def join(self, family: str, *, sees: int, instead_of: str | None = None) -> str | None:
         """One more cookie of a living family, for another host; ``None`` where it has ended.
 
-        It sees what was confirmed so far. The cookie that it replaces goes on for 10 s where it is of this family; a
-        family of another sign-in ends.
+        It ``sees`` what the cookie saw that it comes from, and nothing that was confirmed since. The cookie that it
+        replaces goes on for 10 s where it is of this family; a family of another sign-in ends.
         """
-        seen, expires_at, count = await self._store.call("HMGET", keys.family(family), "seen", "expires_at", "proofs")
+        seen, expires_at = await self._store.call("HMGET", keys.family(family), "seen", "expires_at")
         now = self._clock.now()
         if expires_at is None or now >= float(expires_at) or now - float(seen) >= self._idle_s:
             return None
         cookie = secrets.token_urlsafe(32)
         # Should the family end in between, the cookie names nobody.
         await self._store.calls(
-            ("HSET", self._key(cookie), "family", family, "sees", int(count)),
+            ("HSET", self._key(cookie), "family", family, "sees", sees),
             ("EXPIRE", self._key(cookie), math.ceil(float(expires_at) - now)),
             atomic=True,
         )
         if instead_of is not None:
             await self._replace(instead_of, family)
         return cookie
+
+    async def refound(self, cookie: str, user: str) -> str | None:
+        """Move a session to a family of its own, away from every copy and sibling of its cookie; the new cookie."""
+        new, family = secrets.token_urlsafe(32), f"s_{secrets.token_hex(8)}"
+        names: list[bytes | str] = [self._key(cookie), self._key(new), keys.families(user)]
+        return new if await self._store.run(_REFOUND, names, [family]) else None
 
     async def _replace(self, cookie: str, family: str) -> None:
         before = await self._store.call("HGET", self._key(cookie), "family")

@@ -103,7 +103,7 @@ def test_one_answer_takes_the_least_of_what_is_left_of_its_class_and_of_its_rout
 def test_what_one_answer_may_take_opens_by_no_waiting() -> None:
     over = Violation(limit_of_answer("id", 5), 5, 1, 100)
     refusal = decide.over_budget([over])
-    assert (refusal.reason, refusal.retry_s, refusal.limit) == (Reason.TOO_MANY_PERSONS, None, 5)
+    assert (refusal.reason, refusal.retry_s, refusal.limit) == (Reason.ANSWER_EXCEEDS_PROOF, None, 5)
 
 
 def test_a_class_that_asks_for_a_proof_is_challenged_without_one() -> None:

@@ -50,9 +50,13 @@ async def test_one_of_ones_own_is_ended_and_recorded(pages: httpx2.AsyncClient, 
 
 async def test_all_others_end_and_this_one_goes_on(pages: httpx2.AsyncClient, house: House) -> None:
     mine, other, token = await house.cookie(), await house.cookie(), await house.token()
-    await pages.post(END, headers=mine | SAME, data={"which": "others"})
+    copied = dict(mine)
+    answer = await pages.post(END, headers=mine | SAME, data={"which": "others"})
+    mine = {"cookie": answer.headers["set-cookie"].partition(";")[0]}
     assert await house.caller(mine) is not None
     assert await house.caller(other) is None is await house.caller(token)
+    # nor does a copy of the cookie itself go on
+    assert await house.caller(copied) is None
     assert (house.ledger[-1]["sessions_ended"], house.ledger[-1]["tokens_revoked"]) == (1, 1)
 
 

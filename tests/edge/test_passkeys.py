@@ -8,7 +8,10 @@ import httpx2
 import pytest
 from authenticator import PRESENT, Authenticator
 
+from gateway.core import decide
 from gateway.core.assurance import Proof
+from gateway.core.extraction import Class
+from gateway.core.reasons import Reason, Refusal
 from gateway.stores.connection import Store
 
 from .conftest import ORIGIN, House
@@ -82,7 +85,7 @@ async def test_who_has_confirmed_adds_a_key_and_confirms_with_it(alice: Somebody
     told = answer.json()["proof"]
     assert (told["kind"], told["fresh_for_s"]) == ("webauthn", {"restricted": 300})
     (proof,) = await alice.proofs()
-    assert (proof.kind, proof.factor_id, proof.bound) == ("webauthn", added.json()["factor"], "own")
+    assert (proof.kind, proof.factor_id, proof.bound) == ("webauthn", added.json()["factor"], "coded")
     assert [one.get("reason") for one in alice.house.ledger if one["kind"] == "factor"].count("factor_bound") == 1
 
 
@@ -106,6 +109,26 @@ async def test_a_key_of_less_than_two_days_changes_nothing(keyed: tuple[Somebody
     assert (await alice.post(f"{ENROL}/options")).status_code == 200
 
 
+async def test_a_key_opens_for_two_days_what_added_it_and_then_all_and_adds_a_ripe_one(
+    keyed: tuple[Somebody, Authenticator],
+) -> None:
+    alice, key = keyed
+    policy, now = alice.house.policy, alice.house.clock.now
+    assert (await alice.touch(key)).status_code == 200
+    caller = await alice.house.caller(alice.session)
+    assert caller is not None
+    young = decide.standing(policy, caller, Class.RESTRICTED, now())
+    assert isinstance(young, Refusal) and young.reason is Reason.FACTOR_COOLING
+    alice.house.clock.forward(2 * DAY_S)
+    alice.session = await alice.house.cookie()
+    await alice.touch(key)
+    caller = await alice.house.caller(alice.session)
+    assert caller is not None
+    assert isinstance(decide.standing(policy, caller, Class.RESTRICTED, now()), decide.Standing)
+    await alice.add(Authenticator(ORIGIN), "second")
+    assert sorted(one.bound for one in await alice.house.passkeys.of(alice.house.user)) == ["coded", "own"]
+
+
 async def test_a_key_added_under_a_recovery_code_cools_too_and_removes_nothing(
     keyed: tuple[Somebody, Authenticator],
 ) -> None:
@@ -115,7 +138,7 @@ async def test_a_key_added_under_a_recovery_code_cools_too_and_removes_nothing(
     new = Authenticator(ORIGIN)
     assert (await alice.add(new, "new")).status_code == 200
     (first, second) = await alice.house.passkeys.of(alice.house.user)
-    assert {first.bound, second.bound} == {"own", "remote"}
+    assert {first.bound, second.bound} == {"coded", "remote"}
     alice.session = await alice.house.cookie()
     await alice.touch(new)
     assert [one.bound for one in await alice.proofs()] == ["remote"]

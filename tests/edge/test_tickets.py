@@ -127,7 +127,7 @@ async def test_what_is_confirmed_in_a_window_comes_back_by_a_ticket_and_a_stolen
     page = opened.headers["location"].removeprefix(ORIGIN)
     # the same family at the pages' own host
     family = (await house.caller({"cookie": stolen})).credential_id  # type: ignore[union-attr]
-    here = f"__Host-gateway={await house.sessions.join(family)}"
+    here = f"__Host-gateway={await house.sessions.join(family, sees=0)}"
     assert 'data-next="/.gateway/sign-in?flow=' in (await desk.get(page, here, "localhost:8080")).text
     same = {"sec-fetch-site": "same-origin", "cookie": here}
     confirmed = await desk.pages.post("/.gateway/step-up/totp", json={"code": house.code()}, headers=same)
@@ -143,6 +143,21 @@ async def test_what_is_confirmed_in_a_window_comes_back_by_a_ticket_and_a_stolen
     assert (await proofs_of(house, renewed), await proofs_of(house, stolen)) == (1, 0)
     house.clock.forward(11)
     assert await house.caller({"cookie": stolen}) is None
+
+
+async def test_a_cookie_stolen_before_a_confirmation_gains_it_by_no_ticket(desk: Desk, house: House) -> None:
+    here = (await house.cookie())["cookie"]
+    opened = await desk.get("/.gateway/window", here)
+    jar, flow = opened.headers["set-cookie"].partition(";")[0], opened.headers["location"].partition("flow=")[2]
+    same = {"sec-fetch-site": "same-origin", "cookie": here}
+    assert (
+        await desk.pages.post("/.gateway/step-up/totp", json={"code": house.code()}, headers=same)
+    ).status_code == 200
+    # within the ten seconds that the old cookie lives on
+    back = await desk.get(f"/.gateway/sign-in?flow={flow}", here, "localhost:8080")
+    sibling = await desk.get(back.headers["location"].removeprefix(f"http://{OTHER}"), jar)
+    assert sibling.status_code == 303
+    assert await proofs_of(house, sibling.headers["set-cookie"].partition(";")[0]) == 0
 
 
 async def test_another_persons_session_at_the_pages_host_does_not_come_back(desk: Desk, house: House) -> None:

@@ -1,5 +1,6 @@
 """A person at a browser: sign in, search, open a file, confirm in place; in French, in English, without script."""
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,12 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
 from running_demo import CHROMIUM, PERIOD_S, RunningDemo
 
+from gateway.commands.ledger_access import desk
+from gateway.config import load
+from gateway.demo.cast import user_id
 from gateway.edge.cookies import SESSION
+from gateway.stores import keys
+from gateway.stores.passkeys import Passkeys
 
 MASKED = "xMASKx"
 
@@ -184,6 +190,19 @@ def test_a_person_opens_a_file_at_a_browser(
     assert unexpected == []
 
 
+def ripen(demo: RunningDemo, login: str) -> None:
+    """Let three days pass for the passkeys of somebody."""
+    settings = load(demo.config)
+    user = user_id(settings, demo.keyring, login)
+
+    async def work() -> None:
+        async with desk(settings) as at_desk:
+            for one in await Passkeys(at_desk.store, at_desk.keys).of(user):
+                await at_desk.store.call("HSET", keys.factor(one.factor_id), "bound_at", repr(at_desk.now - 3 * 86_400))
+
+    asyncio.run(work())
+
+
 def _passkey_story(browser: Browser, demo: RunningDemo, login: str, words: Words) -> list[str]:
     context = browser.new_context(locale=words.locale)
     context.set_default_timeout(15_000)
@@ -234,6 +253,9 @@ def _passkey_story(browser: Browser, demo: RunningDemo, login: str, words: Words
     page.goto(record)
     assert demo.nirs[number] in page.locator("#nir").inner_text().replace(" ", "")
 
+    # For two days a key that was added with a code opens what a code opens; then all.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(ripen, demo, login).result()
     # An export is confirmed by itself: the page says what leaves, and the touch opens that once.
     export = f"{demo.gateway}/exports/sante.csv?limite=15"
     for _ in range(2):

@@ -38,11 +38,17 @@ def test_the_thiefs_stream_ends_and_the_owner_works_on(running: RunningDemo) -> 
         assert stream.recv(4096).startswith(b"HTTP/1.1 200")
         same = ("Sec-Fetch-Site", "same-origin")
         press = wire.request("/.gateway/not-me", running.host, owner, same, method="POST", body=b"")
-        assert wire.send(running.port, press).status == 200
+        pressed = wire.send(running.port, press)
+        assert pressed.status == 200
         last = wire.rest(stream)
     assert b"event: gateway" in last and b"token_revoked" in last
     assert not last.endswith(b"0\r\n\r\n")
 
+    # The owner goes on with a new cookie; a copy of the old one, wherever it is, does not.
+    (renewed,) = [one.decode().partition(";")[0] for one in pressed.all("set-cookie") if SESSION.encode() in one]
+    running.secrets[renewed.partition("=")[2]] = "session"
+    until(lambda: running.ask(None, "/recherche?q=MARTIN", owner).status == 401, what="the end of the old cookie")
+    owner = ("Cookie", renewed)
     assert running.ask(None, "/recherche?q=MARTIN", owner).status == 200
 
     def closed() -> bool:

@@ -101,11 +101,19 @@ def test_what_was_opened_is_told_on_the_account_page_and_where_one_is_asked_to_c
     assert "Token Zoé Tést" in said and OPENED in said
 
 
+def renewed(answer: Answer) -> tuple[str, str]:
+    """The cookie with which its person goes on."""
+    (cookie,) = [one for one in answer.all("set-cookie") if one.startswith(b"__Host-gateway=")]
+    return "Cookie", cookie.decode().partition(";")[0]
+
+
 def test_a_session_that_was_ended_asks_in_vain_at_every_worker(told: Stack) -> None:
     account = told.account()
     mine, other = session_of(told, account), session_of(told, account)
     assert told.ask("/recherche?q=MARTIN", None, other).status == 200
-    assert post(told, "/.gateway/account/end", mine, b"which=others").status == 303
+    done = post(told, "/.gateway/account/end", mine, b"which=others")
+    assert done.status == 303
+    mine = renewed(done)
 
     def ended() -> bool:
         return all(told.ask("/recherche?q=MARTIN", None, other).status == 401 for _ in range(10))
@@ -118,7 +126,9 @@ def test_a_session_that_was_ended_asks_in_vain_at_every_worker(told: Stack) -> N
 def test_a_change_is_posted_once_signed_and_names_nobody(told: Stack, listener: Listener) -> None:
     account = told.account()
     session = session_of(told, account)
-    assert post(told, "/.gateway/not-me", session).status == 200
+    pressed = post(told, "/.gateway/not-me", session)
+    assert pressed.status == 200
+    session = renewed(pressed)
 
     def of_account() -> list[Told]:
         return [one for one in listener.told if account.user in one.body.decode()]

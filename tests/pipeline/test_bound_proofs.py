@@ -11,6 +11,8 @@ import pytest
 from stack import Account, Stack, running_stack
 from wire import Answer
 
+from gateway.stores import keys
+
 EXPORT = "/exports/sante.csv?limite=100"
 ONCE = '[classes.personal]\nproof = ["totp"]\nmax_age = 0\n'
 FEW = """[[routes]]
@@ -88,11 +90,29 @@ def test_the_route_says_how_many_persons_one_answer_takes(bound: Stack, adviser:
     many = "/exports/sante.csv?limite=100&peu"
     assert confirm(bound, adviser, asked(bound.get(many, adviser), 7)).status == 200
     released = bound.get(many, adviser)
-    assert (rows(released), b"too_many_persons" in released.body) == (7, True)
+    assert (rows(released), b"answer_exceeds_proof" in released.body) == (7, True)
     # Who was counted before is free in every budget, and one answer takes no more for that.
     assert confirm(bound, adviser, asked(bound.get(many, adviser), 7), 1).status == 200
     assert rows(bound.get(many, adviser)) == 7
     assert bound.used(adviser, "sensitive-hour") == 7
+
+
+def test_it_waits_as_long_as_its_class_says(bound: Stack, adviser: Account) -> None:
+    assert confirm(bound, adviser, asked(bound.get(EXPORT, adviser), 60)).status == 200
+    store, name = bound.thread.store, keys.proofs(adviser.token_id)
+    (held,) = bound.thread.call(store.call("HGETALL", name)).items()
+    old = json.loads(held[1])
+    old["verified_at"] -= 601
+    bound.thread.call(store.call("HSET", name, held[0], json.dumps(old)))
+    asked(bound.get(EXPORT, adviser), 60)
+
+
+def test_it_covers_whom_a_header_names(bound: Stack, adviser: Account) -> None:
+    route = "/orientationusager/v1/lectureOrientation"
+    one, other = (("ft-jeton-usager", f"jeton-{number:030d}") for number in (1, 2))
+    assert confirm(bound, adviser, asked(bound.get(route, adviser, one), 60)).status == 200
+    asked(bound.get(route, adviser, other), 60)
+    assert bound.get(route, adviser, one).status == 400
 
 
 def test_another_token_of_the_same_person_has_no_use_of_it(bound: Stack, adviser: Account) -> None:

@@ -88,3 +88,11 @@ async def test_two_people_of_two_roles_vouch_with_the_person_before_them(
     assert await invite(invitations, "u_lea", *first) == "remote"
     assert await invite(invitations, "u_lea", *second) == bound
     assert await invitations.take("u_lea") == bound
+
+
+async def test_nobody_is_vouched_for_by_whom_they_vouched_for_second(store: Store, keyring: KeyRing, clock) -> None:
+    invitations = Invitations(store, keyring, clock)
+    for by, role in (("u_r", "referent"), ("u_o", "officer")):
+        await invitations.invite("u_a", by=by, role=role, in_person=True)
+    assert await invitations.invite("u_o", by="u_a", role="referent", in_person=True) == "circle"
+    assert await invitations.invite("u_r", by="u_a", role="referent", in_person=True) == "circle"

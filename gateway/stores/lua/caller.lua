@@ -4,11 +4,11 @@
 -- ARGV: 1 "token" or "session", 2 now, 3 idle lifetime of sessions (s), 4 seconds between writes of the last use
 -- Returns {} where nobody is known, else {id, caller (flat hash), proofs, grants, what is frozen or "", "over" or "",
 -- the class from which all is closed or "", where the session is known to be used from, when their partner said that
--- a credential was changed or ""}.
+-- a credential was changed or "", up to which confirmation this cookie sees or ""}.
 
 local call = redis.call
 local now = tonumber(ARGV[2])
-local id, caller, proofs, over = nil, nil, {}, ''
+local id, caller, proofs, over, sees = nil, nil, {}, '', ''
 
 local function field(name)
   for index = 1, #caller, 2 do
@@ -24,7 +24,7 @@ if ARGV[1] == 'token' then
   proofs = call('HVALS', 'p:' .. id)
 else
   local cookie = call('HMGET', KEYS[1], 'family', 'until', 'sees')
-  id = cookie[1]
+  id, sees = cookie[1], cookie[3] or ''
   if not id or (cookie[2] and now >= tonumber(cookie[2])) then return {} end
   caller = call('HGETALL', 'sf:' .. id)
   if #caller == 0 then return {} end
@@ -54,4 +54,4 @@ for kind, name in pairs({token = id, user = user, partner = partner}) do
 end
 local places = ARGV[1] == 'session' and call('ZRANGE', 'kn:' .. id, 0, -1) or {}
 return {id, caller, proofs, call('HVALS', 'gr:' .. user), frozen, over, call('GET', 'cl:' .. user) or '', places,
-  call('GET', 'cc:' .. user) or ''}
+  call('GET', 'cc:' .. user) or '', sees}

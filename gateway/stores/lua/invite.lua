@@ -9,11 +9,17 @@
 
 local user, by, role, here, now = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 if user == by then return 'self' end
-local above = by
-for _ = 1, 50 do
-  above = redis.call('GET', 'ip:' .. above)
-  if not above then break end
-  if above == user then return 'circle' end
+local above, known, looked = {by}, {[by] = true}, 0
+while #above > 0 and looked < 200 do
+  local one = table.remove(above)
+  looked = looked + 1
+  for _, inviter in ipairs(redis.call('SMEMBERS', 'iw:' .. one)) do
+    if inviter == user then return 'circle' end
+    if not known[inviter] then
+      known[inviter] = true
+      above[#above + 1] = inviter
+    end
+  end
 end
 
 local before = redis.call('HMGET', KEYS[1], 'by', 'role', 'here', 'bound')
@@ -27,5 +33,6 @@ local other = before[1] and before[1] ~= by and before[2] ~= role
 if before[4] == 'vouched' or (other and before[3] == '1' and here == '1') then bound = 'vouched' end
 redis.call('HSET', KEYS[1], 'by', by, 'role', role, 'here', here, 'bound', bound)
 redis.call('EXPIRE', KEYS[1], ARGV[8])
-redis.call('SET', 'ip:' .. user, by, 'NX', 'EX', ARGV[9])
+redis.call('SADD', 'iw:' .. user, by)
+redis.call('EXPIRE', 'iw:' .. user, ARGV[9])
 return bound
