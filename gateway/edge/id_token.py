@@ -90,20 +90,9 @@ def header_of(token: str, typ: str = "JWT") -> Mapping[str, Any] | str:
 
     ``typ``: what it must say that it is; an ID token may leave that out.
     """
-    if len(token) > MAX_BYTES or not token.isascii():
-        return "not a compact token"
-    parts = token.split(".")
-    if len(parts) != 3:
-        return "not a compact token"
-    decoded = [_strict(part) for part in parts]
-    if any(part is None for part in decoded):
-        return "not strict base64url"
-    try:
-        header = orjson.loads(decoded[0] or b"")
-    except orjson.JSONDecodeError:
-        return "the header is not JSON"
-    if not isinstance(header, dict):
-        return "the header is no object"
+    header = decoded_header(token)
+    if isinstance(header, str):
+        return header
     if _FORBIDDEN & header.keys():
         return "the header brings keys, compression or extensions"
     if header.get("typ", "JWT") != typ:
@@ -113,7 +102,27 @@ def header_of(token: str, typ: str = "JWT") -> Mapping[str, Any] | str:
     return header
 
 
-def _strict(part: str) -> bytes | None:
+def decoded_header(token: str, most_bytes: int = MAX_BYTES) -> Mapping[str, Any] | str:
+    """What the header of a token in strict compact form holds, whatever that is; else what is wrong with its form."""
+    if len(token) > most_bytes or not token.isascii():
+        return "not a compact token"
+    parts = token.split(".")
+    if len(parts) != 3:
+        return "not a compact token"
+    decoded = [strict_base64(part) for part in parts]
+    if any(part is None for part in decoded):
+        return "not strict base64url"
+    try:
+        header = orjson.loads(decoded[0] or b"")
+    except orjson.JSONDecodeError:
+        return "the header is not JSON"
+    if not isinstance(header, dict):
+        return "the header is no object"
+    return header
+
+
+def strict_base64(part: str) -> bytes | None:
+    """The bytes of base64url without padding and odd bits (RFC 7515, 2); ``None`` for anything else."""
     try:
         value = base64.b64decode(part + "=" * (-len(part) % 4), altchars=b"-_", validate=True)
     except binascii.Error:
