@@ -9,6 +9,7 @@ import contextlib
 import gc
 import logging
 import os
+from collections.abc import Iterable
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -18,9 +19,15 @@ from gateway.assertion import AssertionSigner
 from gateway.config import Settings, load
 from gateway.core.reasons import Reason, Refusal
 from gateway.doors import Doors, Served, Timeouts
+from gateway.edge.access_tokens import AccessTokens, Source
 from gateway.edge.activity import Recent
 from gateway.edge.answers import Site, render
 from gateway.edge.doors import Doors as PageDoors
+from gateway.edge.introspection import Introspection
+from gateway.edge.partner import Partner
+from gateway.edge.partner_callers import PartnerCallers
+from gateway.edge.possession import Possession
+from gateway.edge.provider import Provider
 from gateway.edge.site import build as build_pages
 from gateway.edge.webhook import Webhook
 from gateway.keyring import KeyRing
@@ -50,6 +57,7 @@ from gateway.stores.kept_requests import KeptRequests
 from gateway.stores.letters import Letters
 from gateway.stores.notices import Notices
 from gateway.stores.outsiders import Outsiders
+from gateway.stores.partner_tokens import PartnerTokens, SeenProofs
 from gateway.stores.passkeys import Passkeys
 from gateway.stores.people import People
 from gateway.stores.recovery import RecoveryCodes
@@ -172,7 +180,11 @@ class App:
             now=store.clock.now(),
             reserve_bytes=gateway.ledger.reserve_bytes,
         )
-        callers, budgets, flows = StoredCallers(store, keyring), Budgets(store), Flows(store, keyring)
+        budgets, flows, partners = Budgets(store), Flows(store, keyring), partners_of(settings)
+        partner_tokens = access_tokens_of(partners.values())
+        registry = PartnerTokens(store, keyring)
+        callers = PartnerCallers(StoredCallers(store, keyring), registry, partner_tokens, store.clock)
+        possession = Possession(settings.pages_url, keyring.nonce, SeenProofs(store, keyring), store.clock)
         digest = await ledger.keep_policy(settings.policy.text)
         await ledger.append({"kind": "policy", "policy": digest, "reason": "start"}, now=store.clock.now())
         tokens = Tokens(store, keyring)
@@ -186,6 +198,8 @@ class App:
             clock=store.clock,
             callers=callers,
             tokens=tokens,
+            partner_tokens=partner_tokens,
+            possession=possession,
             sessions=Sessions(store, keyring),
             access=access,
             notices=notices,
@@ -208,7 +222,7 @@ class App:
             records=ledger,
             keyring=keyring,
             policy=lambda: settings.policy,
-            partners=partners_of(settings),
+            partners=partners,
             pages_url=settings.pages_url,
             help_desk=gateway.help_desk,
             hosts=frozenset(host for table in gateway.applications.values() for host in table.hosts),
@@ -221,6 +235,8 @@ class App:
             budgets=budgets,
             records=ledger,
             clock=store.clock,
+            tokens=partner_tokens,
+            possession=possession,
             flows=flows,
             kept=kept,
             sealed=SealedAnswers(store, keyring),
@@ -340,3 +356,14 @@ def webhook_of(settings: Settings) -> Webhook | None:
     """Where changes are told to, with the secret read from its file."""
     notify = settings.gateway.notify
     return None if notify is None else Webhook(notify.url, settings.path(notify.secret_file).read_bytes().strip())
+
+
+def access_tokens_of(partners: Iterable[Partner]) -> AccessTokens:
+    """The access tokens of all partners whose table says that programs may bring them."""
+    sources = []
+    for partner in partners:
+        if partner.api is not None:
+            provider = Provider(partner, "")
+            asks = Introspection(partner.api, provider.endpoints, in_form=partner.client_auth == "post")
+            sources.append(Source(partner, partner.api, provider, asks))
+    return AccessTokens(sources)

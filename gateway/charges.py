@@ -22,6 +22,7 @@ from gateway.core.extraction import Class, Identifier, PersonFound
 from gateway.core.inside import DORMANT, judged
 from gateway.core.policy import Policy, Then
 from gateway.core.reasons import Reason, Refusal
+from gateway.edge.credentials import refusal_of
 from gateway.explaining import Explaining
 from gateway.passage import Passage
 from gateway.ports import Budgets, Callers, Clock, NoCaller, StoreUnavailable
@@ -29,12 +30,6 @@ from gateway.recording import PersonTaken
 
 log = logging.getLogger(__name__)
 Hash = Callable[[Identifier], bytes]
-
-NO_CALLER_REASONS = {
-    "expired": Reason.TOKEN_EXPIRED,
-    "revoked": Reason.TOKEN_REVOKED,
-    "frozen": Reason.FROZEN,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +114,7 @@ class Charger:
         look = self._callers.by_token if credential.kind == "token" else self._callers.by_session
         found = await look(credential.value, anew=anew)
         if isinstance(found, NoCaller):
-            return Refusal(NO_CALLER_REASONS.get(found.reason, Reason.TOKEN_UNKNOWN))
+            return refusal_of(found)
         self._passage.know(found)
         return None
 

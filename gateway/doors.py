@@ -11,6 +11,7 @@ from gateway.core.assurance import Caller, Challenge
 from gateway.core.extraction import Identifier
 from gateway.core.reasons import Refusal
 from gateway.edge.answers import Site
+from gateway.edge.doors import PartnerTokens, Possession
 from gateway.edge.words import Language
 from gateway.explaining import Outsiders
 from gateway.keeping import Keeping
@@ -83,6 +84,8 @@ class Doors:
     budgets: Budgets
     records: Records
     clock: Clock
+    tokens: PartnerTokens
+    possession: Possession
     flows: Flows
     kept: Keeping
     sealed: Sealing

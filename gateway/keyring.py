@@ -121,6 +121,11 @@ class KeyRing:
         text = token.encode("utf-8", "surrogatepass")
         return blake2b(text, digest_size=32, key=self._oldest_hash, person=b"token").digest()
 
+    def nonce(self, number: int) -> str:
+        """What clients must name in what they sign within the span of time ``number``; the same on every node."""
+        digest = blake2b(str(number).encode(), digest_size=18, key=self._oldest_hash, person=b"nonce").digest()
+        return _b64(digest)
+
     def request_hash(self, method: bytes, host: str, target: bytes) -> str:
         """What is kept of the one request that a proof is made for: a target may hold a person's number."""
         text = b"\0".join((method, host.encode("utf-8", "surrogatepass"), target))

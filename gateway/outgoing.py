@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from gateway.application import Application
 from gateway.core.assurance import Caller
 from gateway.core.canonical import METHOD_OVERRIDES, Headers, end_to_end, folded
+from gateway.edge.credentials import DPOP
 from gateway.passage import OWN_COOKIES, Passage, forwards_authorization, is_foreign, without_own_cookies
 
 FORGED = frozenset(
@@ -43,8 +44,9 @@ NEVER_BACK_CLASSIFIED = NEVER_BACK | VALIDATORS | {b"content-encoding", b"accept
 
 def to_application(passage: Passage, application: Application, inspected: bool, assertion: str | None) -> Headers:
     """The request's headers as the application gets them, in the client's order, then ours."""
-    foreign = forwards_authorization(passage) or (application.observing and is_foreign(passage.credential))
-    drop = _dropped(tuple(application.table.identity_headers), inspected, not foreign)
+    foreign = forwards_authorization(passage) or (application.observing and is_foreign(passage))
+    shown = not foreign or passage.credential.scheme == DPOP
+    drop = _dropped(tuple(application.table.identity_headers), inspected, not foreign, shown)
     host = application.table.host
     kept = [(b"host", host.encode() if host else passage.host.encode())]
     kept += end_to_end(passage.headers, drop)
@@ -61,12 +63,12 @@ def to_application(passage: Passage, application: Application, inspected: bool, 
 
 
 @lru_cache(maxsize=256)
-def _dropped(identity: tuple[str, ...], inspected: bool, authorization: bool) -> frozenset[bytes]:
-    """The fields of a request, folded, that do not travel on."""
+def _dropped(identity: tuple[str, ...], inspected: bool, authorization: bool, dpop: bool) -> frozenset[bytes]:
+    """The fields of a request, folded, that do not travel on; a proof of a key goes with the token it is for."""
     drop = FORGED | METHOD_OVERRIDES | {b"cookie", b"host"} | {folded(name.encode()) for name in identity}
     if inspected:
         drop |= PARTIAL
-    return drop | {b"authorization"} if authorization else drop
+    return drop | ({b"authorization"} if authorization else set()) | ({b"dpop"} if dpop else set())
 
 
 def identity_headers(caller: Caller, named: Mapping[str, str], assertion: str | None) -> Headers:
@@ -96,6 +98,8 @@ def to_client(
     where the gateway has it whole or the connector enforces it.
     """
     drop = NEVER_BACK_CLASSIFIED if classified else NEVER_BACK
+    if passage.nonce:
+        drop |= {b"dpop-nonce"}
     kept: list[tuple[bytes, bytes]] = []
     for name, value in end_to_end(headers, drop):
         key = folded(name)
@@ -112,6 +116,8 @@ def to_client(
         kept += [(b"cache-control", b"no-store"), (b"vary", VARY)]
     if length is not None:
         kept.append((b"content-length", str(length).encode()))
+    if passage.nonce:
+        kept.append((b"dpop-nonce", passage.nonce.encode()))
     kept += [(b"x-request-id", passage.request_id.encode()), (b"x-gateway-reference", passage.reference.encode())]
     return kept
 

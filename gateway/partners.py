@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from gateway.config import Settings
-from gateway.config.partners import AllowTable, PartnerTable
-from gateway.edge.partner import Allowed, ClaimNames, Endpoints, Partner
+from gateway.config.partners import AllowTable, ApiTable, PartnerTable
+from gateway.edge.partner import Allowed, Api, ClaimNames, Endpoints, Partner
 
 
 def partners_of(settings: Settings) -> dict[str, Partner]:
@@ -14,13 +14,14 @@ def partners_of(settings: Settings) -> dict[str, Partner]:
 
 def partner_of(settings: Settings, name: str, table: PartnerTable) -> Partner:
     """One partner, with its secret or key."""
-    secret = _content(settings, table.client_secret_file)
+    kept = _content(settings, table.client_secret_file)
+    secret = table.client_secret if kept is None else kept.decode().strip()
     return Partner(
         id=name,
         name=table.name,
         issuer=table.issuer,
         client_id=table.client_id,
-        client_secret=table.client_secret if secret is None else secret.decode().strip(),
+        client_secret=secret,
         algorithms=tuple(table.algorithms),
         scope=table.scope,
         client_auth=table.client_auth,
@@ -34,6 +35,7 @@ def partner_of(settings: Settings, name: str, table: PartnerTable) -> Partner:
         claims=ClaimNames(**dict(table.claims)),
         allow=_allowed(table.allow),
         domains=tuple(table.domains),
+        api=None if table.api is None else _api(settings, table.api, table.client_id, secret or ""),
     )
 
 
@@ -48,3 +50,15 @@ def _endpoints(table: PartnerTable) -> Endpoints | None:
 def _allowed(table: AllowTable | None) -> Allowed:
     lists = {} if table is None else dict(table)
     return Allowed(**{name: None if values is None else frozenset(values) for name, values in lists.items()})
+
+
+def _api(settings: Settings, table: ApiTable, client_id: str, client_secret: str) -> Api:
+    own = _content(settings, table.client_secret_file)
+    return Api(
+        audience=table.audience,
+        introspects=table.tokens == "introspect",
+        dpop=table.dpop,
+        prefix=table.prefix,
+        client_id=table.client_id or client_id,
+        client_secret=client_secret if own is None else own.decode().strip(),
+    )

@@ -12,16 +12,15 @@ from gateway.core.canonical import Headers, Target, first, folded, joined
 from gateway.core.classify import Classified
 from gateway.core.extraction import Identifier
 from gateway.core.places import places_of
-from gateway.core.reasons import Reason, Refusal
+from gateway.core.reasons import Refusal
 from gateway.edge.asked import Asked, language, navigating
+from gateway.edge.credentials import NOBODY, Credential, pairs
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-SESSION_COOKIE = b"__Host-gateway"
 OWN_COOKIES = (b"__Host-gateway", b"gateway_lang", b"gateway_way")
-TOKEN_PREFIX = b"gwt_"
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Crockford's base 32: no I, L, O, U, so that a reference can be read out on the telephone."""
 
@@ -31,17 +30,6 @@ def reference_of(request_id: str) -> str:
     number = int(request_id[:8], 16) >> 2
     letters = "".join(_ALPHABET[number >> shift & 31] for shift in range(25, -1, -5))
     return f"{letters[:3]}-{letters[3:]}"
-
-
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """What a request shows to say who asks: ``kind`` is ``session``, ``token`` or ``none``."""
-
-    kind: str
-    value: str = ""
-
-
-NOBODY = Credential("none")
 
 
 class Body(Protocol):
@@ -60,6 +48,7 @@ class Passage:
 
     ``held``, ``spent``: ids of proofs for one answer: those that this request has claimed, and those another has.
     ``ended``: the user whose session has ended by time; ``own_cookie``: a field that goes with an answer of ours.
+    ``possession``: the token's key was shown; ``nonce``: what its next proof must name.
     """
 
     scope: Scope
@@ -90,6 +79,8 @@ class Passage:
     body_ended: Callable[[], bool] = lambda: True
     body: Body | None = None
     own_cookie: tuple[bytes, bytes] | None = None
+    possession: bool = False
+    nonce: str = ""
     notes: dict[str, object] = field(default_factory=dict)
     held: set[str] = field(default_factory=set)
     spent: set[str] = field(default_factory=set)
@@ -155,6 +146,7 @@ def asked_of(passage: Passage) -> Asked:
         request_id=passage.request_id,
         origin=origin.decode("latin-1") if origin else None,
         host=passage.host,
+        scheme=passage.credential.scheme,
     )
 
 
@@ -182,44 +174,8 @@ def _is_in(address: str, networks: "tuple[IPv4Network | IPv6Network, ...]") -> b
 
 
 def _cookie(cookies: bytes | None, name: bytes) -> str | None:
-    values = [value for key, value in _pairs(cookies or b"") if key == name]
+    values = [value for key, value in pairs(cookies or b"") if key == name]
     return values[0].decode("latin-1") if values else None
-
-
-def _pairs(cookies: bytes) -> list[tuple[bytes, bytes]]:
-    pairs = []
-    for part in cookies.split(b";"):
-        name, _, value = part.strip().partition(b"=")
-        pairs.append((name.strip(), value.strip()))
-    return pairs
-
-
-def credential_of(headers: Headers) -> Credential | Refusal:
-    """The one credential of a request; two together are ambiguous, and so is our cookie given twice.
-
-    A foreign ``Authorization`` beside a credential of ours belongs to the application.
-    """
-    found: list[Credential] = []
-    ours = [value for name, value in _pairs(joined(headers, b"cookie", b"; ") or b"") if name == SESSION_COOKIE]
-    if len(ours) > 1:
-        return Refusal(Reason.AMBIGUOUS_CREDENTIALS, detail="the session cookie stands twice")
-    if ours and ours[0]:
-        found.append(Credential("session", ours[0].decode("latin-1")))
-    own = first(headers, b"gateway-authorization")
-    if own is not None:
-        found.append(Credential("token", _bearer(own) or ""))
-    authorization = first(headers, b"authorization")
-    bearer = _bearer(authorization) if authorization else None
-    if bearer is not None and (bearer.startswith(TOKEN_PREFIX.decode()) or not found):
-        found.append(Credential("token", bearer))
-    if len(found) > 1:
-        return Refusal(Reason.AMBIGUOUS_CREDENTIALS, detail="two credentials in one request")
-    return found[0] if found else NOBODY
-
-
-def _bearer(value: bytes) -> str | None:
-    scheme, _, token = value.strip().partition(b" ")
-    return token.strip().decode("latin-1") if scheme.lower() == b"bearer" else None
 
 
 def without_own_cookies(value: bytes) -> bytes | None:
@@ -242,6 +198,6 @@ def forwards_authorization(passage: Passage) -> bool:
     return any(folded(name) == b"gateway-authorization" for name, _ in passage.headers)
 
 
-def is_foreign(credential: Credential) -> bool:
-    """Whether a credential is no token of ours: an application that is only observed may know it."""
-    return not credential.value.startswith(TOKEN_PREFIX.decode())
+def is_foreign(passage: Passage) -> bool:
+    """Whether what is shown is not for us and names nobody: an application that is only observed may know it."""
+    return not passage.credential.ours and (passage.caller is None or passage.caller.credential == "anonymous")

@@ -18,7 +18,7 @@ from gateway import keeping, sealing
 from gateway.answering import release_answer
 from gateway.application import Application
 from gateway.asked import look
-from gateway.charges import NO_CALLER_REASONS, Charger
+from gateway.charges import Charger
 from gateway.claiming import claim, claim_acts
 from gateway.core import decide
 from gateway.core.assurance import Caller
@@ -31,11 +31,12 @@ from gateway.core.reasons import Reason, Refusal
 from gateway.doors import Doors, Served
 from gateway.edge import answers
 from gateway.edge.answers import Rendered
+from gateway.edge.credentials import DPOP, NOBODY, credential_of, refusal_of
 from gateway.explaining import Explaining
 from gateway.incoming import ClientGone, RequestBody
 from gateway.means import ClientStalled, Means
 from gateway.outgoing import to_application
-from gateway.passage import NOBODY, Passage, Receive, Scope, Send, begin, credential_of
+from gateway.passage import Passage, Receive, Scope, Send, begin
 from gateway.ports import NoCaller, StoreUnavailable
 from gateway.refusing import KeptForNobody, Refusing, answer, translated
 from gateway.release import Release
@@ -165,7 +166,7 @@ class Pipeline:
         if application is None and not served.site.pages_url.endswith(f"//{host}"):
             return Refusal(Reason.UNKNOWN_HOST, detail="no application has this host")
         passage.application = application
-        credential = credential_of(passage.headers)
+        credential = credential_of(passage.headers, self.doors.tokens.recognises)
         if isinstance(credential, Refusal):
             return credential
         passage.credential = credential
@@ -202,12 +203,26 @@ class Pipeline:
                 return ANONYMOUS
             passage.ended = found.user
             if credential.kind == "token":
-                return Refusal(NO_CALLER_REASONS.get(found.reason, Reason.TOKEN_UNKNOWN))
+                return refusal_of(found)
             return Refusal(Reason.FROZEN if found.reason == "frozen" else Reason.NO_CALLER)
+        if refusal := await self._unshown(passage, found):
+            if not application.observing:
+                return refusal
+            found = ANONYMOUS
         passage.know(found)
         if found.elsewhere(passage.places) and not application.observing:
             return Refusal(Reason.PROOF_REQUIRED, kinds=(WEBAUTHN, TOTP), elsewhere=True, detail="a new place")
         return passage.caller or found
+
+    async def _unshown(self, passage: Passage, caller: Caller) -> Refusal | None:
+        """Why the caller's token does not count here: the key that it is bound to was not shown. Asked once."""
+        if passage.possession:
+            return None
+        possession = self.doors.possession
+        refusal = await possession.shown(passage.credential, caller, passage.headers, passage.asked)
+        passage.possession = refusal is None
+        passage.nonce = possession.nonce if passage.credential.scheme == DPOP else ""
+        return refusal
 
     def classify(self, passage: Passage, application: Application, target: Target) -> Classified | Refusal:
         """The request's place in the policy. While observing nothing is refused: the would-be refusal is noted."""

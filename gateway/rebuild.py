@@ -82,10 +82,14 @@ def replay(policy: Policy, charges: Iterable[RecordedCharge], now: float) -> Reb
     return Rebuilt(budgets, records, latest)
 
 
+_OF_CALLER = ("user", "partner", "credential", "credential_kind", "lineage")
+
+
 def _limits(policy: Policy, charge: RecordedCharge) -> tuple[Limit, ...]:
     """The limits that this charge went to."""
-    said = {name: str(charge.caller.get(name) or "") for name in ("user", "partner", "credential", "credential_kind")}
-    caller = Caller(said["user"], said["partner"], "", "", "", "person", said["credential_kind"], said["credential"])
+    said = {name: str(charge.caller.get(name) or "") for name in _OF_CALLER}
+    who = (said["user"], said["partner"], "", "", "", "person", said["credential_kind"], said["credential"])
+    caller = Caller(*who, lineage=said["lineage"])
     proof = None
     if charge.proof is not None:
         kind, name = str(charge.proof.get("kind")), str(charge.proof.get("id"))

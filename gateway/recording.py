@@ -26,13 +26,14 @@ def caller_fields(caller: Caller | None, client: str) -> dict[str, object]:
     """The ledger's ``caller``."""
     if caller is None:
         return {"client": client}
-    return {
+    said: dict[str, object] = {
         "user": caller.user,
         "partner": caller.partner,
         "credential": caller.credential_id,
         "credential_kind": caller.credential,
         "client": client,
     }
+    return said | {"lineage": caller.lineage} if caller.lineage else said
 
 
 def proof_fields(proof: Proof | None, now: float) -> dict[str, object] | None:

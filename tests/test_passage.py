@@ -9,12 +9,10 @@ from hypothesis import strategies as st
 from small_application import small_application, small_passage
 
 from gateway.core.reasons import Reason, Refusal
+from gateway.edge.credentials import NOBODY, Credential, credential_of
 from gateway.passage import (
-    NOBODY,
-    Credential,
     begin,
     client_of,
-    credential_of,
     forwards_authorization,
     reference_of,
     without_own_cookies,

@@ -126,6 +126,7 @@ def key_mistakes(settings: Settings) -> list[Mistake]:
         for rule, path in (
             ("client_secret_file", partner.client_secret_file),
             ("client_key_file", partner.client_key_file),
+            ("api.client_secret_file", partner.api.client_secret_file if partner.api else None),
         ):
             if path and not settings.path(path).is_file():
                 found.append(Mistake(PARTNERS, None, f"partners.{name}.{rule}", f"there is no file {path}"))

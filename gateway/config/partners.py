@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -81,6 +82,21 @@ class AllowTable(Table):
     subjects: list[str] | None = Field(None, min_length=1)
 
 
+class ApiTable(Table):
+    """That programs may come with access tokens of this partner.
+
+    ``audience``: what a token must be for (``aud``); ``dpop``: whether it may or must be bound to a key (RFC 9449);
+    ``prefix``: how the partner's opaque tokens begin; ``client_id``: as whom we ask about them (RFC 7662).
+    """
+
+    audience: str = Field(min_length=1)
+    tokens: Literal["jwt", "introspect"] = "jwt"
+    dpop: Literal["no", "optional", "required"] = "no"
+    prefix: str = ""
+    client_id: str | None = None
+    client_secret_file: Path | None = None
+
+
 class PartnerTable(Table):
     """One partner organisation and its OpenID provider.
 
@@ -107,6 +123,7 @@ class PartnerTable(Table):
     claims: ClaimsTable = ClaimsTable()
     allow: AllowTable | None = None
     domains: list[str] = []
+    api: ApiTable | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -129,10 +146,12 @@ class PartnersFile(Table):
 def partner_problems(file: PartnersFile) -> Iterable[Problem]:
     """What is wrong with partners beyond the shape of their tables."""
     for name, partner in file.partners.items():
-        for setting, words in (*_own(name, partner), *_client(partner), *_provider(partner), *_admission(partner)):
+        told = (_own(name, partner), *(check(partner) for check in (_client, _provider, _admission, _api)))
+        for setting, words in chain.from_iterable(told):
             path = ("partners", name, *setting)
             yield path, ".".join(path), words
     yield from _claimed_twice(file)
+    yield from _opaque_twice(file)
 
 
 Complaints = Iterable[tuple[tuple[str, ...], str]]
@@ -193,6 +212,36 @@ def _admission(partner: PartnerTable) -> Complaints:
         yield ("allow", "organisations"), "which claim names the organisation? write claims.organisation"
     if allow.roles is not None and partner.claims.roles is None:
         yield ("allow", "roles"), "which claim names the roles? write claims.roles"
+
+
+def _api(partner: PartnerTable) -> Complaints:
+    api = partner.api
+    if api is None:
+        return
+    asks = api.tokens == "introspect"
+    if not asks and (api.prefix or api.client_id or api.client_secret_file):
+        yield ("api",), 'prefix, client_id and client_secret_file are used with tokens = "introspect" alone'
+    if (api.client_id is None) != (api.client_secret_file is None):
+        yield ("api",), "client_id and client_secret_file belong together"
+    if asks and api.client_id is None and partner.client_secret is None and partner.client_secret_file is None:
+        yield ("api",), 'tokens = "introspect" needs client_id and client_secret_file: as whom we ask'
+    if asks and partner.endpoints is not None and partner.endpoints.introspection is None:
+        yield ("endpoints",), 'tokens = "introspect" needs the address of introspection here'
+
+
+def _opaque_twice(file: PartnersFile) -> Iterable[Problem]:
+    """An opaque token is asked about at one partner: the one of its prefix, else the only one without."""
+    of_prefix: dict[str, str] = {}
+    for name, partner in file.partners.items():
+        api = partner.api
+        if api is None or api.tokens != "introspect":
+            continue
+        path = ("partners", name, "api")
+        if (other := of_prefix.setdefault(api.prefix, name)) != name:
+            told = f"the prefix {api.prefix!r} leads" if api.prefix else "without a prefix, opaque tokens lead"
+            yield path, ".".join(path), f"{told} to {other!r} already"
+        if api.prefix.startswith("gwt_"):
+            yield path, ".".join(path), "gwt_ begins the gateway's own tokens"
 
 
 def _claimed_twice(file: PartnersFile) -> Iterable[Problem]:

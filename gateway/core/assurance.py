@@ -115,7 +115,9 @@ class Caller:
     ``closed_from``: the class from which all is closed, since they said that somebody else was at it; ``places``: the
     networks and browsers that a session is known to be used from (none: nobody looks); ``agency``: as their partner
     says, or the token's issuer; empty: of none; ``organisation``, ``roles``: as their partner says; ``sees``: the
-    number of the last confirmation that this very cookie of a session sees.
+    number of the last confirmation that this very cookie of a session sees; ``key``: the thumbprint of the key that
+    signs each request of a token; ``lineage``: whose token's budgets a token draws on, where one client shows many for
+    one user (empty: its own).
     """
 
     user: str
@@ -137,6 +139,8 @@ class Caller:
     agency: str = ""
     organisation: str = ""
     roles: tuple[str, ...] = ()
+    key: str = ""
+    lineage: str = ""
 
     def elsewhere(self, places: frozenset[str]) -> bool:
         """Whether a session is used from where it never was confirmed."""

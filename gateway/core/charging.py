@@ -105,7 +105,7 @@ def _raised(rule: BudgetRule, caller: Caller, now: float) -> int:
 def _scope_id(scope: Scope, caller: Caller) -> str:
     match scope:
         case Scope.TOKEN:
-            return caller.credential_id
+            return caller.lineage or caller.credential_id
         case Scope.USER:
             return caller.user
         case Scope.PARTNER:

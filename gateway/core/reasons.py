@@ -20,6 +20,9 @@ class Reason(StrEnum):
     TOKEN_UNKNOWN = "token_unknown"  # noqa: S105  (a reason's name)
     TOKEN_EXPIRED = "token_expired"  # noqa: S105
     TOKEN_REVOKED = "token_revoked"  # noqa: S105
+    INVALID_DPOP_PROOF = "invalid_dpop_proof"
+    USE_DPOP_NONCE = "use_dpop_nonce"
+    INVALID_DPOP_BINDING = "invalid_dpop_binding"
     FROZEN = "frozen"
     CLOSED_BY_PERSON = "closed_by_person"
     METHOD_NOT_LISTED = "method_not_listed"
@@ -77,7 +80,7 @@ class Refusal:
     where waiting would open it; ``methods``: what the route lists; ``detail``: for the operator, in English;
     ``bound``: the proof would be for this answer alone, of at most ``limit`` persons; ``challenge``: the name under
     which it is asked for; ``pick_up``: where what is withheld waits; ``elsewhere``: the session is used from a network
-    or browser that is new to it.
+    or browser that is new to it; ``nonce``: what the next proof of possession must name.
     """
 
     reason: Reason
@@ -96,3 +99,4 @@ class Refusal:
     elsewhere: bool = False
     challenge: str | None = None
     pick_up: str | None = None
+    nonce: str | None = None

@@ -13,6 +13,8 @@ import orjson
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge import asking, words
 from gateway.edge.asked import Asked
+from gateway.edge.credentials import DPOP
+from gateway.edge.dpop import ALGORITHMS
 from gateway.edge.pages import PAGE_HEADERS, page
 from gateway.edge.words import Language, explain_reason
 
@@ -33,6 +35,9 @@ STATUS: Mapping[Reason, int] = MappingProxyType(
         Reason.TOKEN_UNKNOWN: 401,
         Reason.TOKEN_EXPIRED: 401,
         Reason.TOKEN_REVOKED: 401,
+        Reason.INVALID_DPOP_PROOF: 401,
+        Reason.USE_DPOP_NONCE: 401,
+        Reason.INVALID_DPOP_BINDING: 401,
         Reason.FROZEN: 403,
         Reason.CLOSED_BY_PERSON: 403,
         Reason.METHOD_NOT_LISTED: 405,
@@ -84,6 +89,15 @@ STATUS: Mapping[Reason, int] = MappingProxyType(
 )
 
 _SIGN_IN = frozenset({Reason.NO_CALLER, Reason.TOKEN_UNKNOWN, Reason.TOKEN_EXPIRED, Reason.TOKEN_REVOKED})
+_DPOP_ERRORS: Mapping[Reason, str] = MappingProxyType(
+    {
+        Reason.INVALID_DPOP_PROOF: "invalid_dpop_proof",
+        Reason.USE_DPOP_NONCE: "use_dpop_nonce",
+        Reason.INVALID_DPOP_BINDING: "invalid_token",
+    }
+)
+"""The error codes of RFC 9449, 7.1 and 12.2."""
+_DPOP_SCHEME = f'DPoP algs="{" ".join(ALGORITHMS)}",'
 _FIGURES_ALWAYS = frozenset({Reason.TOO_MANY_PERSONS, Reason.ANSWER_EXCEEDS_PROOF, Reason.PROOF_REQUIRED})
 _OF_LIMITS = frozenset({Reason.BUDGET_EXHAUSTED, Reason.TOO_MANY_PERSONS, Reason.ANSWER_EXCEEDS_PROOF})
 _SAFE = (b"GET", b"HEAD")
@@ -157,7 +171,7 @@ def render(
     status = STATUS[refusal.reason]
     if refusal.reason is Reason.CONTENT_WITHHELD and application_status is not None:
         status = application_status
-    headers = _refusal_headers(refusal, site)
+    headers = _refusal_headers(refusal, site, request)
     if not request.navigating:
         return problem_of(refusal, status, headers, request, site)
     if _asks_to_sign_in(refusal, request):
@@ -288,7 +302,7 @@ def always(request: Asked, site: Site) -> Headers:
             (b"access-control-allow-credentials", b"true"),
             (
                 b"access-control-expose-headers",
-                b"WWW-Authenticate, Retry-After, X-Request-Id, X-Gateway-Reference",
+                b"WWW-Authenticate, Retry-After, X-Request-Id, X-Gateway-Reference, DPoP-Nonce",
             ),
         ]
     return headers
@@ -314,12 +328,13 @@ def _step_up_uri(site: Site, refusal: Refusal) -> str:
     return f"{site.pages_url}/.gateway/step-up{code}"
 
 
-def _refusal_headers(refusal: Refusal, site: Site) -> Headers:
+def _refusal_headers(refusal: Refusal, site: Site, request: Asked) -> Headers:
     headers: Headers = []
+    scheme = _DPOP_SCHEME if request.scheme == DPOP or refusal.reason in _DPOP_ERRORS else "Bearer"
     if refusal.reason is Reason.PROOF_REQUIRED:
         about = f"content of class {refusal.klass.word} needs" if refusal.klass is not None else "this needs"
         challenge = (
-            'Bearer error="insufficient_user_authentication", '
+            f'{scheme} error="insufficient_user_authentication", '
             f'error_description="{about} a fresh confirmation", acr_values="{" ".join(refusal.kinds)}"'
         )
         if refusal.max_age_s is not None:
@@ -329,8 +344,14 @@ def _refusal_headers(refusal: Refusal, site: Site) -> Headers:
         headers.append((b"www-authenticate", b"Bearer"))
     elif refusal.reason in _SIGN_IN:
         description = explain_reason(refusal.reason, "en")[0]
-        challenge = f'Bearer error="invalid_token", error_description="{description}"'
+        challenge = f'{scheme} error="invalid_token", error_description="{description}"'
         headers.append((b"www-authenticate", challenge.encode()))
+    elif refusal.reason in _DPOP_ERRORS:
+        description = explain_reason(refusal.reason, "en")[0]
+        challenge = f'{scheme} error="{_DPOP_ERRORS[refusal.reason]}", error_description="{description}"'
+        headers.append((b"www-authenticate", challenge.encode()))
+    if refusal.nonce is not None:
+        headers.append((b"dpop-nonce", refusal.nonce.encode()))
     if refusal.retry_s is not None:
         headers.append((b"retry-after", str(refusal.retry_s).encode()))
     if refusal.reason is Reason.METHOD_NOT_LISTED:

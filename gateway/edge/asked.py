@@ -21,6 +21,7 @@ class Asked:
     signed_in: bool = False
     origin: str | None = None
     host: str = ""
+    scheme: str = "bearer"  # "bearer" | "dpop"
     kind_of_credential: str = "none"  # "none" | "session" | "token"
 
 

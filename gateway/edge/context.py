@@ -17,6 +17,7 @@ from gateway.core.reasons import Reason, Refusal
 from gateway.edge import answers, cookies
 from gateway.edge.answers import Headers, Rendered, Site
 from gateway.edge.asked import Asked, language, navigating
+from gateway.edge.credentials import DPOP, Credential, credential_of, refusal_of
 from gateway.edge.doors import Doors
 from gateway.ports import NoCaller, StoreUnavailable
 
@@ -27,15 +28,10 @@ SITE = "gateway_site"
 ACCOUNT = "/.gateway/account"
 MAX_BODY_BYTES = 4096
 BODY_TIMEOUT_S = 10.0
-TOKEN_PREFIX = "gwt_"  # noqa: S105  (what tokens begin with, no token)
 
 _log = logging.getLogger("gateway.edge")
-_NO_CALLER = {
-    "unknown": Reason.TOKEN_UNKNOWN,
-    "expired": Reason.TOKEN_EXPIRED,
-    "revoked": Reason.TOKEN_REVOKED,
-    "frozen": Reason.FROZEN,
-}
+_SHOWN = "gateway_key_shown"
+"""The key under which a request remembers that the key of its token was shown: a proof counts once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +91,14 @@ class Context:
     async def caller(self, *, anywhere: bool = False) -> Identified | Refusal:
         """Who asks, by exactly one credential. ``anywhere``: also a session that is used from a place new to it."""
         cookie = cookies.read(self.headers, cookies.SESSION)
-        tokens = [_bearer(value) for name, value in self.headers if name == b"gateway-authorization"]
-        shown = len(tokens) + (cookie is not None)
-        # a foreign Authorization beside a credential of ours is the application's
-        foreign = [_bearer(value) for name, value in self.headers if name == b"authorization"]
-        tokens += [token for token in foreign if token is not None and (not shown or token.startswith(TOKEN_PREFIX))]
-        if len(tokens) + (cookie is not None) > 1:
-            return Refusal(Reason.AMBIGUOUS_CREDENTIALS)
-        if tokens:
-            found = await self.doors.callers.by_token(tokens[0] or "")
-            return Refusal(_NO_CALLER[found.reason]) if isinstance(found, NoCaller) else Identified(found, None)
+        credential = credential_of(self.headers, self.doors.partner_tokens.recognises)
+        if isinstance(credential, Refusal):
+            return credential
+        if credential.kind == "token":
+            found = await self.doors.callers.by_token(credential.value)
+            if isinstance(found, NoCaller):
+                return refusal_of(found)
+            return await self._unshown(credential, found) or Identified(found, None)
         if cookie is None:
             return Refusal(Reason.NO_CALLER)
         found = await self.doors.callers.by_session(cookie)
@@ -115,6 +109,15 @@ class Context:
                 return Refusal(Reason.PROOF_REQUIRED, kinds=(WEBAUTHN, TOTP), elsewhere=True)
             found = replace(found, proofs=())  # what was confirmed there does not count here
         return Identified(found, cookie)
+
+    async def _unshown(self, credential: Credential, caller: Caller) -> Refusal | None:
+        state = self.request.scope.setdefault("state", {})
+        if _SHOWN in state:
+            return None
+        refusal = await self.doors.possession.shown(credential, caller, self.headers, self.asked)
+        if refusal is None:
+            state[_SHOWN] = True
+        return refusal
 
     @property
     def places(self) -> frozenset[str]:
@@ -173,11 +176,6 @@ class Context:
 Handler = Callable[[Context], Awaitable[Response]]
 
 
-def _bearer(value: bytes) -> str | None:
-    scheme, _, token = value.decode("latin-1").strip().partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None
-
-
 def is_path(target: str) -> bool:
     """Whether a browser stays on this host when it follows ``target``."""
     return target.startswith("/") and not target.startswith(("//", "/\\")) and target.isprintable()
@@ -196,7 +194,7 @@ def endpoint(doors: Doors, handler: Handler) -> Callable[[Request], Awaitable[Re
     async def answer(request: Request) -> Response:
         context = context_of(request, doors)
         try:
-            return await handler(context)
+            return _with_nonce(context, await handler(context))
         except StoreUnavailable:
             return sent(answers.render(Refusal(Reason.STORE_UNAVAILABLE), request=context.asked, site=context.site))
         except cookies.AmbiguousCookie:
@@ -207,6 +205,13 @@ def endpoint(doors: Doors, handler: Handler) -> Callable[[Request], Awaitable[Re
             return sent(answers.render(Refusal(Reason.INTERNAL_FAULT), request=context.asked, site=context.site))
 
     return answer
+
+
+def _with_nonce(context: Context, response: Response) -> Response:
+    """Tell a client that shows a key what its next proof must name."""
+    if context.asked.scheme == DPOP and b"dpop-nonce" not in dict(response.raw_headers):
+        response.raw_headers.append((b"dpop-nonce", context.doors.possession.nonce.encode()))
+    return response
 
 
 def context_of(request: Request, doors: Doors) -> Context:

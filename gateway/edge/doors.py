@@ -7,9 +7,13 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from gateway.core.activity import Opened
-from gateway.core.assurance import Proof
+from gateway.core.assurance import Caller, Proof
+from gateway.core.canonical import Headers
 from gateway.core.policy import Policy
+from gateway.core.reasons import Refusal
 from gateway.core.standing import Standing
+from gateway.edge.asked import Asked
+from gateway.edge.credentials import Credential
 from gateway.edge.partner import Partner
 from gateway.edge.ways import Challenges, Factors, Invitations, Letters, Passkeys, Recovery
 from gateway.ports import Budgets, Callers, Clock, Records
@@ -85,6 +89,21 @@ class Tokens(Protocol):
     """Tokens that may carry proofs."""
 
     async def attach_proof(self, token_id: str, proof: Proof) -> bool: ...
+
+
+class PartnerTokens(Protocol):
+    """Tokens that partners have issued."""
+
+    def recognises(self, token: str) -> bool: ...
+
+
+class Possession(Protocol):
+    """Whether the key of a token was shown in a request."""
+
+    @property
+    def nonce(self) -> str: ...
+
+    async def shown(self, credential: Credential, caller: Caller, headers: Headers, asked: Asked) -> Refusal | None: ...
 
 
 class Sessions(Protocol):
@@ -257,6 +276,8 @@ class Doors:
     clock: Clock
     callers: ForgettingCallers
     tokens: Tokens
+    partner_tokens: PartnerTokens
+    possession: Possession
     sessions: Sessions
     access: Access
     notices: Notices

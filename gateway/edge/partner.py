@@ -46,6 +46,22 @@ class Allowed:
 
 
 @dataclass(frozen=True, slots=True)
+class Api:
+    """How programs come with access tokens of a partner.
+
+    ``audience``: what a token must be for; ``introspects``: the partner is asked about each (RFC 7662), as
+    ``client_id``; ``dpop``: ``no``, ``optional`` or ``required``; ``prefix``: how its opaque tokens begin.
+    """
+
+    audience: str
+    introspects: bool = False
+    dpop: str = "no"
+    prefix: str = ""
+    client_id: str = ""
+    client_secret: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Partner:
     """A partner organisation's OpenID provider, and what is believed of it.
 
@@ -73,3 +89,4 @@ class Partner:
     claims: ClaimNames = ClaimNames()
     allow: Allowed = Allowed()
     domains: tuple[str, ...] = ()
+    api: Api | None = None

@@ -58,6 +58,10 @@ class StoredCallers:
         plausible = ("token", token) in self._kept or well_formed(token)
         return await self._caller("token", token, anew) if plausible else NoCaller("unknown")
 
+    async def by_access(self, name: str, *, anew: bool = False) -> Caller | NoCaller:
+        """The caller of a partner's token, believed and registered under ``name``; as ``by_token``."""
+        return await self._caller("access", name, anew)
+
     async def by_session(self, cookie: str, *, anew: bool = False) -> Caller | NoCaller:
         """The caller of a session's cookie, as ``by_token``."""
         return await self._caller("session", cookie, anew) if len(cookie) <= LONGEST_COOKIE else NoCaller("unknown")
@@ -107,7 +111,8 @@ class StoredCallers:
 
     async def _look_up(self, kind: str, value: str) -> Caller | NoCaller:
         digest = self._keyring.token_hash(value)
-        key = keys.token_by_hash(digest) if kind == "token" else keys.session(digest)
+        kind = "session" if kind == "session" else "token"
+        key = keys.session(digest) if kind == "session" else keys.token_by_hash(digest)
         now = self._clock.now()
         answer = await self._store.run(_CALLER, [key], [kind, now, self._idle_s, keys.SEEN_EVERY_S])
         if not answer:

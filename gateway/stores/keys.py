@@ -23,6 +23,9 @@ SEQUENCE: Final = "seq"
 TOKENS: Final = "tokens"
 """A set of the ids of all tokens."""
 
+FROM_PARTNER: Final = "a_"
+"""How the ids of partners' access tokens begin."""
+
 TOKENS_INDEXED: Final = "tokens:indexed"
 """A string: every token stands in its user's set too."""
 
@@ -106,6 +109,9 @@ KNOWN_OUTSIDER_S: Final = DAY_S
 
 WHY_LIFETIME_S: Final = 10 * MINUTE_S
 """How long a reason waits for the request that it was given for."""
+
+POSSESSION_LIFETIME_S: Final = 3 * MINUTE_S
+"""How long a proof of possession is known: longer than its time, give or take, makes it good."""
 
 GRANT_DAY_S: Final = DAY_S
 """Grants made within this time are added up."""
@@ -209,6 +215,11 @@ def claimed(proof_id: str) -> str:
 def proofs(credential_id: str) -> str:
     """A hash: proof id to proof, of one token or session family."""
     return f"p:{credential_id}"
+
+
+def possession(proof_hash: bytes) -> bytes:
+    """A string: a proof of possession of this hash has come."""
+    return b"dp:" + proof_hash
 
 
 def grants(user: str) -> str:

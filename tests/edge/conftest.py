@@ -22,8 +22,10 @@ from gateway.core.assurance import Caller
 from gateway.core.charging import Charge, PersonCharge, limits_of
 from gateway.core.extraction import Class
 from gateway.core.policy import BudgetRule, ClassRule, Policy, Scope, Then
+from gateway.edge.access_tokens import AccessTokens
 from gateway.edge.doors import Doors
 from gateway.edge.partner import Partner
+from gateway.edge.possession import Possession
 from gateway.edge.site import build
 from gateway.keyring import KeyRing
 from gateway.ledger import Ledger
@@ -43,6 +45,7 @@ from gateway.stores.kept_requests import KeptRequests
 from gateway.stores.letters import Letters
 from gateway.stores.notices import Notices
 from gateway.stores.outsiders import Outsiders
+from gateway.stores.partner_tokens import SeenProofs
 from gateway.stores.passkeys import Passkeys
 from gateway.stores.people import People
 from gateway.stores.recovery import RecoveryCodes
@@ -126,6 +129,8 @@ class House:
             clock=self.clock,
             callers=StoredCallers(store, self.keyring, self.clock),
             tokens=self.tokens,
+            partner_tokens=AccessTokens([]),
+            possession=Possession(self.pages_url, self.keyring.nonce, SeenProofs(store, self.keyring), self.clock),
             sessions=self.sessions,
             access=self.access,
             notices=self.notices,

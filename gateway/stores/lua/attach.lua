@@ -1,4 +1,4 @@
--- Attaches a proof to a token of a person.
+-- Attaches a proof to a token of a person; it is kept for no longer than the token.
 --
 -- KEYS: 1 token, 2 its proofs
 -- ARGV: 1 proof id, 2 proof (JSON), 3 now, 4 lifetime of proofs (s)
@@ -13,5 +13,6 @@ for index = 1, #held, 2 do
   end
 end
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
-redis.call('EXPIRE', KEYS[2], ARGV[4])
+local left = redis.call('TTL', KEYS[1])
+redis.call('EXPIRE', KEYS[2], left >= 0 and math.min(left, tonumber(ARGV[4])) or ARGV[4])
 return 1

@@ -20,7 +20,10 @@ end
 for _, id in ipairs(redis.call('SMEMBERS', KEYS[2])) do
   if ends(id) then
     redis.call('DEL', 'p:' .. id)
-    if redis.call('HSETNX', 't:' .. id, 'revoked_at', ARGV[1]) == 1 then tokens = tokens + 1 end
+    -- a partner's token ends by itself, and nothing is then written of it
+    if redis.call('EXISTS', 't:' .. id) == 1 and redis.call('HSETNX', 't:' .. id, 'revoked_at', ARGV[1]) == 1 then
+      tokens = tokens + 1
+    end
   end
 end
 return {sessions, tokens}

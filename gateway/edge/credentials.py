@@ -1,0 +1,91 @@
+"""The one credential of a request: our session cookie, or a token of ours or a partner's.
+
+Two together are ambiguous. A foreign ``Authorization`` beside a credential of ours belongs to the application.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from gateway.core.canonical import Headers, first, joined
+from gateway.core.reasons import Reason, Refusal
+from gateway.ports import NoCaller
+
+SESSION_COOKIE = b"__Host-gateway"
+TOKEN_PREFIX = "gwt_"  # noqa: S105  (what tokens begin with, no token)
+BEARER, DPOP = "bearer", "dpop"
+_SCHEMES = (BEARER, DPOP)
+
+_REASONS: Mapping[str, Reason] = {
+    "unknown": Reason.TOKEN_UNKNOWN,
+    "expired": Reason.TOKEN_EXPIRED,
+    "revoked": Reason.TOKEN_REVOKED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What a request shows to say who asks: ``kind`` is ``session``, ``token`` or ``none``.
+
+    ``scheme``: how a token is shown, ``bearer`` or ``dpop``; ``ours``: it says of itself that it is for the gateway.
+    """
+
+    kind: str
+    value: str = ""
+    scheme: str = field(default=BEARER, compare=False)
+    ours: bool = field(default=False, compare=False)
+
+
+NOBODY = Credential("none")
+
+
+def is_own(token: str) -> bool:
+    """Whether a token says of itself that the gateway has issued it."""
+    return token.startswith(TOKEN_PREFIX)
+
+
+def credential_of(headers: Headers, recognises: Callable[[str], bool] = is_own) -> Credential | Refusal:
+    """The one credential of a request; two together are ambiguous, and so is our cookie given twice.
+
+    ``recognises``: whether a token is one for the gateway to judge, of a partner's.
+    """
+    found: list[Credential] = []
+    ours = [value for name, value in pairs(joined(headers, b"cookie", b"; ") or b"") if name == SESSION_COOKIE]
+    if len(ours) > 1:
+        return Refusal(Reason.AMBIGUOUS_CREDENTIALS, detail="the session cookie stands twice")
+    if ours and ours[0]:
+        found.append(Credential("session", ours[0].decode("latin-1")))
+    own = first(headers, b"gateway-authorization")
+    if own is not None:
+        scheme, token = _shown(own) or (BEARER, "")
+        found.append(Credential("token", token, scheme, ours=True))
+    authorization = first(headers, b"authorization")
+    shown = _shown(authorization) if authorization else None
+    if shown is not None:
+        scheme, token = shown
+        for_us = is_own(token) or recognises(token)
+        if for_us or not found:
+            found.append(Credential("token", token, scheme, for_us))
+    if len(found) > 1:
+        return Refusal(Reason.AMBIGUOUS_CREDENTIALS, detail="two credentials in one request")
+    return found[0] if found else NOBODY
+
+
+def refusal_of(found: NoCaller) -> Refusal:
+    """Why nobody was found, as a refusal."""
+    reason = _REASONS.get(found.reason)
+    return Refusal(Reason(found.reason) if reason is None else reason)
+
+
+def pairs(cookies: bytes) -> list[tuple[bytes, bytes]]:
+    """The names and values of cookies, in order."""
+    found = []
+    for part in cookies.split(b";"):
+        name, _, value = part.strip().partition(b"=")
+        found.append((name.strip(), value.strip()))
+    return found
+
+
+def _shown(value: bytes) -> tuple[str, str] | None:
+    scheme, _, token = value.strip().partition(b" ")
+    known = scheme.lower().decode("latin-1")
+    return (known, token.strip().decode("latin-1")) if known in _SCHEMES else None

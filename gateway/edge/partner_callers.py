@@ -1,0 +1,89 @@
+"""Who asks, also where a token is a partner's: judged first, then known in the store like any token of ours.
+
+Its id in the store is made of issuer, subject, client and the token's own id: freezing, ending, proofs and records go
+by that; budgets by its user, its partner, and all that this client asks for this user, whichever token it shows.
+"""
+
+import hashlib
+import logging
+from dataclasses import replace
+from typing import Protocol
+
+from gateway.core.assurance import Caller
+from gateway.core.reasons import Refusal
+from gateway.edge.access_tokens import AccessToken, AccessTokens
+from gateway.edge.credentials import is_own
+from gateway.edge.jwks import NotFetched
+from gateway.ports import Clock, NoCaller
+
+log = logging.getLogger(__name__)
+
+
+class Stored(Protocol):
+    """Callers as the store knows them."""
+
+    async def by_token(self, token: str, *, anew: bool = False) -> Caller | NoCaller: ...
+
+    async def by_session(self, cookie: str, *, anew: bool = False) -> Caller | NoCaller: ...
+
+    async def by_access(self, name: str, *, anew: bool = False) -> Caller | NoCaller: ...
+
+    def forget(self, credential: str) -> None: ...
+
+
+class Registry(Protocol):
+    """Makes a partner's token known to the store, under a name that is a hash of it."""
+
+    async def register(self, name: str, access: AccessToken) -> None: ...
+
+
+class PartnerCallers:
+    """Callers by session, by a token of ours, or by a partner's."""
+
+    def __init__(self, stored: Stored, registry: Registry, tokens: AccessTokens, clock: Clock) -> None:
+        self._stored = stored
+        self._registry = registry
+        self._tokens = tokens
+        self._clock = clock
+
+    async def by_session(self, cookie: str, *, anew: bool = False) -> Caller | NoCaller:
+        """The caller of a session's cookie."""
+        return await self._stored.by_session(cookie, anew=anew)
+
+    def forget(self, credential: str) -> None:
+        """Ask the store anew about a token, a cookie, a credential's id or a user."""
+        self._stored.forget(credential)
+
+    async def by_token(self, token: str, *, anew: bool = False) -> Caller | NoCaller:
+        """The caller of a token; ``partner_unreachable`` where nothing is known of it since its partner is silent."""
+        if is_own(token):
+            return await self._stored.by_token(token, anew=anew)
+        try:
+            access = await self._tokens.judged(token, self._clock.now())
+        except NotFetched as fault:
+            log.warning("a partner's token cannot be judged: %s", fault)
+            return NoCaller("partner_unreachable")
+        if isinstance(access, Refusal):
+            log.debug("a token is not believed: %s", access.detail)
+            return NoCaller(str(access.reason))
+        name = hashlib.sha256(f"{access.partner}\0{token}".encode()).hexdigest()
+        found = await self._stored.by_access(name, anew=anew)
+        if isinstance(found, NoCaller) and found.reason == "unknown":
+            await self._registry.register(name, access)
+            found = await self._stored.by_access(name, anew=True)
+        return found if isinstance(found, NoCaller) else _with(found, access)
+
+
+def _with(caller: Caller, access: AccessToken) -> Caller:
+    """What this very token says goes before what another of the same id said."""
+    client = hashlib.sha256(access.client_id.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return replace(
+        caller,
+        kind=access.kind,
+        key=access.key,
+        lineage=f"{caller.user}.{client}",
+        expires_at=access.expires_at,
+        organisation=access.person.organisation,
+        agency=access.person.agency,
+        roles=access.person.roles,
+    )
