@@ -101,10 +101,10 @@ def running_provider() -> Iterator[TokenProvider]:
     provider = TokenProvider()
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             self._answer("")
 
-        def do_POST(self) -> None:  # noqa: N802
+        def do_POST(self) -> None:
             self._answer(self.rfile.read(int(self.headers["content-length"])).decode())
 
         def _answer(self, body: str) -> None:

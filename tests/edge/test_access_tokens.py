@@ -166,7 +166,7 @@ async def test_no_algorithm_but_the_partner_s(published: Published) -> None:
     published.set = KeySet([PROVIDER.key, secret])
     for lax in (PARTNER, replace(PARTNER, algorithms=("HS256", "none", "ES256"))):
         assert isinstance(await judged(published, right(header={"alg": "HS256"}, key=secret), lax), Refusal)
-        head, body, _ = right().split(".")
+        _head, body, _ = right().split(".")
         unsigned = b64(json.dumps({"alg": "none", "typ": "at+jwt", "kid": PROVIDER.key.kid}).encode())
         assert isinstance(await judged(published, f"{unsigned}.{body}.", lax), Refusal)
     assert isinstance(await judged(published, right(), replace(PARTNER, algorithms=("PS256",))), Refusal)
@@ -282,7 +282,6 @@ async def test_what_a_partner_need_not_say_of_an_opaque_token(published: Publish
         {"active": False},
         {"active": "true"},
         {"active": 1},
-        {"active": None},
         {"iss": "https://other.example"},
         {"aud": None},
         {"aud": "https://other.example"},
