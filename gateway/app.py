@@ -9,7 +9,6 @@ import contextlib
 import gc
 import logging
 import os
-from collections.abc import Iterable
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -19,15 +18,11 @@ from gateway.assertion import AssertionSigner
 from gateway.config import Settings, load
 from gateway.core.reasons import Reason, Refusal
 from gateway.doors import Doors, Served, Timeouts
-from gateway.edge.access_tokens import AccessTokens, Source
 from gateway.edge.activity import Recent
 from gateway.edge.answers import Site, render
 from gateway.edge.doors import Doors as PageDoors
-from gateway.edge.introspection import Introspection
-from gateway.edge.partner import Partner
-from gateway.edge.partner_callers import PartnerCallers
+from gateway.edge.partner_callers import PartnerCallers, access_tokens_of
 from gateway.edge.possession import Possession
-from gateway.edge.provider import Provider
 from gateway.edge.site import build as build_pages
 from gateway.edge.webhook import Webhook
 from gateway.keyring import KeyRing
@@ -181,7 +176,8 @@ class App:
             reserve_bytes=gateway.ledger.reserve_bytes,
         )
         budgets, flows, partners = Budgets(store), Flows(store, keyring), partners_of(settings)
-        partner_tokens = access_tokens_of(partners.values())
+        documents = Documents(store)
+        partner_tokens = access_tokens_of(partners.values(), documents)
         registry = PartnerTokens(store, keyring)
         callers = PartnerCallers(StoredCallers(store, keyring), registry, partner_tokens, store.clock)
         possession = Possession(settings.pages_url, keyring.nonce, SeenProofs(store, keyring), store.clock)
@@ -205,7 +201,7 @@ class App:
             notices=notices,
             activity=activity,
             flows=flows,
-            documents=Documents(store),
+            documents=documents,
             factors=Factors(store, keyring),
             recovery=RecoveryCodes(store, keyring),
             passkeys=Passkeys(store, keyring),
@@ -356,14 +352,3 @@ def webhook_of(settings: Settings) -> Webhook | None:
     """Where changes are told to, with the secret read from its file."""
     notify = settings.gateway.notify
     return None if notify is None else Webhook(notify.url, settings.path(notify.secret_file).read_bytes().strip())
-
-
-def access_tokens_of(partners: Iterable[Partner]) -> AccessTokens:
-    """The access tokens of all partners whose table says that programs may bring them."""
-    sources = []
-    for partner in partners:
-        if partner.api is not None:
-            provider = Provider(partner, "")
-            asks = Introspection(partner.api, provider.endpoints, in_form=partner.client_auth == "post")
-            sources.append(Source(partner, partner.api, provider, asks))
-    return AccessTokens(sources)

@@ -39,35 +39,36 @@ class Kept(Generic[T]):
         self._value: T | None = None
         self._fetched_at = 0.0
         self._tried_at: float | None = None
-        self._renewing: asyncio.Task[NotFetched | None] | None = None
+        self._fault = ""
+        self._renewing: asyncio.Task[None] | None = None
 
     async def get(self, now: float, enough: Callable[[T], bool] = lambda _: True) -> T:
         """The document; fetched again when too old or not ``enough`` (a new key's id). :raises NotFetched:
 
-        It is ``NotThere`` where a document is had and is still not enough.
+        It is ``NotThere`` where the partner has said what it has, and that is not enough.
         """
-        kept, fault = self._young(now), None
+        kept = self._young(now)
         if kept is None or not enough(kept):
             if self._renewing is None and self._may_try(now):
                 self._tried_at = now
                 self._renewing = asyncio.create_task(self._renew(now))
             if self._renewing is not None:
-                fault = await asyncio.shield(self._renewing)
+                await asyncio.shield(self._renewing)
             kept = self._young(now)
         if kept is None:
-            raise fault or NotFetched("the partner did not answer, and was asked too lately to be asked again")
+            raise NotFetched(self._fault or "the partner was asked too lately to be asked again")
         if not enough(kept):
-            raise NotThere("not known to the partner")
+            raise NotFetched(self._fault) if self._fault else NotThere("not known to the partner")
         return kept
 
-    async def _renew(self, now: float) -> NotFetched | None:
+    async def _renew(self, now: float) -> None:
+        self._fault = ""
         try:
             self._value, self._fetched_at = await self._fetch(), now
         except NotFetched as fault:
-            return fault
+            self._fault = str(fault)
         finally:
             self._renewing = None
-        return None
 
     def _young(self, now: float) -> T | None:
         return self._value if self._value is not None and 0 <= now - self._fetched_at < TTL_S else None

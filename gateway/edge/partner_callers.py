@@ -6,14 +6,21 @@ by that; budgets by its user, its partner, and all that this client asks for thi
 
 import hashlib
 import logging
+from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 from gateway.core.assurance import Caller
 from gateway.core.reasons import Refusal
-from gateway.edge.access_tokens import AccessToken, AccessTokens
+from gateway.edge.access_tokens import AccessToken, AccessTokens, Source
 from gateway.edge.credentials import is_own
+from gateway.edge.doors import Documents
+from gateway.edge.introspection import Introspection
 from gateway.edge.jwks import NotFetched
+from gateway.edge.partner import Partner
+from gateway.edge.partner_http import fetched_once
+from gateway.edge.provider import Provider
 from gateway.ports import Clock, NoCaller
 
 log = logging.getLogger(__name__)
@@ -87,3 +94,14 @@ def _with(caller: Caller, access: AccessToken) -> Caller:
         agency=access.person.agency,
         roles=access.person.roles,
     )
+
+
+def access_tokens_of(partners: Iterable[Partner], documents: Documents) -> AccessTokens:
+    """The access tokens of all partners whose table says that programs may bring them."""
+    sources = []
+    for partner in partners:
+        if partner.api is not None:
+            provider = Provider(partner, "", partial(fetched_once, documents))
+            asks = Introspection(partner.api, provider.endpoints, in_form=partner.client_auth == "post")
+            sources.append(Source(partner, partner.api, provider, asks))
+    return AccessTokens(sources)

@@ -6,7 +6,7 @@ import json
 import pytest
 from joserfc.jwk import ECKey, KeySet, OctKey
 
-from gateway.edge.jwks import SPACING_S, TTL_S, Kept, NotFetched, has_key, key_set_of
+from gateway.edge.jwks import SPACING_S, TTL_S, Kept, NotFetched, NotThere, has_key, key_set_of
 
 
 class Publisher:
@@ -123,3 +123,17 @@ def test_token_without_a_key_id_needs_a_set_of_one() -> None:
     one = KeySet([ECKey.generate_key("P-256")])
     two = KeySet([ECKey.generate_key("P-256"), ECKey.generate_key("P-256")])
     assert has_key(None)(one) and not has_key(None)(two)
+
+
+async def test_what_a_silent_partner_may_have_is_not_known_and_what_a_partner_has_not_is_not_there() -> None:
+    partner = Publisher("a")
+    kept = Kept(partner.fetch)
+    await kept.get(1000.0)
+    partner.silent = True
+    for now in (1000.0 + SPACING_S, 1000.0 + SPACING_S + 1):
+        with pytest.raises(NotFetched) as fault:
+            await kept.get(now, knows("b"))
+        assert not isinstance(fault.value, NotThere)
+    partner.silent = False
+    with pytest.raises(NotThere):
+        await kept.get(1000.0 + 2 * SPACING_S, knows("b"))
