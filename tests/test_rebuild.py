@@ -76,6 +76,13 @@ def test_a_charge_is_counted_in_every_budget_of_its_caller_and_class() -> None:
     }
 
 
+def test_what_one_client_s_tokens_took_for_one_user_is_one_budget() -> None:
+    callers = [WHO | {"credential": f"a_{number}", "lineage": "u_1.crm"} for number in (1, 2)]
+    found = counted(*(charge(10, index, caller=caller) for index, caller in enumerate(callers)))
+    assert found["token:u_1.crm:internal:3600"] == 2
+    assert not [key for key in found if key.startswith("token:a_")]
+
+
 def test_who_was_charged_twice_is_one_person_since_the_first_time() -> None:
     assert entry(charge(100, 1), charge(2000, 1), charge(50, 1)) == 2000
 

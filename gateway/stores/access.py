@@ -70,8 +70,9 @@ class Access:
         return await self._end(user, "", but)
 
     async def _end(self, user: str, which: str, but: str) -> tuple[int, int]:
-        names = [keys.families(user), keys.tokens_of(user)]
-        sessions, tokens = await self._store.run(_END, names, [repr(self._clock.now()), which, but])
+        names = [keys.families(user), keys.tokens_of(user), keys.not_before(user)]
+        arguments: list[Argument] = [repr(self._clock.now()), which, but, keys.NOT_BEFORE_LIFETIME_S]
+        sessions, tokens = await self._store.run(_END, names, arguments)
         return int(sessions), int(tokens)
 
     async def _forget(self, user: str, *, sessions: list[str], tokens: list[str]) -> None:

@@ -3,7 +3,7 @@
 from gateway.core.extraction import Class
 from gateway.ports import Clock
 from gateway.stores import keys
-from gateway.stores.connection import Script, Store
+from gateway.stores.connection import Argument, Script, Store
 
 CLOSED_FROM = Class.SENSITIVE
 _NOT_ME = Script("not_me")
@@ -21,8 +21,8 @@ class Closures:
 
         One step, so that nothing of the thief's comes between; returns how many sessions and tokens ended.
         """
-        names = [keys.families(user), keys.TOKENS, keys.closed(user)]
-        arguments = [user, but, repr(self._clock.now()), CLOSED_FROM.word]
+        names = [keys.families(user), keys.tokens_of(user), keys.closed(user), keys.not_before(user)]
+        arguments: list[Argument] = [user, but, repr(self._clock.now()), CLOSED_FROM.word, keys.NOT_BEFORE_LIFETIME_S]
         sessions, tokens = await self._store.run(_NOT_ME, names, arguments)
         return int(sessions), int(tokens)
 

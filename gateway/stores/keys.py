@@ -110,6 +110,9 @@ KNOWN_OUTSIDER_S: Final = DAY_S
 WHY_LIFETIME_S: Final = 10 * MINUTE_S
 """How long a reason waits for the request that it was given for."""
 
+NOT_BEFORE_LIFETIME_S: Final = DAY_S + MINUTE_S
+"""How long it is known that a user's tokens ended: no token of a partner's is good for longer than a day."""
+
 POSSESSION_LIFETIME_S: Final = 3 * MINUTE_S
 """How long a proof of possession is known: longer than its time, give or take, makes it good."""
 
@@ -130,6 +133,11 @@ def token(token_id: str) -> str:
 def tokens_of(user: str) -> str:
     """A set: the ids of one user's tokens; those that are over may still be in it."""
     return f"ut:{user}"
+
+
+def not_before(user: str) -> str:
+    """A string: a user's tokens from partners that were issued until then (Unix seconds) are not good."""
+    return f"nb:{user}"
 
 
 def token_by_hash(token_hash: bytes) -> bytes:

@@ -86,9 +86,10 @@ class PartnerTokens:
             keys.token_by_hash(self._keyring.token_hash(name)),
             keys.token(token_id),
             keys.tokens_of(user),
+            keys.not_before(user),
         ]
         flat: list[Argument] = [part for pair in fields.items() for part in pair]
-        await self._store.run(_REGISTER, names, [token_id, lives_s, *flat])
+        await self._store.run(_REGISTER, names, [token_id, lives_s, access.issued_at, *flat])
 
 
 class SeenProofs:

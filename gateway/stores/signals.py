@@ -5,7 +5,7 @@ import math
 from gateway.keyring import KeyRing
 from gateway.ports import Clock
 from gateway.stores import keys
-from gateway.stores.connection import Script, Store
+from gateway.stores.connection import Argument, Script, Store
 
 _SIGNALLED = Script("signalled")
 
@@ -34,9 +34,18 @@ class Signals:
         return user.decode() if user else None
 
     async def end(self, user: str, sid: str | None) -> int:
-        """End the sessions of ``user`` that came by ``sid``, or all and what their tokens confirmed; how many."""
-        names = [keys.families(user), keys.tokens_of(user)]
-        return int(await self._store.run(_SIGNALLED, names, [sid or ""]))
+        """End the sessions of ``user`` that came by ``sid``, or all with their partner's tokens; how many sessions.
+
+        With all of them goes what tokens of ours confirmed.
+        """
+        names = [keys.families(user), keys.tokens_of(user), keys.not_before(user)]
+        arguments: list[Argument] = [
+            sid or "",
+            repr(self._clock.now()),
+            keys.NOT_BEFORE_LIFETIME_S,
+            keys.FROM_PARTNER,
+        ]
+        return int(await self._store.run(_SIGNALLED, names, arguments))
 
     async def changed(self, user: str) -> None:
         """Let everything that ``user`` confirms cool, since a credential of theirs was changed at the partner's."""

@@ -9,9 +9,11 @@ from gateway.keyring import KeyRing
 from gateway.ports import NoCaller
 from gateway.stores.access import Access
 from gateway.stores.callers import StoredCallers
+from gateway.stores.closures import Closures
 from gateway.stores.connection import Store
 from gateway.stores.freezes import Freezes
 from gateway.stores.partner_tokens import PartnerTokens, SeenProofs
+from gateway.stores.signals import Signals
 from gateway.stores.tokens import Tokens
 
 
@@ -121,6 +123,35 @@ async def test_its_person_sees_and_ends_it_and_it_stays_ended(desk: Desk, clock)
     assert await desk.caller() == NoCaller("revoked")
     await desk.tokens.register("again", replace(TOKEN, expires_at=TOKEN.expires_at + 100))
     assert await desk.caller("again") == NoCaller("revoked")
+
+
+@pytest.mark.parametrize("how", ["others", "not_me", "signal"])
+async def test_all_that_were_issued_before_end_with_the_rest_also_those_not_shown_yet(
+    desk: Desk, clock, how: str
+) -> None:
+    own, _ = await Tokens(desk.store, desk.keyring, clock).issue(
+        issuer="https://sso", sub="1", partner="p", name="x", login="lea", expires_at=clock.at + 1e6
+    )
+    await desk.tokens.register("n", TOKEN)
+    clock.forward(10)
+    if how == "others":
+        assert await Access(desk.store, clock).end_others(desk.user, but="s_1") == (0, 2)
+    elif how == "not_me":
+        assert await Closures(desk.store, clock).not_me(desk.user, but="s_1") == (0, 2)
+    else:
+        await Signals(desk.store, desk.keyring, clock).end(desk.user, None)
+    await desk.tokens.register("hidden", replace(TOKEN, jti="8", issued_at=clock.at - 1))
+    await desk.tokens.register("later", replace(TOKEN, jti="9", issued_at=clock.at + 1))
+    assert [await desk.caller(name) for name in ("n", "hidden")] == [NoCaller("revoked")] * 2
+    assert isinstance(await desk.caller("later"), Caller)
+    assert isinstance(await desk.callers.by_token(own), Caller) is (how == "signal")
+    assert 86_400 < await desk.store.call("TTL", f"nb:{desk.user}") <= 86_460
+
+
+async def test_one_session_that_ends_at_the_partner_ends_no_tokens(desk: Desk, clock) -> None:
+    await desk.tokens.register("n", TOKEN)
+    await Signals(desk.store, desk.keyring, clock).end(desk.user, "sid")
+    assert isinstance(await desk.caller(), Caller)
 
 
 async def test_nothing_is_written_of_one_that_ended_by_itself(desk: Desk, clock) -> None:

@@ -1,7 +1,7 @@
 -- Ends what a person is signed in with: one session or token of theirs, or all but the one that goes on.
 --
--- KEYS: 1 the user's session families, 2 the user's tokens
--- ARGV: 1 now, 2 the one to end or "" for all, 3 the one that goes on
+-- KEYS: 1 the user's session families, 2 the user's tokens, 3 until when the user's tokens from partners are not good
+-- ARGV: 1 now, 2 the one to end or "" for all, 3 the one that goes on, 4 how long KEYS 3 is known (s)
 -- Returns {sessions ended, tokens revoked}; what is another user's is neither.
 
 local function ends(id)
@@ -26,4 +26,6 @@ for _, id in ipairs(redis.call('SMEMBERS', KEYS[2])) do
     end
   end
 end
+-- what was issued and has not been shown yet ends too
+if ARGV[2] == '' then redis.call('SET', KEYS[3], ARGV[1], 'EX', ARGV[4]) end
 return {sessions, tokens}

@@ -1,7 +1,8 @@
 -- A person says that it was not them: everything of theirs but this session ends, and what is sensitive closes.
 --
--- KEYS: 1 the user's session families, 2 all tokens, 3 what is closed to the user
--- ARGV: 1 user, 2 the family that goes on, 3 now, 4 the class from which all is closed
+-- KEYS: 1 the user's session families, 2 the user's tokens, 3 what is closed to the user, 4 until when the user's tokens
+-- from partners are not good
+-- ARGV: 1 user, 2 the family that goes on, 3 now, 4 the class from which all is closed, 5 how long 4 is known (s)
 -- Returns {sessions ended, tokens revoked}.
 
 local user, mine = ARGV[1], ARGV[2]
@@ -26,4 +27,5 @@ for _, id in ipairs(redis.call('SMEMBERS', KEYS[2])) do
   end
 end
 redis.call('SET', KEYS[3], ARGV[4])
+redis.call('SET', KEYS[4], ARGV[3], 'EX', ARGV[5])
 return {sessions, tokens}

@@ -1,7 +1,8 @@
--- Ends a user's sessions, or those of one session of the partner's; drops what was confirmed with the user's tokens.
+-- Ends a user's sessions and tokens from partners, and drops what was confirmed with the user's other tokens; or ends the
+-- sessions of one session of the partner's.
 --
--- KEYS: 1 the user's session families, 2 the user's tokens
--- ARGV: 1 the partner's session id or "" for all
+-- KEYS: 1 the user's session families, 2 the user's tokens, 3 until when the user's tokens from partners are not good
+-- ARGV: 1 the partner's session id or "" for all, 2 now, 3 how long KEYS 3 is known (s), 4 how ids of partners' tokens begin
 -- Returns how many sessions ended.
 
 local ended = 0
@@ -13,6 +14,12 @@ for _, family in ipairs(redis.call('SMEMBERS', KEYS[1])) do
   end
 end
 if ARGV[1] == '' then
-  for _, id in ipairs(redis.call('SMEMBERS', KEYS[2])) do redis.call('DEL', 'p:' .. id) end
+  for _, id in ipairs(redis.call('SMEMBERS', KEYS[2])) do
+    redis.call('DEL', 'p:' .. id)
+    if string.sub(id, 1, #ARGV[4]) == ARGV[4] and redis.call('EXISTS', 't:' .. id) == 1 then
+      redis.call('HSETNX', 't:' .. id, 'revoked_at', ARGV[2])
+    end
+  end
+  redis.call('SET', KEYS[3], ARGV[2], 'EX', ARGV[3])
 end
 return ended
