@@ -49,6 +49,9 @@ OUT_OF_REACH = re.compile(
     r"npm error code (ENOTFOUND|EAI_AGAIN|ECONN\w+|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|ERR_SOCKET\w+)"
 )
 STRICT, ACR = "gateway-strict", "eidas2"
+AUDIENCE = "https://register.example"
+PROGRAM, PROGRAM_SECRET = "crm", "another secret"
+"""A program of the partner's, and what its access tokens are for: at oidc-provider alone."""
 CI = os.environ.get("CI") == "true"
 
 
@@ -139,8 +142,18 @@ def running(ours: Counterpart, folder: Path, port: int) -> Iterator[None]:
         "require_pushed_authorization_requests": True,
         "userinfo_signed_response_alg": ours.algorithm,
     }
+    program = {
+        "client_id": PROGRAM,
+        "client_secret": PROGRAM_SECRET,
+        "token_endpoint_auth_method": "client_secret_basic",
+        "id_token_signed_response_alg": ours.algorithm,
+        "grant_types": ["client_credentials"],
+        "response_types": [],
+        "redirect_uris": [],
+    }
     person = {"login": ours.login, "password": ours.password, "sub": ours.sub, "name": "Alice Martin", "acr": ACR}
-    settings = {"issuer": ours.issuer, "port": port, "clients": [basic, strict], "people": [person]}
+    settings = {"issuer": ours.issuer, "port": port, "clients": [basic, strict, program], "people": [person]}
+    settings |= {"audience": AUDIENCE}
     command = [NODE, "provider.mjs", json.dumps(settings)]
     log, pipe = folder / f"log.{port}", subprocess.PIPE
     with log.open("wb") as said, subprocess.Popen(command, cwd=folder, stdin=pipe, stdout=pipe, stderr=said) as process:

@@ -1,5 +1,6 @@
 // A partner's OpenID provider for tests: oidc-provider as it comes, with people, clients and a form to sign in.
-// Usage: node provider.mjs SETTINGS, a JSON object: {issuer, port, clients, people: [{login, password, sub, name, acr}]}.
+// Usage: node provider.mjs SETTINGS, a JSON object: {issuer, port, clients, people: [{login, password, sub, name, acr}],
+// audience}: whom access tokens are for.
 // Says "ready" once it listens, and ends with its standard input. Listens on 127.0.0.1 only.
 
 import { generateKeyPairSync, randomBytes } from "node:crypto";
@@ -7,7 +8,7 @@ import { createServer } from "node:http";
 import { text } from "node:stream/consumers";
 import { Provider } from "oidc-provider";
 
-const { issuer, port, clients, people } = JSON.parse(process.argv[2]);
+const { issuer, port, clients, people, audience } = JSON.parse(process.argv[2]);
 const key = generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey.export({ format: "jwk" });
 
 async function findAccount(_context, sub) {
@@ -43,6 +44,11 @@ const provider = new Provider(issuer, {
     claimsParameter: { enabled: true },
     dPoP: { enabled: true },
     jwtUserinfo: { enabled: true },
+    clientCredentials: { enabled: true },
+    resourceIndicators: {
+      enabled: true,
+      getResourceServerInfo: () => ({ scope: "api", audience, accessTokenFormat: "jwt", jwt: { sign: { alg: "ES256" } } }),
+    },
     pushedAuthorizationRequests: { enabled: true },
     backchannelLogout: { enabled: true },
   },
