@@ -22,6 +22,7 @@ import orjson
 from gateway.edge.jwks import NotFetched
 from gateway.edge.partner import Api, Endpoints
 from gateway.edge.partner_http import client_options
+from gateway.edge.provider import Provider
 
 KEPT_S = 5.0
 MOST_CALLS = 8
@@ -86,6 +87,11 @@ class Introspection:
         if len(self._kept) > MOST_KEPT:
             self._kept.popitem(last=False)
         return said
+
+
+def introspection_of(api: Api, provider: Provider) -> Introspection:
+    """How a partner is asked: at its own endpoint, in the way that its table says."""
+    return Introspection(api, provider.endpoints, in_form=provider.partner.client_auth == "post")
 
 
 def _object(body: bytes) -> Mapping[str, Any] | None:

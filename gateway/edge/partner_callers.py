@@ -16,7 +16,7 @@ from gateway.core.reasons import Refusal
 from gateway.edge.access_tokens import AccessToken, AccessTokens, Source
 from gateway.edge.credentials import is_own
 from gateway.edge.doors import Documents
-from gateway.edge.introspection import Introspection
+from gateway.edge.introspection import introspection_of
 from gateway.edge.jwks import NotFetched
 from gateway.edge.partner import Partner
 from gateway.edge.partner_http import fetched_once
@@ -102,6 +102,5 @@ def access_tokens_of(partners: Iterable[Partner], documents: Documents) -> Acces
     for partner in partners:
         if partner.api is not None:
             provider = Provider(partner, "", partial(fetched_once, documents))
-            asks = Introspection(partner.api, provider.endpoints, in_form=partner.client_auth == "post")
-            sources.append(Source(partner, partner.api, provider, asks))
+            sources.append(Source(partner, partner.api, provider, introspection_of(partner.api, provider)))
     return AccessTokens(sources)

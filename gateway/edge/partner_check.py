@@ -16,8 +16,9 @@ import orjson
 from joserfc.jwk import KeySet
 
 from gateway.edge.client_auth import UnusableKey, method_of, signing_key
+from gateway.edge.introspection import introspection_of
 from gateway.edge.jwks import NotFetched, key_set_of
-from gateway.edge.partner import Endpoints, Partner
+from gateway.edge.partner import Api, Endpoints, Partner
 from gateway.edge.partner_http import client_options, fetch
 from gateway.edge.provider import CALL_TIMEOUT_S, DISCOVERY, Provider, endpoints_of
 from gateway.edge.sso import request_of, with_query
@@ -66,6 +67,8 @@ async def _steps(partner: Partner, redirect_uri: str, now: float) -> AsyncIterat
     yield await _token(provider, now)
     if partner.userinfo != "none":
         yield await _userinfo(partner, endpoints)
+    if partner.api is not None and partner.api.introspects:
+        yield await _introspection(partner.api, provider, now)
     yield await _authorisation(provider, endpoints, now)
 
 
@@ -154,6 +157,18 @@ async def _userinfo(partner: Partner, endpoints: Endpoints) -> Step:
     right = answer.status_code in (400, 401, 403)
     words = "refuses a token that is none" if right else f"answers {answer.status_code} to a token that is none"
     return Step("userinfo", "right" if right else "wrong", f"{endpoints.userinfo} {words}")
+
+
+async def _introspection(api: Api, provider: Provider, now: float) -> Step:
+    try:
+        said = await introspection_of(api, provider).about(secrets.token_urlsafe(32), now)
+    except NotFetched as fault:
+        return Step("introspection", "wrong", f"{fault}: correct api.client_id or its secret, or what it may ask")
+    right = said.get("active") is False
+    words = (
+        "it knows us, and no token that is none" if right else "it does not say that a token that is none is not active"
+    )
+    return Step("introspection", "right" if right else "wrong", words)
 
 
 async def _authorisation(provider: Provider, endpoints: Endpoints, now: float) -> Step:

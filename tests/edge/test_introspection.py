@@ -10,7 +10,8 @@ from token_provider import AUDIENCE, CLIENT, SECRET, TokenProvider, running_prov
 
 from gateway.edge.introspection import KEPT_S, MOST_CALLS, Introspection
 from gateway.edge.jwks import NotFetched
-from gateway.edge.partner import Api, Endpoints
+from gateway.edge.partner import Api, Endpoints, Partner
+from gateway.edge.partner_check import walk
 
 API = Api(AUDIENCE, introspects=True, client_id=CLIENT, client_secret=SECRET)
 
@@ -26,6 +27,14 @@ def of(provider: TokenProvider, api: Api = API, **more: bool) -> Introspection:
         return Endpoints("", "", "", introspection=f"{provider.issuer}/introspection")
 
     return Introspection(api, endpoints, **more)
+
+
+async def test_a_partner_is_tried_before_its_programs_come(provider: TokenProvider) -> None:
+    for secret, verdict in ((SECRET, "right"), ("wrong", "wrong")):
+        api = replace(API, client_secret=secret)
+        partner = Partner("agency", "Agency", provider.issuer, "gateway", "secret", api=api)
+        steps = {step.what: step.verdict for step in await walk(partner, "https://gate.example/callback", 100.0)}
+        assert steps["introspection"] == verdict
 
 
 async def test_an_answer_is_kept_for_five_seconds(provider: TokenProvider) -> None:
