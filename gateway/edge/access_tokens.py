@@ -73,6 +73,16 @@ class Source:
     introspection: Introspects
 
 
+@dataclass(frozen=True, slots=True)
+class _Verified:
+    """A JWT that was verified by a set of keys, and is good for as long as that is the partner's."""
+
+    source: Source
+    kid: str | None
+    keys: KeySet
+    access: AccessToken
+
+
 class AccessTokens:
     """The tokens of all partners that may bring some."""
 
@@ -83,10 +93,12 @@ class AccessTokens:
             self._of_issuer.setdefault(source.partner.issuer, []).append(source)
             if source.api.introspects:
                 self._of_prefix[source.api.prefix] = source
-        self._verified: OrderedDict[bytes, tuple[KeySet, AccessToken]] = OrderedDict()
+        self._verified: OrderedDict[bytes, _Verified] = OrderedDict()
 
     def recognises(self, token: str) -> bool:
         """Whether a token says of itself that it is of a partner whose tokens are taken; nothing is verified."""
+        if _hashed(token) in self._verified:
+            return True
         issuer = issuer_of(token) if self._of_issuer else None
         if issuer is not None:
             return issuer in self._of_issuer
@@ -94,6 +106,8 @@ class AccessTokens:
 
     async def judged(self, token: str, now: float) -> AccessToken | Refusal:
         """What is believed of a token, else why nothing. :raises NotFetched: where a partner does not answer."""
+        if (known := await self._known(token, now)) is not None:
+            return known
         issuer = issuer_of(token)
         sources = self._of_issuer.get(issuer, []) if issuer is not None else self._opaque(token)
         answer: AccessToken | Refusal = Refusal(_UNKNOWN, detail="of no partner")
@@ -102,6 +116,21 @@ class AccessTokens:
             if isinstance(answer, AccessToken):
                 return answer
         return answer
+
+    async def _known(self, token: str, now: float) -> AccessToken | None:
+        """What was verified before, and would be again."""
+        name = _hashed(token)
+        kept = self._verified.get(name)
+        if kept is None or now >= kept.access.expires_at:
+            return None
+        try:
+            keys = await kept.source.keys.keys(kept.kid, now)
+        except NotThere:
+            return None
+        if keys is not kept.keys or name not in self._verified:
+            return None
+        self._verified.move_to_end(name)
+        return kept.access
 
     def _opaque(self, token: str) -> list[Source]:
         prefixes = [prefix for prefix in self._of_prefix if token.startswith(prefix)]
@@ -117,15 +146,10 @@ class AccessTokens:
             keys = await source.keys.keys(header.get("kid"), now)
         except NotThere:
             return Refusal(_UNKNOWN, detail="no key of the partner verifies the token")
-        name = hashlib.sha256(f"{source.partner.id}\0{token}".encode()).digest()
-        kept = self._verified.get(name)
-        if kept is not None and kept[0] is keys and now < kept[1].expires_at:
-            self._verified.move_to_end(name)
-            return kept[1]
         claims = signed_claims(token, partner=source.partner, keys=keys, typ=str(header["typ"]))
         judged = Refusal(_UNKNOWN, detail=claims) if isinstance(claims, str) else judge(claims, source.partner, now)
         if isinstance(judged, AccessToken):
-            self._verified[name] = keys, judged
+            self._verified[_hashed(token)] = _Verified(source, header.get("kid"), keys, judged)
             if len(self._verified) > MOST_KEPT:
                 self._verified.popitem(last=False)
         return judged
@@ -135,7 +159,7 @@ class AccessTokens:
         if said.get("active") is not True:
             return Refusal(_UNKNOWN, detail="the partner does not know it, or no longer")
         # what is not asked of it is known: it is this partner who answers, and about this token
-        known = {"iss": source.partner.issuer, "client_id": "", "iat": now, "jti": _hashed(token)}
+        known = {"iss": source.partner.issuer, "client_id": "", "iat": now, "jti": _hashed(token).hex()}
         return judge({**known, **said}, source.partner, now, by_client=False)
 
 
@@ -229,5 +253,5 @@ def _time(claims: Mapping[str, Any], name: str) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def _hashed(token: str) -> str:
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+def _hashed(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

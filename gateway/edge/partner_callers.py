@@ -68,7 +68,7 @@ class PartnerCallers:
         try:
             access = await self._tokens.judged(token, self._clock.now())
         except NotFetched as fault:
-            log.warning("a partner's token cannot be judged: %s", fault)
+            log.info("a partner's token cannot be judged: %s", fault)
             return NoCaller("partner_unreachable")
         if isinstance(access, Refusal):
             log.debug("a token is not believed: %s", access.detail)

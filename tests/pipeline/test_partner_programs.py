@@ -153,6 +153,14 @@ def test_whose_token_nobody_here_takes_is_not_let_in(place: Place, plain: TokenP
         assert challenge(answer).startswith('Bearer error="invalid_token"')
 
 
+def test_invented_keys_do_not_make_us_ask_for_more(place: Place, plain: TokenProvider) -> None:
+    assert place.get(place.says(), plain.token()).status == 200
+    before = plain.asked.count("/jwks")
+    for number in range(50):
+        assert place.get("/", plain.token(header={"kid": f"invented{number}"})).reason == "token_unknown"
+    assert plain.asked.count("/jwks") - before <= 1
+
+
 def test_one_that_is_over_is_told_so(place: Place, plain: TokenProvider) -> None:
     answer = place.get("/", plain.token(exp=int(time.time()) - 5))
     assert (answer.status, answer.reason) == (401, "token_expired")
