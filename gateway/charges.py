@@ -273,7 +273,7 @@ class Charger:
         """While observing: the refusal that a budget would have been, had it not only been watched."""
         if not self.observing or not any(one.new for persons in charged.persons for one in persons):
             return None
-        then = {rule.name: rule.then for rule in self.policy.budgets}
+        then = {rule.name: rule.then for rule in self.policy.of(self.caller.partner).budgets}
         try:
             usages = await self._budgets.usage(charge.limits)
         except StoreUnavailable:

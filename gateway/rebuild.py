@@ -56,7 +56,7 @@ def since(policy: Policy, now: float) -> float:
     What lies before a window decides whether a charge in it was a first one.
     """
     proofs = (rule.max_age_s for rule in policy.classes.values())
-    return now - 2 * max(keys.LINK_LIFETIME_S, *(rule.window_s for rule in policy.budgets), *proofs)
+    return now - 2 * max(keys.LINK_LIFETIME_S, *(rule.window_s for rule in policy.every_budget), *proofs)
 
 
 def replay(policy: Policy, charges: Iterable[RecordedCharge], now: float) -> Rebuilt:

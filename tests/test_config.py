@@ -69,7 +69,7 @@ def test_one_issuer_serves_two_partners_whose_organisations_differ(tmp_path: Pat
     of_one = 'claims = {{ organisation = "siret" }}\nallow = {{ organisations = ["{}"] }}'
     south = '[partners.south]\nname = "S"\nclient_id = "g"\nissuer = "https://sso.example"\n' + of_one.format(2)
     settings = load(write(tmp_path, (PARTNERS, '"gateway"', f'"gateway"\n{of_one.format(1)}\n{south}')))
-    assert list(settings.partners) == ["north", "south"]
+    assert list(settings.partners) == ["north", "south", "west"]
 
 
 def test_all_mistakes_of_all_files_are_named_at_once(tmp_path: Path) -> None:
@@ -144,6 +144,14 @@ def test_a_budget_of_everyone_alarms_and_any_other_refuses_by_default(tmp_path: 
     assert (hour.then, day.then) == (Then.REFUSE, Then.ALARM)
     assert day.klass is Class.INTERNAL
     assert (hour.window_s, day.window_s) == (3600, 86_400)
+
+
+def test_a_partner_has_what_the_officer_says_of_it(tmp_path: Path) -> None:
+    policy = load(write(tmp_path)).policy
+    west, other = policy.of("west"), policy.of("other")
+    assert (west.highest, west.idle_s, west.absolute_s) == (Class.SENSITIVE, 1200, 36_000)
+    assert {rule.name: rule.limit for rule in west.budgets} == {"hour": 60, "west-day": 100}
+    assert (other.highest, other.idle_s, other.budgets) == (Class.RESTRICTED, 1800, policy.budgets)
 
 
 def test_the_policy_s_digest_is_of_its_text(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from pydantic import BaseModel, Field, ValidationError
 from gateway.config.addresses import DOMAIN, is_callable, is_local, is_network, url_of
 from gateway.config.lines import line_of
 from gateway.config.partners import PartnersFile, PartnerTable, partner_problems
-from gateway.config.policy import PolicyFile, Problem, compile_policy
-from gateway.config.tables import Duration, Table
+from gateway.config.policy import PolicyFile, compile_policy
+from gateway.config.tables import Duration, Problem, Table
 from gateway.core.policy import WEBAUTHN, Policy
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
@@ -221,13 +221,16 @@ def _no_relying_party(pages_url: str, policy: Policy) -> Mistake | None:
 
 
 def _unknown_partners(policy: PolicyFile, partners: PartnersFile | None) -> list[Problem]:
-    known = partners.partners if partners else {}
-    return [
-        (("roles", str(index), "partner"), "roles", f"no partner {name!r} in {PARTNERS}")
+    if partners is None:
+        return []
+    named: list[Problem] = [
+        (("roles", str(index), "partner"), "roles", name)
         for index, role in enumerate(policy.roles)
         for name in dict.fromkeys([role.partner, *role.serves])
-        if partners is not None and name not in known
     ]
+    named += [(("partners", name), f"partners.{name}", name) for name in policy.partners]
+    known = partners.partners
+    return [(path, rule, f"no partner {name!r} in {PARTNERS}") for path, rule, name in named if name not in known]
 
 
 def _read(directory: Path, name: str, model: type[_File], mistakes: list[Mistake]) -> _File | None:

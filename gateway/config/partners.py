@@ -9,8 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from gateway.config.addresses import DOMAIN, is_callable
-from gateway.config.policy import Problem
-from gateway.config.tables import Table
+from gateway.config.tables import Problem, Table
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """A partner's id also stands in addresses and in the ledger."""

@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from gateway.config.tables import Duration, Table
+from gateway.config.budgets import BudgetTable, budget_problems, budget_rule
+from gateway.config.partner_policy import PartnerPolicyTable, partner_rules
+from gateway.config.tables import ClassWord, Duration, Problem, Table
 from gateway.core.classify import compile_template
 from gateway.core.extraction import Class
 from gateway.core.policy import (
@@ -19,16 +21,10 @@ from gateway.core.policy import (
     Policy,
     RoleRule,
     Route,
-    Scope,
-    Then,
     UniqueKind,
     Without,
 )
 from gateway.reading.rules import Rules, normalised
-
-ClassWord = Literal["public", "internal", "personal", "sensitive", "restricted"]
-Problem = tuple[tuple[str, ...], str, str]
-"""Path of the setting, name of the rule, what to do."""
 
 PROOF_KINDS = frozenset({"totp", "webauthn"})
 
@@ -101,19 +97,6 @@ class RouteTable(Table):
     total_timeout: Duration | None = None
 
 
-class BudgetTable(Table):
-    """At most so many distinct persons per window and scope."""
-
-    name: str
-    scope: Literal["token", "user", "partner", "everyone"]
-    klass: ClassWord = Field("internal", alias="class")
-    persons: int = Field(ge=0)
-    per: Duration
-    then: Literal["prove", "mask", "refuse", "alarm"] | None = None
-    misses: bool = False
-    outside: bool = False
-
-
 class RoleTable(Table):
     """Who looks after others. A person is (issuer, sub): a partner has one issuer."""
 
@@ -154,6 +137,7 @@ class PolicyFile(Table):
     routes: list[RouteTable] = []
     budgets: list[BudgetTable] = []
     roles: list[RoleTable] = []
+    partners: dict[str, PartnerPolicyTable] = {}
     inside: InsideTable | None = None
     dormant: DormantTable | None = None
 
@@ -168,6 +152,7 @@ def compile_policy(
     fields = tuple(FieldRule(name, Class.of(one.klass), tuple(one.names)) for name, one in file.fields.items())
     routes = _routes(file, Rules(fields, unique), applications, problems)
     budgets = _budgets(file, problems)
+    partners = partner_rules(file.partners, budgets, problems, inside=file.inside is not None)
     inside, dormant = _told(file, problems)
     if problems:
         return None, problems
@@ -183,6 +168,7 @@ def compile_policy(
         budgets=budgets,
         disclose=file.disclose,
         roles=tuple(RoleRule(one.role, one.partner, one.sub, tuple(one.serves or [one.partner])) for one in file.roles),
+        partners=partners,
         inside=inside,
         dormant=dormant,
         text=text,
@@ -323,36 +309,7 @@ def _route(table: RouteTable, path: tuple[str, ...], rule: str, rules: Rules, pr
 
 
 def _budgets(file: PolicyFile, problems: list[Problem]) -> tuple[BudgetRule, ...]:
-    rules: list[BudgetRule] = []
     names: set[str] = set()
     for index, table in enumerate(file.budgets):
-        path, rule = ("budgets", str(index)), f"budgets.{table.name}"
-        then = Then(table.then or ("alarm" if table.scope == "everyone" else "refuse"))
-        if table.name in names:
-            problems.append(((*path, "name"), rule, "another budget has this name"))
-        names.add(table.name)
-        if then is Then.PROVE:
-            words = "a new proof opens only what is counted per proof: write max_persons under [classes.CLASS]"
-            problems.append(((*path, "then"), rule, words))
-        if table.outside and (table.misses or file.inside is None):
-            words = "a miss is nobody's" if table.misses else "write inside = {…}, which says who is outside"
-            problems.append(((*path, "outside"), rule, words))
-        if table.per < 1:
-            problems.append(((*path, "per"), rule, "a window is at least one second"))
-        if table.per > 31 * 86_400:
-            problems.append(
-                ((*path, "per"), rule, "a window is at most 31 days: links between identifiers live that long")
-            )
-        rules.append(
-            BudgetRule(
-                table.name,
-                Scope(table.scope),
-                Class.of(table.klass),
-                table.persons,
-                int(table.per),
-                then,
-                table.misses,
-                table.outside,
-            )
-        )
-    return tuple(rules)
+        problems += budget_problems(table, ("budgets", str(index)), names, inside=file.inside is not None)
+    return tuple(map(budget_rule, file.budgets))

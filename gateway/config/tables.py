@@ -1,7 +1,7 @@
 """What every table of the configuration shares: unknown settings are mistakes, durations are written like ``"4h"``."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -20,6 +20,10 @@ def seconds(value: object) -> object:
         return float(match[1]) * _UNITS_S[match[2]]
     return value
 
+
+ClassWord = Literal["public", "internal", "personal", "sensitive", "restricted"]
+Problem = tuple[tuple[str, ...], str, str]
+"""Path of the setting, name of the rule, what to do."""
 
 Duration = Annotated[float, BeforeValidator(seconds), Field(ge=0, allow_inf_nan=False)]
 

@@ -131,7 +131,7 @@ def limits_of(
     """
     prefix = "o:" if observe else ""
     chosen: list[Limit] = []
-    for rule in policy.budgets:
+    for rule in policy.of(caller.partner).budgets:
         if rule.misses is not misses:
             continue
         if mandate is not None and rule.scope is Scope.USER and rule.klass <= mandate.klass:

@@ -63,6 +63,8 @@ def standing(policy: Policy, caller: Caller, klass: Class, now: float) -> Standi
     """
     if caller.closed_from is not None and klass >= caller.closed_from:
         return Refusal(Reason.CLOSED_BY_PERSON, klass=klass)
+    if klass > policy.of(caller.partner).highest:
+        return Refusal(Reason.PARTNER_NOT_TRUSTED, klass=klass)
     rule = policy.classes[klass]
     if not rule.kinds:
         return Standing(_newest(policy, caller, now), _any_mandate(caller, now))

@@ -133,6 +133,11 @@ class BudgetRule:
     misses: bool = False
     outside: bool = False
 
+    @property
+    def counts(self) -> tuple[Scope, Class, int, bool, bool]:
+        """What it counts: rules that count the same share one count."""
+        return self.scope, self.klass, self.window_s, self.misses, self.outside
+
 
 @dataclass(frozen=True, slots=True)
 class Inside:
@@ -147,6 +152,40 @@ class Dormant:
 
     answers: tuple[str, ...]
     months: int
+
+
+IDLE_S, ABSOLUTE_S = 30 * 60, 10 * 3600
+"""How long a session lives: since its last use, and since its beginning."""
+
+_STRICTNESS = (Then.ALARM, Then.MASK, Then.PROVE, Then.REFUSE)
+
+
+def stricter(house: tuple[BudgetRule, ...], own: tuple[BudgetRule, ...]) -> tuple[BudgetRule, ...]:
+    """The budgets of the house and a partner's own together, without those of which another is at least as strict."""
+    kept: list[BudgetRule] = []
+    for rule in (*house, *own):
+        if not any(_covers(other, rule) for other in kept):
+            kept = [*(other for other in kept if not _covers(rule, other)), rule]
+    return tuple(kept)
+
+
+def _covers(one: BudgetRule, other: BudgetRule) -> bool:
+    """Whether ``one`` lets nothing through that ``other`` would stop."""
+    stricter = _STRICTNESS.index(one.then) >= _STRICTNESS.index(other.then)
+    return one.counts == other.counts and one.limit <= other.limit and stricter
+
+
+@dataclass(frozen=True, slots=True)
+class PartnerRule:
+    """What one partner's people may have: ``highest``: no class above it; ``budgets``: all that apply to them.
+
+    ``idle_s``, ``absolute_s``: how long a session of theirs lives.
+    """
+
+    budgets: tuple[BudgetRule, ...] = ()
+    highest: Class = Class.RESTRICTED
+    idle_s: int = IDLE_S
+    absolute_s: int = ABSOLUTE_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +213,7 @@ class Policy:
     budgets: tuple[BudgetRule, ...]
     disclose: bool = False
     roles: tuple[RoleRule, ...] = ()
+    partners: Mapping[str, PartnerRule] = field(default_factory=dict)
     inside: Inside | None = None
     dormant: Dormant | None = None
     text: bytes = field(default=b"", repr=False)
@@ -184,3 +224,12 @@ class Policy:
         """The fields that say something of a whole record: name to what."""
         rules = {Tells.INSIDE: self.inside, Tells.DORMANT: self.dormant}
         return {name: what for what, rule in rules.items() if rule is not None for name in rule.answers}
+
+    def of(self, partner: str) -> PartnerRule:
+        """What holds for a partner's people; one of whom the policy says nothing has what the house has."""
+        return self.partners.get(partner) or PartnerRule(self.budgets)
+
+    @property
+    def every_budget(self) -> tuple[BudgetRule, ...]:
+        """The budgets of the house and of each partner."""
+        return (*self.budgets, *(rule for one in self.partners.values() for rule in one.budgets))

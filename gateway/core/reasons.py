@@ -25,6 +25,7 @@ class Reason(StrEnum):
     INVALID_DPOP_BINDING = "invalid_dpop_binding"
     FROZEN = "frozen"
     CLOSED_BY_PERSON = "closed_by_person"
+    PARTNER_NOT_TRUSTED = "partner_not_trusted"
     METHOD_NOT_LISTED = "method_not_listed"
     DENIED_BY_RULE = "denied_by_rule"
     PROOF_REQUIRED = "proof_required"

@@ -40,6 +40,7 @@ STATUS: Mapping[Reason, int] = MappingProxyType(
         Reason.INVALID_DPOP_BINDING: 401,
         Reason.FROZEN: 403,
         Reason.CLOSED_BY_PERSON: 403,
+        Reason.PARTNER_NOT_TRUSTED: 403,
         Reason.METHOD_NOT_LISTED: 405,
         Reason.DENIED_BY_RULE: 403,
         Reason.PROOF_REQUIRED: 401,

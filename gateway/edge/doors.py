@@ -124,6 +124,8 @@ class Sessions(Protocol):
         agency: str = "",
         roles: Sequence[str] = (),
         sid: str = "",
+        idle_s: int | None = None,
+        absolute_s: int | None = None,
     ) -> str: ...
 
     async def know(self, family: str, places: frozenset[str]) -> None: ...

@@ -136,6 +136,7 @@ class SignIn:
         if before is not None:
             await context.doors.sessions.end(before)
             context.doors.callers.forget(before)
+        rule = context.doors.policy().of(sso.partner.id)
         cookie = await context.doors.sessions.open(
             issuer=person.issuer,
             sub=person.sub,
@@ -149,6 +150,8 @@ class SignIn:
             browser=browser_family(context.one_header(b"user-agent") or ""),
             places=context.places,
             sid=person.sid or "",
+            idle_s=rule.idle_s,
+            absolute_s=rule.absolute_s,
         )
         opened = await context.doors.callers.by_session(cookie)
         if isinstance(opened, NoCaller):

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gateway.core.policy import IDLE_S
 from gateway.ports import Clock
 from gateway.stores import keys
 from gateway.stores.connection import Argument, Script, Store
-from gateway.stores.sessions import IDLE_S
 
 _END = Script("end_access")
-_SESSION = ("issued_at", "seen", "expires_at", "network", "browser")
+_SESSION = ("issued_at", "seen", "idle_s", "expires_at", "network", "browser")
 _TOKEN = ("issued_at", "expires_at", "revoked_at", "name")
 
 
@@ -83,11 +83,11 @@ class Access:
             await self._store.calls(*commands)
 
     def _session(self, family: str, said: list[str | None]) -> LivingSession | None:
-        since, seen, expires_at, network, browser = said
+        since, seen, idle_s, expires_at, network, browser = said
         now = self._clock.now()
         if since is None or seen is None or expires_at is None:
             return None
-        if now - float(seen) >= self._idle_s or now >= float(expires_at):
+        if now - float(seen) >= int(idle_s or self._idle_s) or now >= float(expires_at):
             return None
         return LivingSession(family, float(since), float(seen), network or "", browser or "")
 

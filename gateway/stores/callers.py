@@ -18,12 +18,12 @@ import orjson
 from gateway.core.assurance import Caller
 from gateway.core.cooling import Binding
 from gateway.core.extraction import Class
+from gateway.core.policy import IDLE_S
 from gateway.keyring import KeyRing
 from gateway.ports import Clock, NoCaller
 from gateway.stores import keys
 from gateway.stores.connection import Script, Store
 from gateway.stores.encoding import grant_of, mandate_of, proof_of, texts
-from gateway.stores.sessions import IDLE_S
 from gateway.stores.tokens import well_formed
 
 KEPT_S = 0.8

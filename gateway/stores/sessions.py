@@ -8,14 +8,13 @@ import orjson
 
 from gateway.core.assurance import Proof
 from gateway.core.places import MOST_KNOWN
+from gateway.core.policy import ABSOLUTE_S, IDLE_S
 from gateway.keyring import KeyRing
 from gateway.ports import Clock
 from gateway.stores import keys
 from gateway.stores.connection import Argument, Script, Store
 from gateway.stores.encoding import proof_text
 
-IDLE_S = 30 * 60
-ABSOLUTE_S = 10 * 3600
 _REFOUND, _ROTATE = Script("refound"), Script("rotate")
 
 
@@ -52,13 +51,17 @@ class Sessions:
         agency: str = "",
         roles: Sequence[str] = (),
         sid: str = "",
+        idle_s: int | None = None,
+        absolute_s: int | None = None,
     ) -> str:
         """Begin a family; returns the cookie's value, which nobody else ever sees.
 
         ``network``, ``browser``: where it is opened from (``core.places``), for its person to recognise; ``places``:
         from where it is known to be used; ``organisation``, ``roles``: as the partner says; ``agency``: whose persons
-        are inside for it, as the partner says; ``sid``: the session at the partner's that it came by.
+        are inside for it, as the partner says; ``sid``: the session at the partner's that it came by; ``idle_s``,
+        ``absolute_s``: how long this one lives, if shorter.
         """
+        idle_s, absolute_s = min(idle_s or self._idle_s, self._idle_s), absolute_s or self._absolute_s
         cookie, family = secrets.token_urlsafe(32), f"s_{secrets.token_hex(8)}"
         now = self._clock.now()
         fields = {
@@ -71,7 +74,8 @@ class Sessions:
             "kind": "person",
             "issued_at": repr(now),
             "seen": repr(now),
-            "expires_at": repr(now + self._absolute_s),
+            "idle_s": str(idle_s),
+            "expires_at": repr(now + absolute_s),
             "proofs": "0",
             "sid": sid,
             "network": network,
@@ -80,7 +84,7 @@ class Sessions:
             "agency": agency,
             "roles": orjson.dumps(list(roles)).decode(),
         }
-        known_s = self._absolute_s + keys.ENDED_SESSION_S
+        known_s = absolute_s + keys.ENDED_SESSION_S
         flat = [part for pair in fields.items() for part in pair]
         await self._store.calls(
             ("HSET", keys.family(family), *flat),
@@ -88,7 +92,7 @@ class Sessions:
             ("HSET", self._key(cookie), "family", family, "sees", 0),
             ("EXPIRE", self._key(cookie), known_s),
             ("SADD", keys.families(fields["user"]), family),
-            ("EXPIRE", keys.families(fields["user"]), known_s),
+            ("EXPIRE", keys.families(fields["user"]), self._absolute_s + keys.ENDED_SESSION_S),
             ("SET", keys.login(self._keyring.login_hash(partner, login)), fields["user"], "EX", keys.LOGIN_LIFETIME_S),
             *self._known(family, places),
             *([("SET", self._sid(partner, sid), fields["user"], "EX", known_s)] if sid else []),
@@ -102,9 +106,10 @@ class Sessions:
         It ``sees`` what the cookie saw that it comes from, and nothing that was confirmed since. The cookie that it
         replaces goes on for 10 s where it is of this family; a family of another sign-in ends.
         """
-        seen, expires_at = await self._store.call("HMGET", keys.family(family), "seen", "expires_at")
+        said = ("seen", "idle_s", "expires_at")
+        seen, idle_s, expires_at = await self._store.call("HMGET", keys.family(family), *said)
         now = self._clock.now()
-        if expires_at is None or now >= float(expires_at) or now - float(seen) >= self._idle_s:
+        if expires_at is None or now >= float(expires_at) or now - float(seen) >= int(idle_s or self._idle_s):
             return None
         cookie = secrets.token_urlsafe(32)
         # Should the family end in between, the cookie names nobody.

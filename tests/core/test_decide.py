@@ -9,7 +9,17 @@ from gateway.core.assurance import Act, Caller, Grant, Mandate, Proof, changing,
 from gateway.core.charging import Limit, Usage, Violation, limit_of_answer, limits_of
 from gateway.core.classify import Classified
 from gateway.core.extraction import Class, Found, Identifier, PersonFound
-from gateway.core.policy import BudgetRule, ClassRule, Policy, Route, Scope, Then, Without
+from gateway.core.policy import (
+    BudgetRule,
+    ClassRule,
+    PartnerRule,
+    Policy,
+    Route,
+    Scope,
+    Then,
+    Without,
+    stricter,
+)
 from gateway.core.reasons import Reason, Refusal
 
 NOW = 1_000_000.0
@@ -296,3 +306,40 @@ def test_a_grant_does_not_raise_what_counts_outside_persons() -> None:
     granted = replace(CALLER, grants=(Grant(Class.SENSITIVE, 20, NOW + 60),))
     (one,) = limits_of(rules, granted, NOW)
     assert (one.limit, one.key) == (60, "user:u:sensitive:out:3600")
+
+
+UP_TO_PERSONAL = replace(POLICY, partners={"partner": PartnerRule(BUDGETS, Class.PERSONAL)})
+
+
+def test_what_a_partner_is_not_trusted_with_is_closed_even_with_a_proof_or_a_mandate() -> None:
+    mandated_machine = replace(MACHINE, mandate=Mandate(Class.RESTRICTED, 9, 9, NOW + 9, "officer"))
+    for caller in (PROVEN, mandated_machine):
+        for klass in (Class.SENSITIVE, Class.RESTRICTED):
+            assert reason(decide.standing(UP_TO_PERSONAL, caller, klass, NOW)) is Reason.PARTNER_NOT_TRUSTED
+        assert isinstance(decide.standing(UP_TO_PERSONAL, caller, Class.PERSONAL, NOW), decide.Standing)
+    other = replace(PROVEN, partner="other")
+    assert isinstance(decide.standing(UP_TO_PERSONAL, other, Class.SENSITIVE, NOW), decide.Standing)
+
+
+def test_what_a_partner_is_not_trusted_with_is_masked_where_its_class_says_so_else_refused() -> None:
+    plan = decide.plan(UP_TO_PERSONAL, OPEN, PROVEN, [ONE], NOW)
+    assert (plan.hide, plan.needs) == (frozenset({"nir"}), Class.PERSONAL)
+    control = PersonFound((), (Found("nir", Class.SENSITIVE, maskable=False),))
+    assert reason(decide.plan(UP_TO_PERSONAL, OPEN, PROVEN, [control], NOW).standing) is Reason.PARTNER_NOT_TRUSTED
+
+
+def test_of_the_house_s_limit_and_a_partner_s_own_the_stricter_holds() -> None:
+    hour, every, misses = BUDGETS
+    less = replace(hour, name="less", limit=20)
+    assert stricter(BUDGETS, (less,)) == (every, misses, less)
+    assert stricter(BUDGETS, (replace(less, limit=61),)) == BUDGETS
+    told = replace(less, then=Then.ALARM)
+    assert stricter(BUDGETS, (told,)) == (*BUDGETS, told)  # neither stops all that the other does
+    assert stricter(BUDGETS, (replace(less, window_s=60),)) == (*BUDGETS, replace(less, window_s=60))
+
+
+def test_a_partner_s_own_limit_counts_under_the_same_key() -> None:
+    own = replace(POLICY, partners={"partner": PartnerRule(stricter(BUDGETS, (replace(BUDGETS[0], limit=20),)))})
+    before, after = ({one.key: one.limit for one in limits_of(policy, CALLER, NOW)} for policy in (POLICY, own))
+    assert after == before | {"user:u:sensitive:3600": 20}
+    assert limits_of(own, replace(CALLER, partner="other"), NOW) == limits_of(POLICY, CALLER, NOW)

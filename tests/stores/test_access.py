@@ -5,13 +5,14 @@ import asyncio
 import pytest
 
 from gateway.core.assurance import Caller, Proof
+from gateway.core.policy import ABSOLUTE_S, IDLE_S
 from gateway.keyring import KeyRing
 from gateway.ports import NoCaller
 from gateway.stores import keys
 from gateway.stores.access import Access
 from gateway.stores.callers import StoredCallers
 from gateway.stores.connection import Store
-from gateway.stores.sessions import ABSOLUTE_S, IDLE_S, Sessions
+from gateway.stores.sessions import Sessions
 from gateway.stores.tokens import Tokens
 
 ALICE = {"issuer": "iss", "sub": "alice", "partner": "agency", "name": "Alice", "login": "alice"}

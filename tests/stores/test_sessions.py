@@ -160,3 +160,31 @@ async def test_the_last_eight_places_are_known_and_end_with_the_family(
     assert known == {"Firefox", *(f"198.51.{number}.0/24" for number in range(7))}
     await sessions.end(cookie)
     assert await store.call("EXISTS", keys.places(family)) == 0
+
+
+async def test_a_session_s_own_lifetime_holds_wherever_it_is_asked_for(
+    sessions: Sessions, callers: StoredCallers, clock
+) -> None:
+    own = {"idle_s": 300, "absolute_s": 500}
+    cookie = await sessions.open(**WHO, **own)
+    family = (await callers.by_session(cookie)).credential_id
+    clock.forward(299)
+    assert await sessions.join(family) is not None
+    clock.forward(1)
+    assert (await callers.by_session(cookie)).reason == "expired"
+    assert await sessions.rotate(cookie, None) is None
+    assert await sessions.join(family) is None
+    kept = await sessions.open(**WHO, **own)
+    for _ in range(2):
+        clock.forward(249)
+        assert (await callers.by_session(kept)).partner == "p"
+    clock.forward(2)
+    assert (await callers.by_session(kept)).reason == "expired"
+
+
+async def test_a_session_is_never_idle_for_longer_than_the_house_lets_it(
+    sessions: Sessions, callers: StoredCallers, clock
+) -> None:
+    cookie = await sessions.open(**WHO, idle_s=10_000)
+    clock.forward(1800)
+    assert (await callers.by_session(cookie)).reason == "expired"
