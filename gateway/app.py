@@ -57,6 +57,7 @@ from gateway.stores.passkeys import Passkeys
 from gateway.stores.people import People
 from gateway.stores.recovery import RecoveryCodes
 from gateway.stores.sealed_answers import SealedAnswers
+from gateway.stores.seats import Seats
 from gateway.stores.sessions import Sessions
 from gateway.stores.signals import Signals
 from gateway.stores.tokens import Tokens
@@ -197,6 +198,7 @@ class App:
             partner_tokens=partner_tokens,
             possession=possession,
             sessions=Sessions(store, keyring),
+            seats=Seats(store),
             access=access,
             notices=notices,
             activity=activity,

@@ -186,8 +186,8 @@ def _smallest(settings: Settings, klass: str) -> int:
 
 
 LOST_TOO = (
-    "Not in the ledger, so not in the store either: tokens, sessions, codes' secrets, grants, and what was revoked or"
-    " frozen since a backup. Issue, enrol, revoke and freeze again."
+    "Not in the ledger, so not in the store either: tokens, sessions, seats, codes' secrets, grants, and what was"
+    " revoked or frozen since a backup. Issue, enrol, revoke and freeze again."
 )
 
 

@@ -1,4 +1,4 @@
-"""``gateway partner check``: whether a partner's people could sign in, and what is in the way."""
+"""``gateway partner``: whether a partner's people could sign in, and who of them has a seat."""
 
 import asyncio
 import time
@@ -7,31 +7,37 @@ from typing import Annotated
 
 import typer
 
+from gateway.commands.ledger_access import Desk, desk
+from gateway.commands.people import user_named
 from gateway.commands.setup import settings_of
 from gateway.commands.terminal import (
     DEFAULT_CONFIG,
     NO,
     ConfigOption,
     JsonOption,
+    at,
     emit,
     escaped,
     facts,
     fail,
     say,
+    table,
 )
 from gateway.config import Settings
 from gateway.edge.client_auth import UnusableKey, public_key
 from gateway.edge.partner import Partner
 from gateway.edge.partner_check import Step, walk
 from gateway.partners import partner_of
+from gateway.stores.people import People
+from gateway.stores.seats import Seat, Seats
 
-app = typer.Typer(no_args_is_help=True, help="Partner organisations: check how they sign in.")
+app = typer.Typer(no_args_is_help=True, help="Partner organisations: how they sign in, their seats.")
 COLOURS = {"right": "green", "note": "yellow", "wrong": "red"}
 
 
 @app.callback()
 def group() -> None:
-    """Partner organisations: check how they sign in."""
+    """Partner organisations: how they sign in, their seats."""
 
 
 @app.command()
@@ -93,3 +99,51 @@ def _tell(partner: Partner, steps: tuple[Step, ...], registered: Mapping[str, ob
     facts((what, escaped(str(value))) for what, value in registered.items() if value is not None)
     wrong = sum(step.verdict == "wrong" for step in steps)
     say(f"\n[red]to correct: {wrong}[/red]" if wrong else "\n[green]its people can sign in[/green]")
+
+
+@app.command()
+def seats(
+    partner: Annotated[str, typer.Argument(metavar="ID", help="The partner's id in partners.toml.")],
+    free: Annotated[
+        str | None, typer.Option(help="Free this user's seat (a login or an id) and end their sessions.")
+    ] = None,
+    by: Annotated[str | None, typer.Option(help="Who decided it; recorded. Default: this account.")] = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    json: JsonOption = False,
+) -> None:
+    """Show who of a partner has a seat, the longest idle first, or free one.
+
+    Whoever comes back after that takes a seat as somebody new. Tokens go on: `gateway token revoke`.
+
+    [bold]Examples[/bold]
+
+      gateway partner seats relais-emploi
+      gateway partner seats relais-emploi --free camille --by "security officer"
+    """
+    settings = settings_of(config)
+    if partner not in settings.partners:
+        fail(f"no partner {partner!r}; there are: {', '.join(settings.partners) or 'none'}", NO)
+
+    async def work() -> list[Seat]:
+        async with desk(settings, writes=free is not None) as at_desk:
+            if free is not None:
+                await _free(at_desk, partner, free, by)
+            return await Seats(at_desk.store).rows(partner)
+
+    rows, most = asyncio.run(work()), settings.policy.of(partner).seats
+    if json:
+        emit({"partner": partner, "seats": most, "taken": [{"user": one.user, "seen": int(one.seen)} for one in rows]})
+        return
+    table(
+        f"{partner}: {len(rows)} seats taken" + (f" of {most}" if most is not None else ", nothing bounds them"),
+        ("user", "last sign-in"),
+        [(one.user, at(one.seen)) for one in rows],
+    )
+
+
+async def _free(at_desk: Desk, partner: str, named: str, by: str | None) -> None:
+    user = await user_named(at_desk, named, partner)
+    await at_desk.record("operator", "seat_freed", by, user=user, partner=partner)
+    if not await Seats(at_desk.store).leave(partner, user):
+        fail(f"{named} has no seat at {partner}", NO)
+    await People(at_desk.store, at_desk.keys).end_sessions(user)

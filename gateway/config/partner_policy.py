@@ -5,6 +5,8 @@
 
 from collections.abc import Iterable, Mapping
 
+from pydantic import Field
+
 from gateway.config.budgets import BudgetTable, budget_problems, budget_rule
 from gateway.config.tables import ClassWord, Duration, Problem, Table
 from gateway.core.extraction import Class
@@ -21,6 +23,7 @@ class PartnerPolicyTable(Table):
     budgets: list[BudgetTable] = []
     idle: Duration = IDLE_S
     absolute: Duration = ABSOLUTE_S
+    seats: int | None = Field(None, ge=1)
 
 
 def partner_rules(
@@ -61,4 +64,5 @@ def _rule(table: PartnerPolicyTable, house: tuple[BudgetRule, ...]) -> PartnerRu
         highest=Class.of(table.classes),
         idle_s=int(table.idle),
         absolute_s=int(table.absolute),
+        seats=table.seats,
     )

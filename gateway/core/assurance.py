@@ -1,9 +1,9 @@
 """Who asks, and how freshly they proved it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from gateway.core.cooling import Cooling, cooling_of
+from gateway.core.cooling import Binding, Cooling, cooling_of
 from gateway.core.extraction import Class
 from gateway.core.policy import ClassRule
 
@@ -61,6 +61,12 @@ class Proof:
     def cooling(self, now: float) -> Cooling | None:
         """What its factor is limited to while it is young; ``None`` for a ripe one."""
         return cooling_of(self.bound, self.bound_at, now)
+
+    def cooled(self, since: float, now: float) -> "Proof":
+        """What it is worth to somebody of whom nothing is ripe for a day from ``since`` (Unix seconds)."""
+        if self.cooling(now) is not None:
+            return self
+        return replace(self, bound=str(Binding.VOUCHED), bound_at=since)
 
     def preference(self, now: float) -> tuple[bool, float]:
         """Of several that would do, the greatest is used: a ripe factor's before a young one's, then the newest."""

@@ -9,7 +9,10 @@ Rules of this file:
    two days what a code opens: else one code read out on the telephone would be a passkey.
 2. What was vouched for in person cools for a day; what came by letter, recovery code or from afar for two.
 3. A proof by a ripe factor is never slowed by a young one beside it.
-4. What is bound while every application only observes is ripe when enforcement starts: there is nothing yet to open.
+4. Whoever is seen for the first time has nothing ripe for a day, by whatever they confirm: an account that a hijacked
+   administrator of a partner created opens little before somebody notices.
+5. What is bound while every application only observes is ripe when enforcement starts: there is nothing yet to open.
+   So is whoever is first seen then.
 """
 
 from collections.abc import Mapping

@@ -179,13 +179,14 @@ def _covers(one: BudgetRule, other: BudgetRule) -> bool:
 class PartnerRule:
     """What one partner's people may have: ``highest``: no class above it; ``budgets``: all that apply to them.
 
-    ``idle_s``, ``absolute_s``: how long a session of theirs lives.
+    ``idle_s``, ``absolute_s``: how long a session of theirs lives; ``seats``: how many of them there may be.
     """
 
     budgets: tuple[BudgetRule, ...] = ()
     highest: Class = Class.RESTRICTED
     idle_s: int = IDLE_S
     absolute_s: int = ABSOLUTE_S
+    seats: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

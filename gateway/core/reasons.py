@@ -57,6 +57,7 @@ class Reason(StrEnum):
     CLAIM_MISSING = "claim_missing"
     NOT_ADMITTED = "not_admitted"
     PARTNER_UNREACHABLE = "partner_unreachable"
+    NO_SEAT = "no_seat"
     STEP_UP_CODE_UNKNOWN = "step_up_code_unknown"
     KEPT_GONE = "kept_gone"
     ANSWER_GONE = "answer_gone"

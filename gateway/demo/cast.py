@@ -15,6 +15,7 @@ from gateway.config import Settings
 from gateway.demo.ready import ReadyToken, ReadyUser
 from gateway.keyring import KeyRing
 from gateway.stores.factors import Factors
+from gateway.stores.seats import Seats
 from gateway.stores.tokens import Tokens
 
 FIRST_TOKEN_PERSONS: Final = 60
@@ -94,6 +95,8 @@ async def enter(settings: Settings) -> tuple[tuple[ReadyUser, ...], tuple[ReadyT
     users, tokens = [], []
     async with desk(settings) as at_desk:
         factors, issuing = Factors(at_desk.store, at_desk.keys), Tokens(at_desk.store, at_desk.keys)
+        for one in ADVISERS:  # they have been here for long
+            await Seats(at_desk.store).take(one.partner, user_id(settings, at_desk.keys, one.login), ripe=True)
         for one in (one for one in ADVISERS if not one.new):
             secret = secrets.token_bytes(_SECRET_BYTES)
             user = user_id(settings, at_desk.keys, one.login)

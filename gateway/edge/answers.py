@@ -72,6 +72,7 @@ STATUS: Mapping[Reason, int] = MappingProxyType(
         Reason.CLAIM_MISSING: 403,
         Reason.NOT_ADMITTED: 403,
         Reason.PARTNER_UNREACHABLE: 503,
+        Reason.NO_SEAT: 403,
         Reason.STEP_UP_CODE_UNKNOWN: 404,
         Reason.KEPT_GONE: 404,
         Reason.ANSWER_GONE: 404,

@@ -153,6 +153,14 @@ class Signals(Protocol):
     async def changed(self, user: str) -> None: ...
 
 
+class Seats(Protocol):
+    """How many people a partner has."""
+
+    async def take(self, partner: str, user: str, *, most: int | None = None, ripe: bool = False) -> str: ...
+
+    async def leave(self, partner: str, user: str) -> bool: ...
+
+
 class LivingSession(Protocol):
     """A session that goes on. Times: Unix seconds."""
 
@@ -281,6 +289,7 @@ class Doors:
     partner_tokens: PartnerTokens
     possession: Possession
     sessions: Sessions
+    seats: Seats
     access: Access
     notices: Notices
     activity: Activity

@@ -13,6 +13,7 @@ from gateway.edge.context import Context, Identified
 from gateway.edge.jwks import NotFetched
 from gateway.edge.notices import first_to_see
 from gateway.edge.realms import domain_of, of_domain
+from gateway.edge.seats import seated
 from gateway.edge.sso import FLOW_TTL_S, PartnerSso, SignedIn
 from gateway.edge.step_up import recorded
 from gateway.edge.tickets import browser_of, onward, to_pages
@@ -129,8 +130,10 @@ class SignIn:
     async def _open(self, context: Context, sso: PartnerSso, signed_in: SignedIn) -> Response:
         person = signed_in.person
         user = context.doors.keyring.user_id(person.issuer, person.sub)
-        record = _record(context, sso) | {"caller": _caller(context, sso) | {"user": user}, "verdict": "accepted"}
-        if not await recorded(context, record, reserve=False):
+        record = _record(context, sso) | {"caller": _caller(context, sso) | {"user": user}}
+        if (refused := await seated(context, sso.partner.id, user, record)) is not None:
+            return await context.refuse(refused)
+        if not await recorded(context, record | {"verdict": "accepted"}, reserve=False):
             return await context.refuse(Refusal(Reason.LEDGER_UNAVAILABLE))
         before = cookies.read(context.headers, cookies.SESSION)
         if before is not None:

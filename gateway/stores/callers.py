@@ -16,7 +16,6 @@ from typing import Any
 import orjson
 
 from gateway.core.assurance import Caller
-from gateway.core.cooling import Binding
 from gateway.core.extraction import Class
 from gateway.core.policy import IDLE_S
 from gateway.keyring import KeyRing
@@ -117,7 +116,7 @@ class StoredCallers:
         answer = await self._store.run(_CALLER, [key], [kind, now, self._idle_s, keys.SEEN_EVERY_S])
         if not answer:
             return NoCaller("unknown")
-        credential_id, flat, proofs, grants, frozen, over, closed, places, changed, sees = answer
+        credential_id, flat, proofs, grants, frozen, over, closed, places, changed, sees, first_seen = answer
         said = texts(flat)
         if "revoked_at" in said:
             return NoCaller("revoked")
@@ -126,8 +125,9 @@ class StoredCallers:
         if over or now >= float(said["expires_at"]):
             return _over(kind, said["user"])
         caller = _caller_of(kind, credential_id.decode(), said, proofs, grants, now)
-        if changed:
-            caller = _cooling(caller, float(changed))
+        if changed or first_seen:
+            since = max(float(changed or 0), float(first_seen or 0))
+            caller = replace(caller, proofs=tuple(proof.cooled(since, now) for proof in caller.proofs))
         if closed:
             caller = replace(caller, closed_from=Class.of(closed.decode()))
         if sees:
@@ -137,16 +137,6 @@ class StoredCallers:
 
 def _over(kind: str, user: str) -> NoCaller:
     return NoCaller("expired", user if kind == "session" else "")
-
-
-def _cooling(caller: Caller, changed_at: float) -> Caller:
-    """``caller`` whose proofs all cool from then on, however ripe their factors are."""
-    return replace(
-        caller,
-        proofs=tuple(
-            replace(one, bound=str(Binding.VOUCHED), bound_at=max(one.bound_at, changed_at)) for one in caller.proofs
-        ),
-    )
 
 
 def _caller_of(kind: str, credential_id: str, said: dict[str, str], proofs: Any, grants: Any, now: float) -> Caller:

@@ -116,6 +116,9 @@ NOT_BEFORE_LIFETIME_S: Final = DAY_S + MINUTE_S
 POSSESSION_LIFETIME_S: Final = 3 * MINUTE_S
 """How long a proof of possession is known: longer than its time, give or take, makes it good."""
 
+SEAT_IDLE_S: Final = 45 * DAY_S
+"""Somebody who has not signed in for so long leaves their seat at their partner."""
+
 GRANT_DAY_S: Final = DAY_S
 """Grants made within this time are added up."""
 
@@ -313,6 +316,16 @@ def invites(user: str) -> str:
 def started(partner: str) -> str:
     """A hash: user of this partner to the invitation that the help desk started for them."""
     return f"is:{partner}"
+
+
+def seats(partner: str) -> str:
+    """A sorted set: user of this partner to their last sign-in (ms)."""
+    return f"st:{partner}"
+
+
+def first_sight(user: str) -> str:
+    """A string: when (Unix seconds) a user was seen for the first time, as long as that makes them new."""
+    return f"fv:{user}"
 
 
 def login(login_hash: bytes) -> bytes:

@@ -10,6 +10,7 @@ from gateway.config import load
 from gateway.initialise import DEMO_MARK
 from gateway.keyring import KeyRing
 from gateway.stores.connection import Store
+from gateway.stores.seats import Seats
 from gateway.stores.sessions import Sessions
 
 WHO = ("--partner", "relais-emploi", "--sub", "4711", "--login", "camille", "--name", "desk")
@@ -184,3 +185,28 @@ def test_the_roles_of_a_user_are_shown(gateway: Gateway, live: Path) -> None:
     assert "help_desk" in shown.out
     state = gateway("user", "show", user_id(live, "ci-0815", "cap-insertion"), "--config", live, "--json").json
     assert (state["roles"], state["invited"], state["letter"]) == (["officer"], None, False)
+
+
+def test_a_seat_is_shown_and_freed_with_its_sessions(gateway: Gateway, live: Path) -> None:
+    settings = load(live)
+
+    async def sit_down() -> str:
+        store = await Store.connect(settings.gateway.store.url)
+        keyring = KeyRing.load(live / "keys")
+        await Sessions(store, keyring).open(issuer="i", sub="1", partner="relais-emploi", name="n", login="camille")
+        user = keyring.user_id("i", "1")
+        await Seats(store).take("relais-emploi", user)
+        await store.close()
+        return user
+
+    user = run(sit_down())
+    shown = gateway("partner", "seats", "relais-emploi", "--config", live, "--json").json
+    assert (shown["seats"], [one["user"] for one in shown["taken"]]) == (24, [user])
+    assert "1 seats taken of 24" in gateway("partner", "seats", "relais-emploi", "--config", live).out
+    free = ("partner", "seats", "relais-emploi", "--free", "camille", "--by", "officer", "--config", live)
+    assert gateway(*free, "--json").json["taken"] == []
+    assert gateway("user", "show", user, "--config", live, "--json").json["sessions"] == 0
+    assert gateway(*free).status == 1
+    assert gateway("partner", "seats", "nobody", "--config", live).status == 1
+    (freed, _) = [one for one in records(live) if one.get("event") == "seat_freed"]
+    assert (freed["by"], freed["user"], freed["partner"]) == ("officer", user, "relais-emploi")

@@ -49,6 +49,7 @@ from gateway.stores.partner_tokens import SeenProofs
 from gateway.stores.passkeys import Passkeys
 from gateway.stores.people import People
 from gateway.stores.recovery import RecoveryCodes
+from gateway.stores.seats import Seats
 from gateway.stores.sessions import Sessions
 from gateway.stores.signals import Signals
 from gateway.stores.tokens import Tokens
@@ -105,6 +106,7 @@ class House:
     def __post_init__(self) -> None:
         self.sessions = Sessions(self.store, self.keyring, self.clock)
         self.tokens = Tokens(self.store, self.keyring, self.clock)
+        self.seats = Seats(self.store, self.clock)
         self.access = Access(self.store, self.clock)
         self.notices = Notices(self.store, self.clock)
         self.activity = Activity(self.store, self.clock)
@@ -132,6 +134,7 @@ class House:
             partner_tokens=AccessTokens([]),
             possession=Possession(self.pages_url, self.keyring.nonce, SeenProofs(store, self.keyring), self.clock),
             sessions=self.sessions,
+            seats=self.seats,
             access=self.access,
             notices=self.notices,
             activity=self.activity,

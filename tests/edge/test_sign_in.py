@@ -9,10 +9,12 @@ import pytest
 import pytest_asyncio
 
 from gateway.core.assurance import Caller
+from gateway.core.policy import PartnerRule
 from gateway.edge.jwks import NotFetched
 from gateway.edge.partner import Partner
 from gateway.edge.partner_http import is_safe
 from gateway.edge.provider import endpoints_of
+from gateway.stores import keys
 
 from .conftest import ORIGIN, House, RunningProvider
 
@@ -84,7 +86,8 @@ async def test_person_signs_in_and_goes_on_to_what_they_wanted(browser: Browser,
     assert caller is not None
     assert (caller.issuer, caller.sub, caller.partner) == (browser.provider.issuer, "sub-alice", "agency")
     assert caller.name == "Alice Martin"
-    (record,) = house.ledger
+    first, record = house.ledger
+    assert (first["kind"], first["caller"]["user"]) == ("first_sight", caller.user)
     assert (record["kind"], record["verdict"]) == ("sign_in", "accepted")
 
 
@@ -288,3 +291,55 @@ def test_a_partner_elsewhere_does_not_make_us_call_this_machine(address: bytes) 
 )
 def test_addresses_are_https_or_this_machine(url: object, safe: bool) -> None:
     assert is_safe(url) is safe
+
+
+async def test_where_no_seat_is_left_nobody_new_comes_in_and_an_alarm_is_raised(browser: Browser, house: House) -> None:
+    house.policy = replace(house.policy, partners={"agency": PartnerRule(seats=1, idle_s=600)})
+    await house.seats.take("agency", "u_somebody")
+    answer = await browser.get(await browser.at_the_partner(await begun(browser)))
+    assert answer.status_code == 403 and "Your organisation has no place left" in answer.text
+    assert "__Host-gateway" not in browser.cookies
+    refusal, alarm = house.ledger
+    assert (refusal["kind"], refusal["verdict"], refusal["reason"]) == ("sign_in", "refusal", "no_seat")
+    assert (alarm["kind"], alarm["reason"], alarm["limit"]) == ("alarm", "no_seat", 1)
+    await house.seats.leave("agency", "u_somebody")
+    assert (await browser.get(await browser.at_the_partner(await begun(browser)))).status_code == 303
+    assert await browser.caller(house) is not None
+    house.clock.forward(600)  # the partner's sessions are idle for ten minutes at most
+    assert await browser.caller(house) is None
+
+
+async def test_who_was_seen_before_is_no_first_sight(browser: Browser, house: House) -> None:
+    for _ in range(2):
+        await browser.get(await browser.at_the_partner(await begun(browser)))
+        browser.cookies.pop("__Host-gateway")
+    assert [record["kind"] for record in house.ledger] == ["first_sight", "sign_in", "sign_in"]
+
+
+async def test_while_everything_observes_everybody_has_a_seat_and_is_ripe(
+    browser: Browser, house: House, partner: Partner
+) -> None:
+    house.policy = replace(house.policy, partners={"agency": PartnerRule(seats=1)})
+    house.observing = True
+    await house.seats.take("agency", "u_somebody")
+    async with house.client(partner) as client:
+        browser.pages = client
+        assert (await browser.get(await browser.at_the_partner(await begun(browser)))).status_code == 303
+    caller = await browser.caller(house)
+    assert caller is not None
+    assert len(await house.seats.rows("agency")) == 2
+    assert await house.store.call("EXISTS", keys.first_sight(caller.user)) == 0
+
+
+async def test_a_first_sight_that_is_not_recorded_is_none(
+    browser: Browser, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back = await browser.at_the_partner(await begun(browser))
+
+    async def no(*_: object, **__: object) -> int:
+        raise OSError("disk full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(type(house.records), "append", no)
+        assert (await browser.get(back)).status_code == 503
+    assert await house.seats.rows("agency") == []

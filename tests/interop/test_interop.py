@@ -29,7 +29,7 @@ async def test_a_session_is_the_issuer_s_subject_s(browser: Browser, house: Hous
     assert caller is not None
     assert (caller.issuer, caller.sub, caller.partner) == (counterpart.issuer, counterpart.sub, "agency")
     assert caller.user == house.keyring.user_id(counterpart.issuer, counterpart.sub)
-    (record,) = house.ledger
+    _, record = house.ledger
     assert (record["verdict"], record["caller"]["user"]) == ("accepted", caller.user)
 
 

@@ -4,7 +4,7 @@
 -- ARGV: 1 "token" or "session", 2 now, 3 idle lifetime of sessions that say none (s), 4 seconds between writes of the last use
 -- Returns {} where nobody is known, else {id, caller (flat hash), proofs, grants, what is frozen or "", "over" or "",
 -- the class from which all is closed or "", where the session is known to be used from, when their partner said that
--- a credential was changed or "", up to which confirmation this cookie sees or ""}.
+-- a credential was changed or "", up to which confirmation this cookie sees or "", when the user was first seen or ""}.
 
 local call = redis.call
 local now = tonumber(ARGV[2])
@@ -54,4 +54,4 @@ for kind, name in pairs({token = id, user = user, partner = partner}) do
 end
 local places = ARGV[1] == 'session' and call('ZRANGE', 'kn:' .. id, 0, -1) or {}
 return {id, caller, proofs, call('HVALS', 'gr:' .. user), frozen, over, call('GET', 'cl:' .. user) or '', places,
-  call('GET', 'cc:' .. user) or '', sees}
+  call('GET', 'cc:' .. user) or '', sees, call('GET', 'fv:' .. user) or ''}
