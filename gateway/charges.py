@@ -10,7 +10,7 @@ Rules of this file:
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
 from gateway.claiming import Claims, claim
@@ -36,8 +36,9 @@ Hash = Callable[[Identifier], bytes]
 class Outcome:
     """A charge that went through: how the answer leaves, and whose data it is counted as.
 
-    ``unnamed``: persons who cannot be told apart, by the class that they were charged at; ``why``: the reason given for
-    persons outside among ``persons``, which are everybody's.
+    ``unnamed``: persons who cannot be told apart, by the class that they were charged at; ``unnamed_floors``: how many
+    of them stand in which floors; ``why``: the reason given for persons outside among ``persons``, which are
+    everybody's.
     """
 
     plan: decide.Plan
@@ -48,6 +49,7 @@ class Outcome:
     would_be: Refusal | None = None
     persons: tuple[decide.Costed, ...] = ()
     why: str | None = None
+    unnamed_floors: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +232,7 @@ class Charger:
         counted = list(charged.persons[index]) if index < len(charged.persons) else []
         taken: list[PersonTaken] = []
         unnamed: Counter[Class] = Counter()
+        floors: Counter[str] = Counter()
         position = 0
         for one in plan.persons:
             entries = _entries(one, charged is not NOTHING_CHARGED)
@@ -237,15 +240,20 @@ class Charger:
             position += entries
             if not one.person.identifiers:
                 unnamed[one.klass] += len(mine)
+                floors.update(mark for nobody in mine for mark in nobody.floors)
             elif mine or one.masked:
                 canonical = mine[0] if mine else Counted(self._hash(self._anchor(one.person.identifiers)), 0)
                 new, outside = canonical.new > 0, one.person.outside
-                taken.append(PersonTaken(canonical.person, one.klass, one.clear, one.masked, new, outside))
+                kept = (canonical.person, one.klass, one.clear, one.masked, new, outside, canonical.floors)
+                taken.append(PersonTaken(*kept))
         outside = any(one.person.outside for one in plan.persons)
         more = counted[position:]
-        taken.extend(PersonTaken(extra.person, plan.needs, (), (), extra.new > 0, outside) for extra in more)
+        taken.extend(
+            PersonTaken(extra.person, plan.needs, (), (), extra.new > 0, outside, extra.floors) for extra in more
+        )
         why = self._explaining.why_of(plan.persons)
-        return Outcome(plan, tuple(taken), unnamed, charged.sequence, charged.alarms, would_be, plan.persons, why)
+        told = (plan, tuple(taken), unnamed, charged.sequence, charged.alarms, would_be, plan.persons, why)
+        return Outcome(*told, unnamed_floors=floors)
 
     def _anchor(self, identifiers: Sequence[Identifier]) -> Identifier:
         return min(identifiers, key=lambda identifier: self._ranks.get(identifier.kind, len(self._ranks)))
@@ -298,11 +306,14 @@ class Charger:
         needy = max(plans, key=lambda one: one.needs)
         taken = tuple(one for part in parts for one in part.taken)
         unnamed: Counter[Class] = Counter()
+        floors: Counter[str] = Counter()
         for part in parts:
             unnamed.update(part.unnamed)
+            floors.update(part.unnamed_floors)
         persons = tuple(one for part in parts for one in part.persons)
         why = self._explaining.why_of(persons)
-        return Outcome(needy, taken, unnamed, known.sequence, known.alarms, persons=persons, why=why)
+        told = (needy, taken, unnamed, known.sequence, known.alarms)
+        return Outcome(*told, persons=persons, why=why, unnamed_floors=floors)
 
     def hash_of(self, identifier: Identifier) -> bytes:
         """The keyed hash under which an identifier is known."""

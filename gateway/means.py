@@ -110,6 +110,7 @@ class Means:
             kind,
             outcome.taken,
             unnamed=outcome.unnamed,
+            unnamed_floors=outcome.unnamed_floors,
             size_bytes=size_bytes,
             proof=None if isinstance(standing, Refusal) else standing.proof,
             mandate=None if isinstance(standing, Refusal) else standing.mandate,

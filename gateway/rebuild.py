@@ -9,7 +9,7 @@ Rules of this file:
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -70,10 +70,10 @@ def replay(policy: Policy, charges: Iterable[RecordedCharge], now: float) -> Reb
         for limit in _limits(policy, charge):
             if charge.now <= now - 2 * limit.window_s:
                 continue
-            persons = times.setdefault((limit.key, limit.window_s), {})
-            for person, klass, outside in counted:
-                if limit.klass <= klass and (outside or not limit.outside):
-                    persons.setdefault(person, []).append(charge.now)
+            for one in counted:
+                if limit.klass <= one.klass and (one.outside or not limit.outside):
+                    key = limit.floor.key if limit.floor and limit.mark in one.floors else limit.key
+                    times.setdefault((key, limit.window_s), {}).setdefault(one.person, []).append(charge.now)
     budgets: dict[Budget, Entries] = {}
     for budget, persons in times.items():
         found = {person: first for person, at in persons.items() if (first := _first(at, budget[1], now)) is not None}
@@ -102,19 +102,29 @@ def _limits(policy: Policy, charge: RecordedCharge) -> tuple[Limit, ...]:
     return limits_of(policy, caller, charge.now, proof=proof, mandate=mandate, observe=observe, misses=charge.miss)
 
 
-def _counted(charge: RecordedCharge) -> Iterable[tuple[bytes, Class, bool]]:
-    """The persons whom this charge newly counted somewhere, and whether as outside; others are no matter here."""
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """A person whom a charge newly counted somewhere; ``floors``: marks of the limits in whose floor they stand."""
+
+    person: bytes
+    klass: Class
+    outside: bool
+    floors: Sequence[str]
+
+
+def _counted(charge: RecordedCharge) -> Iterable[_Counted]:
+    """The persons whom this charge newly counted somewhere; others are no matter here."""
     for person in charge.persons:
         if person.newly and (klass := _class_of(person.class_name)) > Class.PUBLIC:
-            yield bytes.fromhex(person.hash), klass, person.outside
-    number = 0
-    for word, count in charge.unnamed_classes.items():
-        for _ in range(count):
-            number += 1
-            yield _nobody(charge, number), _class_of(word), charge.unnamed_outside
-    while number < charge.unnamed:
-        number += 1
-        yield _nobody(charge, number), max(Class), charge.unnamed_outside
+            yield _Counted(bytes.fromhex(person.hash), klass, person.outside, person.floors)
+    words = [word for word, count in charge.unnamed_classes.items() for _ in range(count)]
+    classes = [_class_of(word) for word in words] + [max(Class)] * (charge.unnamed - len(words))
+    left = dict(charge.unnamed_floors)
+    for number, klass in enumerate(classes, 1):
+        # Which of them stand in a floor is no matter: nobody of them is seen again.
+        floors = [mark for mark, count in left.items() if count and _class_of(mark.partition(":")[0]) <= klass]
+        left.update({mark: left[mark] - 1 for mark in floors})
+        yield _Counted(_nobody(charge, number), klass, charge.unnamed_outside, floors)
 
 
 def _nobody(charge: RecordedCharge, number: int) -> bytes:

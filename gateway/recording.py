@@ -12,7 +12,7 @@ from gateway.passage import Passage
 @dataclass(frozen=True, slots=True)
 class PersonTaken:
     """One person of a released piece: canonical hash (``None``: not identifiable), class, categories, newly charged,
-    and whether charged as outside."""
+    whether charged as outside, and the limits in whose floor it stands."""
 
     hash: bytes | None
     klass: Class
@@ -20,6 +20,7 @@ class PersonTaken:
     masked: tuple[str, ...]
     new: bool
     outside: bool = False
+    floors: tuple[str, ...] = ()
 
 
 def caller_fields(caller: Caller | None, client: str) -> dict[str, object]:
@@ -83,12 +84,14 @@ def released(
     sequence: int,
     now: float,
     why: str | None = None,
+    unnamed_floors: Mapping[str, int] | None = None,
 ) -> dict[str, object]:
     """The record of one released piece (``answer``), or of whom a request names that is about to be executed.
 
     Whose data, which categories, under which proof or mandate.
 
-    ``unnamed``: persons who cannot be told apart, by their class; ``why``: the caller's reason, where one was asked.
+    ``unnamed``: persons who cannot be told apart, by their class; ``unnamed_floors``: how many of them stand in floors;
+    ``why``: the caller's reason, where one was asked.
     """
     record = common(passage, kind)
     record |= {
@@ -107,6 +110,8 @@ def released(
         application = passage.application
         if application is not None and application.policy.inside is not None:
             record["unnamed_out"] = 1  # nobody knows whose agency's they are
+    if unnamed_floors:
+        record["unnamed_floors"] = dict(unnamed_floors)
     if mandate is not None:
         record["mandate"] = {"class": mandate.klass.word, "window_s": mandate.window_s}
     if why is not None:
@@ -132,7 +137,11 @@ def _person(one: PersonTaken) -> dict[str, object]:
         "masked": list(one.masked),
         "n": int(one.new),
     }
-    return {**person, "out": 1} if one.outside else person
+    if one.outside:
+        person["out"] = 1
+    if one.floors:
+        person["f"] = list(one.floors)
+    return person
 
 
 def refused(passage: Passage, refusal: Refusal) -> dict[str, object]:

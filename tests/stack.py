@@ -47,6 +47,8 @@ CODES_OPEN_ALL = {
     'bind = true\nmax_age = "10m"\nmax_persons = 500\n': 'max_age = "4h"\n',
 }
 """Changes to the example policy: what asks for a passkey there opens by a code here."""
+MANY_PEOPLE = {"\nper_seat = 40\n": "\nper_seat = 4_000\n", "\nfloor = 40  ": "\nfloor = 1   "}
+"""Changes to the example policy: one partner has the accounts of all tests, more than it has seats."""
 STARTS_WITHIN_S = 20.0
 _OFF = "# [inside]\n"
 """Where the example's settings for least privilege begin, which are comments in it."""
@@ -260,7 +262,8 @@ def configure(
         '"http://127.0.0.1:8001"': f'"{upstream}"',
     }
     given = changes or {}
-    write_configuration(directory, {**given, "gateway.toml": {**gateway, **given.get("gateway.toml", {})}})
+    own = {"gateway.toml": {**gateway, **given.get("gateway.toml", {})}}
+    write_configuration(directory, {**given, **own, "policy.toml": {**MANY_PEOPLE, **given.get("policy.toml", {})}})
     for name, text in (more or {}).items():
         with (directory / name).open("a", encoding="utf-8") as file:
             file.write("\n" + text)

@@ -154,6 +154,16 @@ def test_a_partner_has_what_the_officer_says_of_it(tmp_path: Path) -> None:
     assert (other.highest, other.idle_s, other.budgets) == (Class.RESTRICTED, 1800, policy.budgets)
 
 
+def test_a_partner_s_limits_are_sized_by_its_seats_and_a_house_s_floor_is_for_who_has_seats(tmp_path: Path) -> None:
+    house = 'scope = "partner"\nclass = "sensitive"\npersons = 1000\nper_seat = 10\nfloor = 4'
+    text = (POLICY, 'scope = "user"\nclass = "sensitive"\npersons = 150', house)
+    policy = load(write(tmp_path, text)).policy
+    (west,) = [one for one in policy.of("west").budgets if one.name == "day"]
+    (other,) = [one for one in policy.of("other").budgets if one.name == "day"]
+    assert (policy.of("west").seats, west.limit, west.floor) == (24, 240, 4)
+    assert (policy.of("other").seats, other.limit, other.floor) == (None, 1000, 0)
+
+
 def test_the_policy_s_digest_is_of_its_text(tmp_path: Path) -> None:
     one = load(write(tmp_path)).policy
     other = load(write(tmp_path, (POLICY, "persons = 60", "persons = 61"))).policy

@@ -1,6 +1,7 @@
 """Budgets counted anew from the ledger: whoever was counted is counted, in every budget, and never less."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from gateway.core.assurance import Caller, Proof
 from gateway.core.charging import Charge, PersonCharge, limits_of
 from gateway.core.extraction import Class
-from gateway.core.policy import BudgetRule, ClassRule, Policy, Scope
+from gateway.core.policy import BudgetRule, ClassRule, PartnerRule, Policy, Scope
 from gateway.ledger.reading import ChargedPerson, RecordedCharge
 from gateway.rebuild import Rebuilt, replay, since, write
 from gateway.stores.budgets import Budgets
@@ -271,3 +272,66 @@ async def test_a_running_worker_takes_up_again_only_once_rebuilt(
     with pytest.raises(StoreLost, match="rolled back"):
         await worker.check_epoch(tmp_path)
     await worker.close()
+
+
+FLOORED = replace(
+    POLICY,
+    classes=POLICY.classes | {Class.SENSITIVE: ClassRule(Class.SENSITIVE, ("webauthn",), 4 * HOUR)},
+    partners={
+        "p": PartnerRule(
+            (
+                BudgetRule("hour", Scope.PARTNER, Class.SENSITIVE, 12, HOUR, floor=4),
+                BudgetRule("day", Scope.PARTNER, Class.INTERNAL, 24, DAY, floor=8),
+                BudgetRule("token", Scope.TOKEN, Class.INTERNAL, 1000, HOUR),
+            ),
+            seats=2,
+        )
+    },
+)
+
+
+async def test_who_stands_in_a_floor_stands_there_again(store: Store, clock, tmp_path: Path) -> None:
+    clock.at = float(int(store.clock.now()))
+    budgets, recorded, everything = Budgets(store, clock), [], {}
+    await store.ensure_epoch(tmp_path, 0)
+    for turn in range(28):
+        user, token = f"u_{turn % 2}", f"t_{turn % 4}"
+        proof = Proof("p1", "webauthn", clock.at, user, token)
+        caller = Caller(user, "p", "", "", "", "person", "token", token, (proof,))
+        limits = limits_of(FLOORED, caller, clock.at, proof=proof)
+        everything |= {limit.key + str(limit.floor): limit for limit in limits}
+        klass = Class.SENSITIVE if turn % 3 else Class.PERSONAL
+        number = turn if turn % 5 else 10_000 + turn // 10  # some come again, at another's or by another token
+        named = turn % 7 != 0
+        person = PersonCharge((hash_of(number if named else 99_000 + turn),), ("k",), klass)
+        done = await budgets.charge(Charge(limits, ((person,),)))
+        if done.granted:
+            [one] = done.persons[0]
+            said = ChargedPerson(one.person.hex(), klass.word, one.new > 0, floors=one.floors)
+            more = {"persons": (said,)} if named else {
+                "persons": (), "unnamed": 1, "unnamed_classes": {klass.word: 1},
+                "unnamed_floors": dict.fromkeys(one.floors, 1),
+            }  # fmt: skip
+            who = {**WHO, "user": user, "credential": token}
+            about = {"kind": "webauthn", "id": "p1"}
+            recorded.append(charge(0, now=clock.at, proof=about, charge_seq=done.sequence, caller=who, **more))
+        clock.forward(250)  # no charge falls near the end of another's window
+    limits = tuple(everything.values())
+    before = await budgets.usage(limits)
+    assert sum(one.floor_used for one in before) > 8 and any(one.used for one in before)
+    await store.call("FLUSHALL")
+    await write(store, replay(FLOORED, recorded, clock.at), tmp_path, 28)
+    assert await budgets.usage(limits) == before
+
+
+def test_of_persons_who_cannot_be_told_apart_as_many_stand_in_a_floor_as_stood_there() -> None:
+    found = replay(
+        FLOORED,
+        [charge(5, unnamed=5, unnamed_classes={"sensitive": 3, "personal": 2},
+                unnamed_floors={"sensitive:3600": 2, "internal:86400": 4})],
+        NOW,
+    ).budgets  # fmt: skip
+    assert {key: len(entries) for (key, _), entries in found.items() if "p:" in key} == {
+        "partner:p:sensitive:3600": 1, "floor:p:u_1:sensitive:3600": 2,
+        "partner:p:internal:86400": 1, "floor:p:u_1:internal:86400": 4,
+    }  # fmt: skip

@@ -133,3 +133,11 @@ def test_nobody_is_known_by_the_address_alone() -> None:
 def test_a_proof_of_the_future_has_no_age_below_nothing() -> None:
     assert proof_fields(None, NOW) is None
     assert proof_fields(PROOF, NOW - 500)["age_s"] == 0
+
+
+def test_who_stands_in_a_floor_is_marked_with_its_limit(passage: Passage) -> None:
+    kept = PersonTaken(b"\x01" * 16, Class.SENSITIVE, ("nir",), (), True, floors=("sensitive:3600",))
+    (said,) = record_of(passage, kept)["persons"]
+    assert said["f"] == ["sensitive:3600"]
+    record = record_of(passage, unnamed={Class.SENSITIVE: 2}, unnamed_floors={"sensitive:3600": 1})
+    assert record["unnamed_floors"] == {"sensitive:3600": 1}

@@ -109,11 +109,15 @@ def show(
             f"{name}  {one}".strip(),
             ("limit", "class", "used", "of", "in", "next free"),
             [
-                (u.limit.name, u.limit.klass.word, u.used, u.limit.limit, span(u.limit.window_s), span(u.next_free_s))
+                (u.limit.name, u.limit.klass.word, _used(u), u.limit.limit, span(u.limit.window_s), span(u.next_free_s))
                 for u in usages
             ],
         )
         say("")
+
+
+def _used(usage: Usage) -> str:
+    return f"{usage.used} and {usage.floor_used} of one's own" if usage.floor_used else str(usage.used)
 
 
 def _plain(usage: Usage) -> dict[str, object]:
@@ -126,6 +130,7 @@ def _plain(usage: Usage) -> dict[str, object]:
         "used": usage.used,
         "window_s": limit.window_s,
         "next_free_s": usage.next_free_s,
+        **({"floor_used": usage.floor_used} if limit.floor else {}),
     }
 
 

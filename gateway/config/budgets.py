@@ -11,7 +11,11 @@ from gateway.core.policy import BudgetRule, Scope, Then
 
 
 class BudgetTable(Table):
-    """At most so many distinct persons per window and scope."""
+    """At most so many distinct persons per window and scope.
+
+    ``per_seat``: of a partner with seats no more than so many for each of them; ``floor``: of these, so many for each
+    seat are its user's own.
+    """
 
     name: str
     scope: Literal["token", "user", "partner", "everyone"]
@@ -21,19 +25,28 @@ class BudgetTable(Table):
     then: Literal["prove", "mask", "refuse", "alarm"] | None = None
     misses: bool = False
     outside: bool = False
+    per_seat: int | None = Field(None, ge=0)
+    floor: int = Field(0, ge=0)
+
+    @property
+    def consequence(self) -> Then:
+        """What happens beyond it."""
+        return Then(self.then or ("alarm" if self.scope == "everyone" else "refuse"))
 
 
-def budget_rule(table: BudgetTable) -> BudgetRule:
-    """The budget that a table says."""
+def budget_rule(table: BudgetTable, seats: int | None = None) -> BudgetRule:
+    """The budget that a table says, for a partner with so many ``seats``."""
+    sized = table.persons if table.per_seat is None or seats is None else min(table.persons, table.per_seat * seats)
     return BudgetRule(
         table.name,
         Scope(table.scope),
         Class.of(table.klass),
-        table.persons,
+        sized,
         int(table.per),
-        Then(table.then or ("alarm" if table.scope == "everyone" else "refuse")),
+        table.consequence,
         table.misses,
         table.outside,
+        0 if seats is None else table.floor,
     )
 
 
@@ -52,6 +65,11 @@ def budget_problems(table: BudgetTable, path: tuple[str, ...], names: set[str], 
     if table.outside and (table.misses or not inside):
         words = "a miss is nobody's" if table.misses else "write inside = {…}, which says who is outside"
         yield (*path, "outside"), rule, words
+    for setting in ("per_seat", "floor"):
+        if getattr(table, setting) and table.scope != "partner":
+            yield (*path, setting), rule, f"{setting} is of a budget with the scope partner"
+    if table.floor and (table.misses or table.outside or table.consequence is Then.ALARM):
+        yield (*path, "floor"), rule, "a floor is of a budget of everybody's records that refuses or masks"
     if table.per < 1:
         yield (*path, "per"), rule, "a window is at least one second"
     if table.per > 31 * 86_400:

@@ -3,7 +3,7 @@
 ``partners.toml`` says how a partner signs in, and belongs to who signs contracts; this belongs to the officer.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from pydantic import Field
 
@@ -16,36 +16,68 @@ LEAST_IDLE_S = 120
 """The last use of a session is written once a minute."""
 
 
+UNBOUNDED = 2**32 - 1
+MOST_FLOORS = 8
+
+
+class OwnBudgetTable(BudgetTable):
+    """A budget of one partner, which its seats may size."""
+
+    persons: int = Field(UNBOUNDED, ge=0)
+
+
 class PartnerPolicyTable(Table):
     """What the officer says of one partner."""
 
     classes: ClassWord = "restricted"
-    budgets: list[BudgetTable] = []
+    budgets: list[OwnBudgetTable] = []
     idle: Duration = IDLE_S
     absolute: Duration = ABSOLUTE_S
     seats: int | None = Field(None, ge=1)
 
 
 def partner_rules(
-    tables: Mapping[str, PartnerPolicyTable], house: tuple[BudgetRule, ...], problems: list[Problem], *, inside: bool
+    tables: Mapping[str, PartnerPolicyTable], house: Sequence[BudgetTable], problems: list[Problem], *, inside: bool
 ) -> dict[str, PartnerRule]:
     """The rule of each partner of whom the file says something. ``inside``: it says who is inside."""
+    rules = {}
     for name, table in tables.items():
         problems += _budget_problems(name, table, house, inside=inside)
         problems += _session_problems(name, table)
-    return {name: _rule(table, house) for name, table in tables.items()}
+        rules[name] = _rule(table, house)
+        problems += _floor_problems(name, rules[name])
+    return rules
 
 
 def _budget_problems(
-    name: str, table: PartnerPolicyTable, house: tuple[BudgetRule, ...], *, inside: bool
+    name: str, table: PartnerPolicyTable, house: Sequence[BudgetTable], *, inside: bool
 ) -> Iterable[Problem]:
     names = {rule.name for rule in house}
     for index, budget in enumerate(table.budgets):
         path = ("partners", name, "budgets", str(index))
         yield from budget_problems(budget, path, names, inside=inside)
+        rule = ".".join((*path[:-1], budget.name))
         if budget.scope == "everyone":
-            rule = ".".join((*path[:-1], budget.name))
             yield (*path, "scope"), rule, "everyone's budgets are the house's: [[budgets]]"
+        if table.seats is None and (budget.per_seat is not None or budget.floor):
+            yield (*path, "floor" if budget.floor else "per_seat"), rule, f"how many? write seats in [partners.{name}]"
+        if budget.persons == UNBOUNDED and budget.per_seat is None:
+            yield path, rule, "at most how many? write persons, or per_seat"
+
+
+def _floor_problems(name: str, rule: PartnerRule) -> Iterable[Problem]:
+    """What is kept for each must be there, and counted once: a second budget would count it as shared."""
+    path, floors = ("partners", name), [one for one in rule.budgets if one.floor]
+    if len(floors) > MOST_FLOORS:
+        yield path, ".".join(path), f"has {len(floors)} budgets with floors; {MOST_FLOORS} can be told apart"
+    for one in floors:
+        kept = one.floor * (rule.seats or 0)
+        if kept > one.limit:
+            words = f"{rule.seats} seats keep {one.floor} each: more than the {one.limit} of {one.name}"
+            yield path, ".".join(path), words
+        others = [other.name for other in rule.budgets if other.counts == one.counts and other is not one]
+        if others:
+            yield path, ".".join(path), f"{one.name} has a floor: it alone may count what {others[0]} counts too"
 
 
 def _session_problems(name: str, table: PartnerPolicyTable) -> Iterable[Problem]:
@@ -58,9 +90,12 @@ def _session_problems(name: str, table: PartnerPolicyTable) -> Iterable[Problem]
             yield path, ".".join(path), f"write 2m to {words}: the house's sessions live no longer"
 
 
-def _rule(table: PartnerPolicyTable, house: tuple[BudgetRule, ...]) -> PartnerRule:
+def _rule(table: PartnerPolicyTable, house: Sequence[BudgetTable]) -> PartnerRule:
+    def sized(tables: Sequence[BudgetTable]) -> tuple[BudgetRule, ...]:
+        return tuple(budget_rule(one, table.seats) for one in tables)
+
     return PartnerRule(
-        budgets=stricter(house, tuple(map(budget_rule, table.budgets))),
+        budgets=stricter(sized(house), sized(table.budgets)),
         highest=Class.of(table.classes),
         idle_s=int(table.idle),
         absolute_s=int(table.absolute),

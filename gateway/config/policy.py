@@ -152,7 +152,7 @@ def compile_policy(
     fields = tuple(FieldRule(name, Class.of(one.klass), tuple(one.names)) for name, one in file.fields.items())
     routes = _routes(file, Rules(fields, unique), applications, problems)
     budgets = _budgets(file, problems)
-    partners = partner_rules(file.partners, budgets, problems, inside=file.inside is not None)
+    partners = partner_rules(file.partners, file.budgets, problems, inside=file.inside is not None)
     inside, dormant = _told(file, problems)
     if problems:
         return None, problems

@@ -4,11 +4,22 @@ from dataclasses import dataclass
 
 from gateway.core.assurance import ACT_LIVES_S, Caller, Mandate, Proof
 from gateway.core.extraction import Class
-from gateway.core.policy import BudgetRule, Policy, Scope, Then
+from gateway.core.policy import WEBAUTHN, BudgetRule, Policy, Scope, Then
 
 MOST_KNOWN = 10_000
 ONE_ANSWER = "answer"
 """The name of the limit of what one answer may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """What stays one user's own where a limit that they share is used up: so many ``persons`` more in its window.
+
+    None while it is shut. Whoever is counted in it is not counted in what is shared.
+    """
+
+    key: str
+    persons: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +37,12 @@ class Limit:
     window_s: int
     then: Then
     outside: bool = False
+    floor: Floor | None = None
+
+    @property
+    def mark(self) -> str:
+        """By what the ledger knows this limit's floor."""
+        return f"{self.klass.word}:{self.window_s}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +87,14 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """One person as the store resolved it: its canonical hash, and in how many limits it was newly counted."""
+    """One person as the store resolved it: its canonical hash, and in how many limits it was newly counted.
+
+    ``floors``: the marks of the limits in whose floor it stands.
+    """
 
     person: bytes
     new: int
+    floors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +110,21 @@ class Charged:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """How much of a limit is used; in how many seconds the next person leaves its window (``None``: empty)."""
+    """How much of a limit is used; in how many seconds the next person leaves its window (``None``: empty).
+
+    ``floor_used``: how much of its floor.
+    """
 
     limit: Limit
     used: int
     next_free_s: int | None
+    floor_used: int = 0
+
+    @property
+    def left(self) -> int:
+        """Persons for whom there is room."""
+        floor = self.limit.floor.persons if self.limit.floor else 0
+        return max(0, self.limit.limit - self.used) + max(0, floor - self.floor_used)
 
 
 def _raised(rule: BudgetRule, caller: Caller, now: float) -> int:
@@ -130,8 +161,9 @@ def limits_of(
     (rule 16) uses keys of its own and only alarms. ``misses`` selects the budgets of lookups that found nobody.
     """
     prefix = "o:" if observe else ""
+    partner, passkey = policy.of(caller.partner), _with_passkey(policy, caller, now)
     chosen: list[Limit] = []
-    for rule in policy.of(caller.partner).budgets:
+    for rule in partner.budgets:
         if rule.misses is not misses:
             continue
         if mandate is not None and rule.scope is Scope.USER and rule.klass <= mandate.klass:
@@ -139,8 +171,12 @@ def limits_of(
         kind = "miss" if rule.misses else rule.klass.word + (":out" if rule.outside else "")
         key = f"{prefix}{rule.scope}:{_scope_id(rule.scope, caller)}:{kind}:{rule.window_s}"
         then = Then.ALARM if observe else rule.then
-        most = _raised(rule, caller, now)
-        chosen.append(Limit(rule.name, key, rule.scope, rule.klass, most, rule.window_s, then, rule.outside))
+        most, floor = _raised(rule, caller, now), None
+        if rule.floor and not observe:
+            most -= rule.floor * (partner.seats or 0)
+            name = f"floor:{caller.partner}:{caller.user}:{rule.klass.word}:{rule.window_s}"
+            floor = Floor(name, rule.floor if passkey else 0)
+        chosen.append(Limit(rule.name, key, rule.scope, rule.klass, most, rule.window_s, then, rule.outside, floor))
     if not misses and not observe:
         chosen.extend(_proof_limits(policy, caller, proof))
         chosen.extend(_cooling_limits(policy, caller, proof, now))
@@ -160,6 +196,12 @@ def limits_of(
     return tuple(chosen)
 
 
+def _with_passkey(policy: Policy, caller: Caller, now: float) -> bool:
+    """Whether somebody has just shown what no thief of a code, a cookie or a token has: their floor is theirs."""
+    shown = [proof for proof in caller.proofs if proof.kind == WEBAUTHN]
+    return any(proof.opens(rule, now) for proof in shown for rule in policy.classes.values())
+
+
 class KnownLimits:
     """``limits_of`` under one policy, remembered by everything of a caller that it looks at."""
 
@@ -174,7 +216,8 @@ class KnownLimits:
         """The same tuple for the same caller and proof, while no grant begins or ends."""
         grants = tuple([grant for grant in caller.grants if now < grant.until]) if caller.grants else ()
         under = (proof.id, proof.kind, proof.cooling(now)) if proof is not None else None
-        key = (caller.user, caller.partner, caller.credential_id, caller.max_persons, grants, under, mandate)
+        passkey = _with_passkey(self._policy, caller, now)
+        key = (caller.user, caller.partner, caller.credential_id, caller.max_persons, grants, under, mandate, passkey)
         limits = self._known.get(key)
         if limits is None:
             limits = limits_of(self._policy, caller, now, proof=proof, mandate=mandate, observe=self._observe)

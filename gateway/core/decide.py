@@ -108,7 +108,7 @@ def most_of_act(
     At least one: somebody who is counted already is free where nothing is left.
     """
     rule = policy.classes[klass]
-    limits = [usage.limit.limit - usage.used for usage in usages if _refuses(usage.limit, klass)]
+    limits = [usage.left for usage in usages if _refuses(usage.limit, klass)]
     if rule.max_persons is not None:
         limits.append(rule.max_persons if caller.max_persons is None else caller.max_persons)
     if classified.route is not None and classified.route.at_most is not None:
@@ -134,7 +134,7 @@ def exhausted(usages: Iterable[Usage], klass: Class) -> Refusal | None:
     """The budget of ``klass`` that is used up, if any: an unsafe request would be executed for nothing."""
     for usage in usages:
         limit = usage.limit
-        if _refuses(limit, klass) and klass > Class.PUBLIC and usage.used >= limit.limit:
+        if _refuses(limit, klass) and klass > Class.PUBLIC and not usage.left:
             return Refusal(
                 Reason.BUDGET_EXHAUSTED,
                 klass=limit.klass,

@@ -1,7 +1,7 @@
 """The policy as frozen values: what the officer's ``policy.toml`` says, compiled once and asked by pure functions."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from gateway.core.extraction import Class, Tells
@@ -121,7 +121,8 @@ class Route:
 class BudgetRule:
     """At most ``limit`` distinct persons of ``klass`` or above in ``window_s`` seconds, for each ``scope``.
 
-    ``outside``: it counts only persons who are outside for the caller (``core.inside``).
+    ``outside``: it counts only persons who are outside for the caller (``core.inside``). ``floor``: of the limit of a
+    partner, so many persons for each of its seats are kept for that user alone, once what is left to all is used up.
     """
 
     name: str
@@ -132,6 +133,7 @@ class BudgetRule:
     then: Then = Then.REFUSE
     misses: bool = False
     outside: bool = False
+    floor: int = 0
 
     @property
     def counts(self) -> tuple[Scope, Class, int, bool, bool]:
@@ -161,12 +163,18 @@ _STRICTNESS = (Then.ALARM, Then.MASK, Then.PROVE, Then.REFUSE)
 
 
 def stricter(house: tuple[BudgetRule, ...], own: tuple[BudgetRule, ...]) -> tuple[BudgetRule, ...]:
-    """The budgets of the house and a partner's own together, without those of which another is at least as strict."""
+    """The budgets of the house and a partner's own together, without those of which another is at least as strict.
+
+    The greater floor of those that count the same holds; what only alarms has none.
+    """
+    floors: dict[object, int] = {}
+    for rule in (*house, *own):
+        floors[rule.counts] = max(rule.floor, floors.get(rule.counts, 0))
     kept: list[BudgetRule] = []
     for rule in (*house, *own):
         if not any(_covers(other, rule) for other in kept):
             kept = [*(other for other in kept if not _covers(rule, other)), rule]
-    return tuple(kept)
+    return tuple(replace(one, floor=0 if one.then is Then.ALARM else floors[one.counts]) for one in kept)
 
 
 def _covers(one: BudgetRule, other: BudgetRule) -> bool:

@@ -39,7 +39,9 @@ def disclosed(policy: Policy, caller: Caller, now: float) -> tuple[Limit, ...]:
 
 
 def told(usage: Usage) -> dict[str, object]:
-    """One limit in the contract's words; ``outside`` where it counts only persons outside."""
+    """One limit in the contract's words; ``outside``: it counts only persons outside; ``floor``: where it has one."""
+    floor = usage.limit.floor
+    own = {"floor": floor.persons, "floor_used": usage.floor_used} if floor else {}
     outside = {"outside": True} if usage.limit.outside else {}
     return {
         "name": usage.limit.name,
@@ -50,4 +52,5 @@ def told(usage: Usage) -> dict[str, object]:
         "window_s": usage.limit.window_s,
         "next_free_s": usage.next_free_s,
         **outside,
+        **own,
     }

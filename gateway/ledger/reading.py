@@ -36,12 +36,16 @@ class LedgerDamaged(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ChargedPerson:
-    """A person as a charge names them. ``newly``: first counted by this charge; ``outside``: charged as outside."""
+    """A person as a charge names them. ``newly``: first counted by this charge; ``outside``: charged as outside.
+
+    ``floors``: marks of the limits in whose floor they stand.
+    """
 
     hash: str
     class_name: str
     newly: bool
     outside: bool = False
+    floors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ class RecordedCharge:
     """One record of persons charged. ``now`` in Unix seconds; ``caller``, ``proof`` and ``mandate`` as recorded.
 
     ``unnamed_classes``: how many of the unnamed persons were charged at which class; ``unnamed_outside``: as outside;
-    ``miss``: a lookup that found nobody.
+    ``unnamed_floors``: how many of them stand in which floors; ``miss``: a lookup that found nobody.
     """
 
     now: float
@@ -65,6 +69,7 @@ class RecordedCharge:
     mandate: Mapping[str, Any] | None = None
     miss: bool = False
     unnamed_outside: bool = False
+    unnamed_floors: Mapping[str, int] = field(default_factory=dict)
 
 
 def charges(
@@ -101,7 +106,9 @@ def is_charge(record: Mapping[str, Any]) -> bool:
 
 def _charge(record: Mapping[str, Any]) -> RecordedCharge:
     said = record.get("persons") or ()
-    persons = tuple(ChargedPerson(p["h"], p["c"], bool(p.get("n")), bool(p.get("out"))) for p in said)
+    persons = tuple(
+        ChargedPerson(p["h"], p["c"], bool(p.get("n")), bool(p.get("out")), tuple(p.get("f") or ())) for p in said
+    )
     return RecordedCharge(
         now=record["now"],
         app=record.get("app") or "",
@@ -116,6 +123,7 @@ def _charge(record: Mapping[str, Any]) -> RecordedCharge:
         mandate=record.get("mandate"),
         miss=record.get("kind") == "miss",
         unnamed_outside=bool(record.get("unnamed_out")),
+        unnamed_floors=record.get("unnamed_floors") or {},
     )
 
 

@@ -10,7 +10,7 @@ Rules of this file:
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,7 +28,7 @@ STREAM_IDENTIFIERS_PER_CALL = 300
 LARGEST_RECORD = 1_000
 """Persons of one record, which is charged whole or not at all."""
 
-_CHARGE = Script("charge")
+_CHARGE = Script("charge_reading", "charge")
 _USAGE = Script("usage")
 
 Records = tuple[tuple[PersonCharge, ...], ...]
@@ -88,13 +88,13 @@ class Budgets:
         """How much of each limit is used now."""
         if not limits:
             return ()
-        names = [keys.CLOCK, *(keys.budget(limit.key) for limit in limits)]
-        windows = [limit.window_s * 1000 for limit in limits]
+        parts = {limit.key: limit.window_s for limit in limits}
+        parts |= {limit.floor.key: limit.window_s for limit in limits if limit.floor is not None}
+        names = [keys.CLOCK, *map(keys.budget, parts)]
+        windows = [window_s * 1000 for window_s in parts.values()]
         answers = await self._store.run(_USAGE, names, [self._now_ms(), *windows])
-        return tuple(
-            Usage(limit, used, None if next_free_s < 0 else next_free_s)
-            for limit, (used, next_free_s) in zip(limits, answers, strict=True)
-        )
+        said = dict(zip(parts, answers, strict=True))
+        return tuple(_usage(limit, said) for limit in limits)
 
     def _now_ms(self) -> int:
         return int(self._clock.now() * 1000)
@@ -162,6 +162,16 @@ class Budgets:
         if self._sender is not None:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._sender
+
+
+def _usage(limit: Limit, said: Mapping[str, tuple[int, int]]) -> Usage:
+    used, next_free_s = said[limit.key]
+    floor_used = 0
+    if limit.floor is not None:
+        floor_used, floor_next_s = said[limit.floor.key]
+        seconds = [one for one in (next_free_s, floor_next_s) if one >= 0]
+        next_free_s = min(seconds, default=-1)
+    return Usage(limit, used, None if next_free_s < 0 else next_free_s, floor_used)
 
 
 def _size(records: Records) -> int:

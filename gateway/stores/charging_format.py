@@ -1,11 +1,12 @@
 """How charges travel to ``lua/charge.lua`` and back: packed strings, all numbers big-endian.
 
 - kinds: their names, one a line
-- limits: for each ``>HIIBBB``: index of its key, limit, window in seconds, class, 1 where it only alarms, 1 where it
-  counts outside persons only
+- limits: for each ``>HIIBBBHI``: index of its key, limit, window in seconds, class, 1 where it only alarms, 1 where it
+  counts outside persons only, index of its floor's key (65535: it has none), persons of the floor
 - records: one byte ``commit``; for each record ``>H`` persons; for each person four bytes (class, 1 where outside,
   identifiers, aliases), for each identifier one byte of kind and 16 of hash, for each alias 16 bytes
-- back: for each granted record ``>H`` entries; for each 16 bytes of person and one of limits newly counted in
+- back: for each granted record ``>H`` entries; for each 16 bytes of person, one of limits newly counted in, and one of
+  the floors that the person stands in: a bit for each limit that has one, in order
 """
 
 import struct
@@ -20,16 +21,20 @@ HASH_BYTES = 16
 MOST = 255
 _COUNT = struct.Struct(">H")
 _LARGEST = 2**32 - 1
+_NO_FLOOR = 2**16 - 1
 
 
 def packed_limits(limits: Sequence[Limit], index: dict[str, int]) -> bytes:
-    """The limits of one charge; their keys are added to ``index``, which a whole call shares."""
+    """The limits of one charge (eight with floors at most); their keys are added to ``index``, which a call shares."""
     numbers: list[int] = []
     for limit in limits:
         place = index.setdefault(keys.budget(limit.key), len(index))
         most = min(max(limit.limit, 0), _LARGEST)
-        numbers += (place, most, limit.window_s, limit.klass, limit.then is Then.ALARM, limit.outside)
-    return struct.pack(">" + "HIIBBB" * len(limits), *numbers)
+        floor = (_NO_FLOOR, 0)
+        if limit.floor is not None:
+            floor = index.setdefault(keys.budget(limit.floor.key), len(index)), min(limit.floor.persons, _LARGEST)
+        numbers += (place, most, limit.window_s, limit.klass, limit.then is Then.ALARM, limit.outside, *floor)
+    return struct.pack(">" + "HIIBBBHI" * len(limits), *numbers)
 
 
 def packed_records(charge: Charge) -> tuple[str, bytes]:
@@ -63,7 +68,7 @@ def charged(limits: Sequence[Limit], answer: Any) -> Charged:
     granted, sequence, alarms, violations, persons = answer
     return Charged(
         granted=granted,
-        persons=_persons(persons, granted),
+        persons=_persons(persons, granted, [limit.mark for limit in limits if limit.floor is not None]),
         violations=tuple(
             Violation(limits[index], used, asked, None if retry_s < 0 else retry_s)
             for index, used, asked, retry_s in violations
@@ -73,14 +78,20 @@ def charged(limits: Sequence[Limit], answer: Any) -> Charged:
     )
 
 
-def _persons(packed: bytes, records: int) -> tuple[tuple[Counted, ...], ...]:
+def _persons(packed: bytes, records: int, marks: Sequence[str]) -> tuple[tuple[Counted, ...], ...]:
     at = 0
     found: list[tuple[Counted, ...]] = []
-    size = HASH_BYTES + 1
+    size = HASH_BYTES + 2
     for _ in range(records):
         (entries,) = _COUNT.unpack_from(packed, at)
         at += _COUNT.size
         end = at + entries * size
-        found.append(tuple(Counted(packed[i : i + HASH_BYTES], packed[i + HASH_BYTES]) for i in range(at, end, size)))
+        found.append(tuple(_counted(packed[i : i + size], marks) for i in range(at, end, size)))
         at = end
     return tuple(found)
+
+
+def _counted(packed: bytes, marks: Sequence[str]) -> Counted:
+    floors = packed[HASH_BYTES + 1]
+    stands = tuple(mark for bit, mark in enumerate(marks) if floors >> bit & 1) if floors else ()
+    return Counted(packed[:HASH_BYTES], packed[HASH_BYTES], stands)

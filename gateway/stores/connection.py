@@ -39,15 +39,16 @@ class StoreLost(StoreUnavailable):
 
 
 class Script:
-    """One script of ``stores/lua``, called by its digest."""
+    """One script of ``stores/lua``, called by its digest; its files one after the other."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, *names: str) -> None:
+        self.names = names
 
     @cached_property
     def source(self) -> bytes:
         """The text that is sent when the store does not know the digest."""
-        return (resources.files("gateway.stores") / "lua" / f"{self.name}.lua").read_bytes()
+        folder = resources.files("gateway.stores") / "lua"
+        return b"\n".join((folder / f"{name}.lua").read_bytes() for name in self.names)
 
     @cached_property
     def digest(self) -> str:

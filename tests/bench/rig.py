@@ -200,7 +200,7 @@ def _configure(directory: Path, store_url: str, ports: dict[str, int], host: str
     }
     write_configuration(directory, {"gateway.toml": changes})
     policy = directory / "policy.toml"
-    policy.write_text(re.sub(r"(?m)^(persons|max_persons) = [0-9_]+", rf"\1 = {LARGEST}", policy.read_text()))
+    policy.write_text(re.sub(r"(?m)^(persons|max_persons|per_seat) = [0-9_]+", rf"\1 = {LARGEST}", policy.read_text()))
     return asyncio.run(_token(directory / "keys", store_url))
 
 

@@ -343,3 +343,41 @@ def test_a_partner_s_own_limit_counts_under_the_same_key() -> None:
     before, after = ({one.key: one.limit for one in limits_of(policy, CALLER, NOW)} for policy in (POLICY, own))
     assert after == before | {"user:u:sensitive:3600": 20}
     assert limits_of(own, replace(CALLER, partner="other"), NOW) == limits_of(POLICY, CALLER, NOW)
+
+
+FLOORED = BudgetRule("partner-hour", Scope.PARTNER, Class.SENSITIVE, 240, 3600, floor=5)
+SEATED = replace(
+    POLICY,
+    classes=CLASSES | {Class.SENSITIVE: replace(SENSITIVE, kinds=("totp", "webauthn"))},
+    partners={"partner": PartnerRule((FLOORED,), seats=24)},
+)
+PASSKEY = replace(PROOF, id="p3", kind="webauthn")
+
+
+def floor_of(caller: Caller, now: float = NOW, *, observe: bool = False) -> tuple[int, str, int] | None:
+    (one,) = [one for one in limits_of(SEATED, caller, now, observe=observe) if one.name == "partner-hour"]
+    return (one.limit, one.floor.key, one.floor.persons) if one.floor else None
+
+
+def test_a_floor_is_open_to_who_has_just_shown_a_passkey_and_to_nobody_else() -> None:
+    key = "floor:partner:u:sensitive:3600"
+    shown = replace(CALLER, proofs=(PROOF, PASSKEY))
+    assert floor_of(shown) == (120, key, 5)
+    assert floor_of(PROVEN) == floor_of(CALLER) == (120, key, 0)
+    assert floor_of(shown, NOW + 3600) == (120, key, 0)  # no longer fresh
+    assert floor_of(replace(CALLER, proofs=(replace(PASSKEY, act=ACT.act),))) == (120, key, 0)  # another answer's
+    assert floor_of(shown, observe=True) is None
+
+
+def test_where_a_floor_has_room_its_limit_is_not_used_up() -> None:
+    (limit,) = [one for one in limits_of(SEATED, replace(CALLER, proofs=(PASSKEY,)), NOW) if one.floor]
+    assert decide.exhausted([Usage(limit, 120, 9, 4)], Class.SENSITIVE) is None
+    assert reason(decide.exhausted([Usage(limit, 121, 9, 5)], Class.SENSITIVE)) is Reason.BUDGET_EXHAUSTED
+    assert decide.most_of_act(SEATED, OPEN, CALLER, Class.SENSITIVE, [Usage(limit, 121, 9, 2)]) == 3
+
+
+def test_of_limits_that_count_the_same_the_greater_floor_holds() -> None:
+    house = replace(FLOORED, name="house", limit=900, floor=7)
+    assert stricter((house,), (FLOORED,)) == (replace(FLOORED, floor=7),)
+    told = replace(house, then=Then.ALARM, limit=9, floor=0)
+    assert [one.floor for one in stricter((house, told), ())] == [7, 0]

@@ -5,7 +5,7 @@ from dataclasses import replace
 from gateway.core.assurance import Caller, Grant, Mandate, Proof
 from gateway.core.charging import KnownLimits, limits_of
 from gateway.core.extraction import Class
-from gateway.core.policy import BudgetRule, ClassRule, Policy, Scope
+from gateway.core.policy import BudgetRule, ClassRule, PartnerRule, Policy, Scope
 
 NOW = 1_800_000_000.0
 RULES = tuple(
@@ -13,8 +13,10 @@ RULES = tuple(
     for scope in (Scope.TOKEN, Scope.USER, Scope.PARTNER, Scope.EVERYONE)
 )
 CLASSES = {klass: ClassRule(klass) for klass in Class}
-CLASSES[Class.SENSITIVE] = ClassRule(Class.SENSITIVE, ("totp",), 14_400, 40)
-POLICY = Policy("d", CLASSES, Class.RESTRICTED, Class.PERSONAL, {}, (), (), {}, RULES)
+CLASSES[Class.SENSITIVE] = ClassRule(Class.SENSITIVE, ("totp", "webauthn"), 14_400, 40)
+FLOORED = PartnerRule((*RULES, BudgetRule("hour", Scope.PARTNER, Class.SENSITIVE, 60, 3600, floor=2)), seats=3)
+PARTNERS = {"cap": FLOORED}
+POLICY = Policy("d", CLASSES, Class.RESTRICTED, Class.PERSONAL, {}, (), (), {}, RULES, partners=PARTNERS)
 CALLER = Caller("u_1", "relais", "iss", "sub", "Zoé", "person", "token", "t_1")
 PROOF = Proof("p_1", "totp", NOW, "u_1", "t_1")
 MANDATE = Mandate(Class.SENSITIVE, 200, 86_400, NOW + 60, "officer")
@@ -23,6 +25,7 @@ CALLERS = (
     CALLER,
     replace(CALLER, user="u_2"),
     replace(CALLER, partner="cap"),
+    replace(CALLER, partner="cap", proofs=(replace(PROOF, kind="webauthn"),)),
     replace(CALLER, credential_id="t_2"),
     replace(CALLER, max_persons=7),
     replace(CALLER, grants=(GRANT,)),

@@ -15,9 +15,9 @@ class State:
     root: dict[bytes, bytes] = field(default_factory=dict)
     group: dict[bytes, dict[str, bytes]] = field(default_factory=dict)
 
-    def live(self, limit: Limit, now: int) -> dict[bytes, int]:
+    def live(self, limit: Limit, now: int, key: str | None = None) -> dict[bytes, int]:
         edge = now - limit.window_s * 1000
-        return {person: at for person, at in self.entries.get(limit.key, {}).items() if at > edge}
+        return {person: at for person, at in self.entries.get(key or limit.key, {}).items() if at > edge}
 
 
 @dataclass
@@ -50,18 +50,29 @@ class Model:
         return Charged(granted, tuple(persons), violations, alarms, sequence)
 
 
+def _parts(limit: Limit) -> list[tuple[str, int]]:
+    """Where a person may be counted, and how many there."""
+    return [(limit.key, limit.limit), *([(limit.floor.key, limit.floor.persons)] if limit.floor else [])]
+
+
 def _violations(before: State, after: State, limits: tuple[Limit, ...], now: int) -> list[Violation]:
     found = []
     for limit in limits:
-        held, wanted = before.live(limit, now), after.live(limit, now)
-        asked = len(wanted) - len(held)
-        if limit.then is Then.ALARM or asked == 0 or len(wanted) <= limit.limit:
+        held = {key: before.live(limit, now, key) for key, _ in _parts(limit)}
+        wanted = {key: after.live(limit, now, key) for key, _ in _parts(limit)}
+        shared, more = wanted[limit.key], len(wanted[limit.key]) - len(held[limit.key])
+        if limit.then is Then.ALARM or more == 0 or len(shared) <= limit.limit:
             continue
+        asked = sum(len(wanted[key]) - len(held[key]) for key in held)
         retry_s = None
-        if asked <= limit.limit:
-            leaving = sorted(wanted.values())[len(wanted) - limit.limit - 1]
-            retry_s = max(1, math.ceil((leaving + limit.window_s * 1000 - now) / 1000))
-        found.append(Violation(limit, len(held), asked, retry_s))
+        if asked <= sum(most for _, most in _parts(limit)):
+            waits = [limit.window_s * 1000]
+            for key, most in _parts(limit):
+                if asked <= most:  # this part alone has room as soon as so many have left it
+                    together = sorted([*held[key].values(), *[now] * asked])
+                    waits.append(together[len(together) - most - 1] + limit.window_s * 1000 - now)
+            retry_s = max(1, math.ceil(min(waits) / 1000))
+        found.append(Violation(limit, len(held[limit.key]), asked, retry_s))
     return found
 
 
@@ -70,7 +81,8 @@ def _record(state: State, limits: tuple[Limit, ...], record: tuple[PersonCharge,
     for person in record:
         for index, (root, members) in enumerate(_resolve(state, limits, person, now)):
             new = sum(_count(state, limit, root, members, person, now) for limit in limits)
-            (more if index else first).append(Counted(root, new))
+            floors = tuple(limit.mark for limit in limits if _on_floor(state, limit, root, person, now))
+            (more if index else first).append(Counted(root, new, floors))
             if not index and person.aliases:
                 if root not in state.root:
                     _join(state, root, person.kinds[0], root)
@@ -84,18 +96,30 @@ def _join(state: State, root: bytes, kind: str, value: bytes) -> None:
     state.group.setdefault(root, {})[kind] = value
 
 
+def _counts(limit: Limit, person: PersonCharge) -> bool:
+    return person.klass is not Class.PUBLIC and person.klass >= limit.klass and (person.outside or not limit.outside)
+
+
 def _count(state: State, limit: Limit, root: bytes, members: list[bytes], person: PersonCharge, now: int) -> int:
-    if person.klass is Class.PUBLIC or person.klass < limit.klass or (limit.outside and not person.outside):
+    if not _counts(limit, person):
         return 0
-    live, held = state.live(limit, now), state.entries.setdefault(limit.key, {})
-    if root in live:
-        return 0
-    for member in members:
-        if member in live:
-            held[root] = held.pop(member)
+    for key, _ in _parts(limit):
+        live, held = state.live(limit, now, key), state.entries.setdefault(key, {})
+        if root in live:
             return 0
-    held[root] = now
+        for member in members:
+            if member in live:
+                held[root] = held.pop(member)
+                return 0
+    room = [key for key, most in _parts(limit) if len(state.live(limit, now, key)) < most]
+    state.entries[[*room, limit.key][0]][root] = now
     return 1
+
+
+def _on_floor(state: State, limit: Limit, root: bytes, person: PersonCharge, now: int) -> bool:
+    if limit.floor is None or not _counts(limit, person) or root in state.live(limit, now):
+        return False
+    return root in state.live(limit, now, limit.floor.key)
 
 
 def _resolve(
@@ -109,7 +133,11 @@ def _resolve(
     counted = [
         value
         for value in named
-        if any(limit.klass <= person.klass and value in state.live(limit, now) for limit in limits)
+        if any(
+            limit.klass <= person.klass and value in state.live(limit, now, key)
+            for limit in limits
+            for key, _ in _parts(limit)
+        )
     ]
     root = [*grouped, *counted, anchor][0]
     begins = root in named and root not in state.root

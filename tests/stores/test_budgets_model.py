@@ -7,7 +7,7 @@ from charging_model import Model
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.core.charging import Charge, Limit, PersonCharge
+from gateway.core.charging import Charge, Floor, Limit, PersonCharge
 from gateway.core.extraction import Class
 from gateway.core.policy import Scope, Then
 from gateway.stores.budgets import Budgets
@@ -36,6 +36,7 @@ wanted_limits = st.lists(
         st.sampled_from([10, 60]),
         st.sampled_from([Then.REFUSE, Then.MASK, Then.ALARM]),
         st.booleans(),
+        st.none() | st.tuples(st.integers(0, 1), st.integers(0, 3)),
     ),
     max_size=4,
     unique_by=lambda one: one[0],
@@ -43,9 +44,11 @@ wanted_limits = st.lists(
 charges = st.tuples(wanted_limits, st.lists(records, max_size=4), st.booleans() | st.just(True), st.integers(-5, 15))
 
 
-def limit_of(example: int, wanted: tuple[int, Class, int, int, Then, bool]) -> Limit:
-    number, klass, most, window_s, then, outside = wanted
-    return Limit(f"n{number}", f"{example}:{number}:{window_s}", Scope.USER, klass, most, window_s, then, outside)
+def limit_of(example: int, wanted: tuple[int, Class, int, int, Then, bool, tuple[int, int] | None]) -> Limit:
+    number, klass, most, window_s, then, outside, own = wanted
+    key = f"{example}:{number}:{window_s}"
+    floor = Floor(f"{key}:{own[0]}", own[1]) if own and then is not Then.ALARM else None
+    return Limit(f"n{number}", key, Scope.USER, klass, most, window_s, then, outside, floor)
 
 
 def person_of(example: int, wanted: tuple[list[tuple[int, int]], Class, list[int], bool]) -> PersonCharge:
@@ -60,7 +63,7 @@ def person_of(example: int, wanted: tuple[list[tuple[int, int]], Class, list[int
     )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(story=st.lists(charges, max_size=8))
 async def test_script_equals_model(redis_socket: Path, story: list[tuple[object, ...]]) -> None:
     example = next(EXAMPLES)

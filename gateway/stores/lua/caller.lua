@@ -1,7 +1,8 @@
 -- Everything about a caller in one round trip.
 --
 -- KEYS: 1 the credential (token by hash, or session cookie)
--- ARGV: 1 "token" or "session", 2 now, 3 idle lifetime of sessions that say none (s), 4 seconds between writes of the last use
+-- ARGV: 1 "token" or "session", 2 now, 3 idle lifetime of sessions that say none (s), 4 seconds between writes of the
+-- last use
 -- Returns {} where nobody is known, else {id, caller (flat hash), proofs, grants, what is frozen or "", "over" or "",
 -- the class from which all is closed or "", where the session is known to be used from, when their partner said that
 -- a credential was changed or "", up to which confirmation this cookie sees or "", when the user was first seen or ""}.

@@ -1,152 +1,7 @@
--- Charges persons to budgets: each charge grants the longest prefix of whole records that fits all its limits.
+-- The second half of a charge: what `charge_reading.lua`, which stands before this, has read is decided and written.
+-- KEYS, ARGV and what is returned stand there.
 --
--- KEYS: 1 epoch, 2 clock, 3 sequence, 4... budgets
--- ARGV: 1 now (ms), 2 epoch expected or "", 3 lowest sequence expected, 4 lifetime of links (ms),
---       then for each charge three strings: kinds, limits, records (layout: stores/charging_format.py)
--- Returns for each charge {granted, sequence, alarms, violations, persons}.
---
--- Rules of this file:
--- 1. All is read and decided before the first write; budgets are written before links.
--- 2. l:{hash} names the root of a group, g:{root} holds the one hash of each kind. A hash in no group has no l:.
---    g: lives longer than any l: that points to it, else one slot could be given twice.
--- 3. A hash that cannot join the group of its record is a person of its own.
-
-local CHUNK = 3000
-local call = redis.call
-local byte, sub, char, floor = string.byte, string.sub, string.char, math.floor
-
-local sequence = tonumber(call('GET', KEYS[3]) or '0')
-if ARGV[2] ~= '' and call('GET', KEYS[1]) ~= ARGV[2] then
-  return redis.error_reply('STORELOST the epoch is not the one expected')
-end
-if sequence < tonumber(ARGV[3]) then
-  return redis.error_reply('STORELOST fewer charges than were acknowledged')
-end
-
-local clock = tonumber(call('GET', KEYS[2]) or '0')
-local now = math.max(tonumber(ARGV[1]), clock)
-
-local function ms(value) return string.format('%.0f', value) end
-local hash_ms, group_ms = ARGV[4], ms(ARGV[4] + 86400000)
-
-local function in_chunks(list, act)
-  for first = 1, #list, CHUNK do act(first, math.min(first + CHUNK - 1, #list)) end
-end
-
-local function read_kinds(blob)
-  local kinds = {}
-  for kind in string.gmatch(blob, '[^\n]+') do kinds[#kinds + 1] = kind end
-  return kinds
-end
-
-local function read_limits(blob)
-  local limits, at = {}, 1
-  while at <= #blob do
-    local key, most, window, class, alarm, outside
-    key, most, window, class, alarm, outside, at = struct.unpack('>HIIBBB', blob, at)
-    limits[#limits + 1] = {
-      key = KEYS[4 + key], most = most, window = window * 1000, class = class, alarm = alarm == 1,
-      outside = outside == 1, used = 0, added = {}, seen = {}, before = 0,
-    }
-  end
-  return limits
-end
-
--- A record is a list of persons {class, outside, hashes, kinds, aliases}; kinds are indexes.
-local function read_records(blob)
-  local records, at = {}, 2
-  while at <= #blob do
-    local high, low = byte(blob, at, at + 1)
-    at = at + 2
-    local record = {}
-    for index = 1, high * 256 + low do
-      local class, outside, hashes_n, aliases_n = byte(blob, at, at + 3)
-      at = at + 4
-      local hashes, of_kind, aliases = {}, {}, {}
-      for one = 1, hashes_n do
-        of_kind[one], hashes[one] = byte(blob, at) + 1, sub(blob, at + 1, at + 16)
-        at = at + 17
-      end
-      for one = 1, aliases_n do aliases[one] = sub(blob, at + 16 * one - 16, at + 16 * one - 1) end
-      at = at + 16 * aliases_n
-      record[index] = {class = class, outside = outside == 1, hashes = hashes, kinds = of_kind, aliases = aliases}
-    end
-    records[#records + 1] = record
-  end
-  return records, byte(blob, 1) == 1
-end
-
--- Every distinct hash of the records with its root, or false where it is in no group.
-local function read_roots(records)
-  local distinct, keys, roots = {}, {}, {}
-  for _, record in ipairs(records) do
-    for _, person in ipairs(record) do
-      for _, hash in ipairs(person.hashes) do
-        if roots[hash] == nil then
-          roots[hash] = false
-          distinct[#distinct + 1], keys[#keys + 1] = hash, 'l:' .. hash
-        end
-      end
-    end
-  end
-  in_chunks(keys, function(first, last)
-    local found = call('MGET', unpack(keys, first, last))
-    for index = first, last do roots[distinct[index]] = found[index - first + 1] end
-  end)
-  return roots
-end
-
--- Every hash and root that may be counted, with the highest class it may be charged at: where a record links, a hash
--- may come to stand for any other of this charge.
-local function candidates(records, roots)
-  local list, class_of, highest, linking = {}, {}, 0, false
-  local function add(hash, class)
-    if not class_of[hash] then list[#list + 1] = hash end
-    class_of[hash] = math.max(class, class_of[hash] or 0)
-  end
-  for _, record in ipairs(records) do
-    for _, person in ipairs(record) do
-      linking = linking or #person.hashes > 1 or #person.aliases > 0
-      highest = math.max(highest, person.class)
-      for _, hash in ipairs(person.hashes) do
-        add(hash, person.class)
-        if roots[hash] then add(roots[hash], person.class) end
-      end
-    end
-  end
-  for _, hash in ipairs(linking and list or {}) do class_of[hash] = highest end
-  return list, class_of
-end
-
--- Who is counted in each limit already, and how many others are.
-local function read_counted(limits, list, class_of)
-  local lists = {}
-  for _, limit in ipairs(limits) do
-    local asked = lists[limit.class]
-    if not asked then
-      asked = {}
-      for _, hash in ipairs(list) do
-        if class_of[hash] >= limit.class and class_of[hash] > 0 then asked[#asked + 1] = hash end
-      end
-      lists[limit.class] = asked
-    end
-    if #asked > 0 then
-      local edge, seen = now - limit.window, limit.seen
-      limit.used = call('ZCOUNT', limit.key, '(' .. ms(edge), '+inf')
-      if limit.used > 0 then
-        in_chunks(asked, function(first, last)
-          local scores = call('ZMSCORE', limit.key, unpack(asked, first, last))
-          for index = first, last do
-            local score = scores[index - first + 1]
-            if score and tonumber(score) > edge then seen[asked[index]] = true end
-          end
-        end)
-      end
-    end
-  end
-end
-
--- From here on `c` is one charge: its limits, kinds, roots, the slots it knows, and what it plans to write.
+-- `c` is one charge: its limits and all their parts, kinds, roots, the slots it knows, and what it plans to write.
 
 local function slot(c, root, kind)
   local name = root .. char(kind)
@@ -162,8 +17,8 @@ local function link(c, root, kind, hash)
 end
 
 local function is_counted(c, hash, class)
-  for _, limit in ipairs(c.limits) do
-    if class >= limit.class and limit.seen[hash] then return true end
+  for _, part in ipairs(c.parts) do
+    if class >= part.class and part.seen[hash] then return true end
   end
   return false
 end
@@ -233,27 +88,49 @@ local function resolve(c, person)
   return persons
 end
 
--- Counts one person where it is not counted yet (whoever is inside, in no outside limit); returns in how many.
+-- The part of a limit in which a person is counted, and under which hash.
+local function counted_in(limit, root, hashes)
+  for _, part in ipairs(limit.parts) do
+    if part.seen[root] then return part, root end
+    local known
+    for _, hash in ipairs(hashes) do known = known or part.seen[hash] and hash end
+    if known then return part, known end
+  end
+end
+
+local function is_full(part) return part.used + #part.added >= part.most end
+
+-- The part that takes one more: the limit itself, unless it is full and its floor is not.
+local function taker(limit)
+  local ground = limit.parts[2]
+  if ground and is_full(limit) and not is_full(ground) then return ground end
+  return limit
+end
+
+-- Counts one person where it is not counted yet (whoever is inside, in no outside limit). Returns in how many limits
+-- that was, and in which floors the person stands: a bit for each limit that has one, in order.
 local function count(c, root, hashes, class, outside)
-  local new = 0
+  local new, floors, bit = 0, 0, 1
   for _, limit in ipairs(c.limits) do
-    local seen = limit.seen
-    if class >= limit.class and (outside or not limit.outside) and not seen[root] then
-      local known
-      for _, hash in ipairs(hashes) do known = known or seen[hash] and hash end
-      if known then
-        c.plan.moves[#c.plan.moves + 1] = {limit, known, root}
-      else
-        limit.added[#limit.added + 1] = root
+    if class >= limit.class and (outside or not limit.outside) then
+      local part, known = limit, root
+      if not limit.seen[root] then part, known = counted_in(limit, root, hashes) end
+      if not part then
+        part = taker(limit)
+        part.added[#part.added + 1] = root
         new = new + 1
+      elseif known ~= root then
+        c.plan.moves[#c.plan.moves + 1] = {part, known, root}
       end
-      seen[root] = true
+      part.seen[root] = true
+      if part ~= limit then floors = floors + bit end
     end
+    if limit.parts[2] then bit = bit * 2 end
   end
   if new > 0 and c.roots[hashes[1]] and not c.fresh[root] then
     c.plan.touched[#c.plan.touched + 1] = {root, hashes}
   end
-  return new
+  return new, floors
 end
 
 local function alias(c, person, root)
@@ -270,10 +147,10 @@ local function take(c, record)
   local first, more = {}, {}
   for _, person in ipairs(record) do
     for index, one in ipairs(resolve(c, person)) do
-      local new = 0
-      if person.class > 0 then new = count(c, one[1], one[2], person.class, person.outside) end
+      local new, floors = 0, 0
+      if person.class > 0 then new, floors = count(c, one[1], one[2], person.class, person.outside) end
       local into = index == 1 and first or more
-      into[#into + 1] = one[1] .. char(math.min(new, 255))
+      into[#into + 1] = one[1] .. char(math.min(new, 255), floors)
       if index == 1 then alias(c, person, one[1]) end
     end
   end
@@ -281,23 +158,34 @@ local function take(c, record)
   return char(floor(all / 256), all % 256) .. table.concat(first) .. table.concat(more)
 end
 
-local function retry_of(limit, asked)
-  if asked > limit.most then return -1 end
-  local leaving = limit.used + limit.before + asked - limit.most - 1
+-- In how many seconds a part alone has room for so many.
+local function retry_of(part, asked)
+  local leaving = part.used + part.before + asked - part.most - 1
   local since = now
-  if leaving < limit.used then
-    local edge = '(' .. ms(now - limit.window)
-    since = tonumber(call('ZRANGEBYSCORE', limit.key, edge, '+inf', 'WITHSCORES', 'LIMIT', leaving, 1)[2])
+  if leaving < part.used then
+    local edge = '(' .. ms(now - part.window)
+    since = tonumber(call('ZRANGEBYSCORE', part.key, edge, '+inf', 'WITHSCORES', 'LIMIT', leaving, 1)[2])
   end
-  return math.max(1, math.ceil((since + limit.window - now) / 1000))
+  return math.max(1, math.ceil((since + part.window - now) / 1000))
+end
+
+-- When there is surely room: in a part that can take them alone, or when nobody is counted any more.
+local function soonest(limit, asked)
+  local most, seconds = 0, math.ceil(limit.window / 1000)
+  for _, part in ipairs(limit.parts) do
+    most = most + part.most
+    if asked <= part.most then seconds = math.min(seconds, retry_of(part, asked)) end
+  end
+  return asked <= most and seconds or -1
 end
 
 local function violations_of(limits)
   local found = {}
   for index, limit in ipairs(limits) do
-    local asked = #limit.added - limit.before
-    if asked > 0 and not limit.alarm and limit.used + #limit.added > limit.most then
-      found[#found + 1] = {index - 1, limit.used + limit.before, asked, retry_of(limit, asked)}
+    if not limit.alarm and limit.used + #limit.added > limit.most and #limit.added > limit.before then
+      local asked = 0
+      for _, part in ipairs(limit.parts) do asked = asked + #part.added - part.before end
+      found[#found + 1] = {index - 1, limit.used + limit.before, asked, soonest(limit, asked)}
     end
   end
   return found
@@ -305,15 +193,15 @@ end
 
 local function shorten(list, length) for index = #list, length + 1, -1 do list[index] = nil end end
 
-local function write_budget(limit)
+local function write_budget(part)
   local values, score = {}, ms(now)
-  for _, root in ipairs(limit.added) do
+  for _, root in ipairs(part.added) do
     values[#values + 1], values[#values + 2] = score, root
   end
   -- First of all writes: the one that a store without memory refuses, while nothing is written yet.
-  in_chunks(values, function(first, last) call('ZADD', limit.key, unpack(values, first, last)) end)
-  call('ZREMRANGEBYSCORE', limit.key, '-inf', ms(now - limit.window))
-  call('PEXPIRE', limit.key, ms(limit.window + 60000))
+  in_chunks(values, function(first, last) call('ZADD', part.key, unpack(values, first, last)) end)
+  call('ZREMRANGEBYSCORE', part.key, '-inf', ms(now - part.window))
+  call('PEXPIRE', part.key, ms(part.window + 60000))
 end
 
 local function write_links(plan)
@@ -333,8 +221,8 @@ local function write_links(plan)
 end
 
 local function write(c)
-  for _, limit in ipairs(c.limits) do
-    if #limit.added > 0 then write_budget(limit) end
+  for _, part in ipairs(c.parts) do
+    if #part.added > 0 then write_budget(part) end
   end
   for _, move in ipairs(c.plan.moves) do
     local score = call('ZSCORE', move[1].key, move[2])
@@ -357,11 +245,11 @@ local function take_what_fits(c, records)
   for _, record in ipairs(records) do
     local before = {}
     for name, list in pairs(plan) do before[name] = #list end
-    for _, limit in ipairs(c.limits) do limit.before = #limit.added end
+    for _, part in ipairs(c.parts) do part.before = #part.added end
     local answer = take(c, record)
     local violations = violations_of(c.limits)
     if #violations > 0 then
-      for _, limit in ipairs(c.limits) do shorten(limit.added, limit.before) end
+      for _, part in ipairs(c.parts) do shorten(part.added, part.before) end
       for name, list in pairs(plan) do shorten(list, before[name]) end
       return answers, violations
     end
@@ -372,11 +260,12 @@ end
 
 local function charge(kinds_blob, limits_blob, records_blob)
   local limits = read_limits(limits_blob)
+  local parts = parts_of(limits)
   local records, commit = read_records(records_blob)
   local roots = read_roots(records)
-  read_counted(limits, candidates(records, roots))
+  read_counted(parts, candidates(records, roots))
   local c = {
-    limits = limits, kinds = read_kinds(kinds_blob), roots = roots, slots = {}, fresh = {},
+    limits = limits, parts = parts, kinds = read_kinds(kinds_blob), roots = roots, slots = {}, fresh = {},
     plan = {links = {}, moves = {}, touched = {}, aliases = {}},
   }
   local answers, violations = take_what_fits(c, records)
