@@ -13,7 +13,7 @@ from gateway.config.lines import line_of
 from gateway.config.partners import PRESETS
 from gateway.config.tables import seconds
 from gateway.core.extraction import Class
-from gateway.core.policy import Then
+from gateway.core.policy import AssertedRule, Then
 
 CORPUS = Path(__file__).parent / "config"
 FILES = {name: (CORPUS / name).read_text() for name in (GATEWAY, PARTNERS, POLICY)}
@@ -162,6 +162,13 @@ def test_a_partner_s_limits_are_sized_by_its_seats_and_a_house_s_floor_is_for_wh
     (other,) = [one for one in policy.of("other").budgets if one.name == "day"]
     assert (policy.of("west").seats, west.limit, west.floor) == (24, 240, 4)
     assert (policy.of("other").seats, other.limit, other.floor) == (None, 1000, 0)
+
+
+def test_a_partner_s_word_is_no_proof_unless_the_officer_says_so(tmp_path: Path) -> None:
+    assert load(write(tmp_path)).policy.of("west").asserted is None
+    said = 'acr = { amr = ["hwk"], max_age = "15m", serves = "sensitive", i_accept = 2400 }\nseats = 24'
+    asserted = load(write(tmp_path, (POLICY, "seats = 24", said))).policy.of("west").asserted
+    assert asserted == AssertedRule((), ("hwk",), 900, Class.SENSITIVE)
 
 
 def test_the_policy_s_digest_is_of_its_text(tmp_path: Path) -> None:

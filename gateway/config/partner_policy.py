@@ -10,7 +10,15 @@ from pydantic import Field
 from gateway.config.budgets import BudgetTable, budget_problems, budget_rule
 from gateway.config.tables import ClassWord, Duration, Problem, Table
 from gateway.core.extraction import Class
-from gateway.core.policy import ABSOLUTE_S, IDLE_S, BudgetRule, PartnerRule, stricter
+from gateway.core.policy import (
+    ABSOLUTE_S,
+    IDLE_S,
+    AssertedRule,
+    BudgetRule,
+    PartnerRule,
+    stricter,
+    taken_in_a_day,
+)
 
 LEAST_IDLE_S = 120
 """The last use of a session is written once a minute."""
@@ -26,6 +34,16 @@ class OwnBudgetTable(BudgetTable):
     persons: int = Field(UNBOUNDED, ge=0)
 
 
+class AcrTable(Table):
+    """When the partner's word that its person confirmed is a proof."""
+
+    values: list[str] = []
+    amr: list[str] = []
+    max_age: Duration = Field(ge=1)
+    serves: ClassWord = "personal"
+    i_accept: int | None = None
+
+
 class PartnerPolicyTable(Table):
     """What the officer says of one partner."""
 
@@ -34,6 +52,7 @@ class PartnerPolicyTable(Table):
     idle: Duration = IDLE_S
     absolute: Duration = ABSOLUTE_S
     seats: int | None = Field(None, ge=1)
+    acr: AcrTable | None = None
 
 
 def partner_rules(
@@ -46,6 +65,7 @@ def partner_rules(
         problems += _session_problems(name, table)
         rules[name] = _rule(table, house)
         problems += _floor_problems(name, rules[name])
+        problems += _acr_problems(name, table.acr, rules[name])
     return rules
 
 
@@ -90,6 +110,30 @@ def _session_problems(name: str, table: PartnerPolicyTable) -> Iterable[Problem]
             yield path, ".".join(path), f"write 2m to {words}: the house's sessions live no longer"
 
 
+def _acr_problems(name: str, acr: AcrTable | None, rule: PartnerRule) -> Iterable[Problem]:
+    """Beyond ``personal`` the officer says how many persons it costs if somebody takes the partner's administration."""
+    if acr is None:
+        return
+    path = ("partners", name, "acr")
+    where = ".".join(path)
+    if not acr.values and not acr.amr:
+        yield path, where, "which of its words count? write values, or amr"
+    if Class.of(acr.serves) <= Class.PERSONAL:
+        if acr.i_accept is not None:
+            yield path, where, "i_accept is for serves = sensitive and above: remove it"
+        return
+    most = taken_in_a_day(rule, Class.of(acr.serves))
+    if most is None:
+        yield (
+            path,
+            where,
+            f"nothing bounds what a hijacked administrator of {name} could take: write seats, or a budget",
+        )
+    elif acr.i_accept is None or acr.i_accept < most:
+        words = f"a hijacked administrator of {name} could take {most} persons of this class in a day"
+        yield path, where, f'{words}: write i_accept = {most}, or serves = "personal"'
+
+
 def _rule(table: PartnerPolicyTable, house: Sequence[BudgetTable]) -> PartnerRule:
     def sized(tables: Sequence[BudgetTable]) -> tuple[BudgetRule, ...]:
         return tuple(budget_rule(one, table.seats) for one in tables)
@@ -100,4 +144,11 @@ def _rule(table: PartnerPolicyTable, house: Sequence[BudgetTable]) -> PartnerRul
         idle_s=int(table.idle),
         absolute_s=int(table.absolute),
         seats=table.seats,
+        asserted=_asserted(table.acr),
     )
+
+
+def _asserted(acr: AcrTable | None) -> AssertedRule | None:
+    if acr is None:
+        return None
+    return AssertedRule(tuple(acr.values), tuple(acr.amr), int(acr.max_age), Class.of(acr.serves))

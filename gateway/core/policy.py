@@ -184,10 +184,35 @@ def _covers(one: BudgetRule, other: BudgetRule) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class AssertedRule:
+    """When a partner's word that its person confirmed is a proof: one of ``acr`` or ``amr``, signed, and so young.
+
+    It opens no class above ``serves``: whoever administers the partner can have it say anything.
+    """
+
+    acr: tuple[str, ...]
+    amr: tuple[str, ...]
+    max_age_s: int
+    serves: Class
+
+
+def taken_in_a_day(rule: "PartnerRule", klass: Class) -> int | None:
+    """Persons of ``klass`` that all of a partner's people together may take in a day; ``None``: nothing bounds it."""
+    most = []
+    for one in rule.budgets:
+        people = 1 if one.scope is Scope.PARTNER else rule.seats if one.scope is Scope.USER else None
+        stops = one.then in (Then.REFUSE, Then.MASK) and not one.misses and not one.outside
+        if people is not None and stops and one.klass <= klass:
+            most.append(one.limit * people * -(-86_400 // one.window_s))
+    return min(most, default=None)
+
+
+@dataclass(frozen=True, slots=True)
 class PartnerRule:
     """What one partner's people may have: ``highest``: no class above it; ``budgets``: all that apply to them.
 
-    ``idle_s``, ``absolute_s``: how long a session of theirs lives; ``seats``: how many of them there may be.
+    ``idle_s``, ``absolute_s``: how long a session of theirs lives; ``seats``: how many of them there may be;
+    ``asserted``: when the partner's word is a proof, ``None``: never.
     """
 
     budgets: tuple[BudgetRule, ...] = ()
@@ -195,6 +220,7 @@ class PartnerRule:
     idle_s: int = IDLE_S
     absolute_s: int = ABSOLUTE_S
     seats: int | None = None
+    asserted: AssertedRule | None = None
 
 
 @dataclass(frozen=True, slots=True)
