@@ -155,8 +155,8 @@ class Charger:
             unexplained = await self.unexplained([plan])
             charge = self.charge_of((plan,), now, aliases, explained=unexplained is None)
             charged = await self.charge(charge) if charge.records[0] else NOTHING_CHARGED
-            if not asked_anew and any(one.limit.then is Then.PROVE for one in charged.violations):
-                asked_anew = True  # the proof known here is used up; there may be another
+            if not asked_anew and any(one.limit.then is Then.PROVE or one.limit.shut for one in charged.violations):
+                asked_anew = True  # the proof known here is used up, or opens no floor; there may be another
                 if gone := await self.still_allowed(anew=True):
                     return gone
                 continue
@@ -166,9 +166,19 @@ class Charger:
                 continue
             refusal = decide.refused(self.policy, charged.violations, plan, self.caller) or unexplained
             if refusal and not self.observing:
-                return refusal
+                return await self._with_floor(charge, charged) or refusal
             would_be = too_many or refusal or await self.passed(charge, charged)
             return self.outcome(plan, charged, 0, would_be)
+
+    async def _with_floor(self, charge: Charge, charged: Charged) -> Refusal | None:
+        """The question for a passkey, where only the shared part of a limit is in the way and its floor has room."""
+        asked = decide.passkey_required(self.policy, self.caller)
+        hard = [one for one in charged.violations if one.limit.then in (Then.REFUSE, Then.MASK)]
+        if asked is None or not hard or not all(one.limit.shut for one in hard):
+            return None
+        limits = tuple(limit.opened() for limit in charge.limits if limit.then is not Then.PROVE)
+        ahead = await self.charge(Charge(limits, charge.records, commit=False))
+        return asked if ahead.granted == len(charge.records) else None
 
     async def judged(self, groups: Sequence[Sequence[PersonFound]]) -> list[tuple[PersonFound, ...]]:
         """Records' persons as the policy sees them for this caller: inside or outside, dormant or not."""

@@ -140,6 +140,7 @@ class Refusing:
             classified.rule,
             label,
             act,
+            () if refusal.kinds == application.policy.classes[klass].kinds else refusal.kinds,
         )
         return replace(refusal, limit=most, challenge=await self._doors.challenges.offer(asked))
 

@@ -536,3 +536,38 @@ async def test_nothing_of_a_dormant_record_leaves_where_all_is_masked(store: Sto
     asleep = replace(person(1, NAME, EMAIL), told=Told(dormant=("1990-01-01",)))
     done = (await desk.charger()).wholly_masked([asleep], frozenset({"name", "email"}))
     assert [(one.klass, one.clear) for one in done.taken] == [(Class.PUBLIC, ())]
+
+
+KEPT = """
+[partners.north]
+seats = 2
+
+[[partners.north.budgets]]
+name = "partner-hour"
+scope = "partner"
+class = "sensitive"
+per_seat = 4
+floor = 2
+per = "1h"
+"""
+
+
+async def test_where_a_passkey_opens_the_floor_it_is_asked_for_and_elsewhere_it_is_not(
+    store: Store, keyring: KeyRing, clock
+) -> None:
+    codes = {'["totp"]': '["totp", "webauthn"]', "persons = 60\n": "persons = 7\n"}
+    desk = await desk_of(small_application(policy=KEPT, replaced=codes), store, keyring, clock)
+    await desk.prove()
+    assert isinstance(await (await desk.charger()).document(persons(1, 2, 3, 4), masks=False), Outcome)
+    asked = refusal(await (await desk.charger()).document(persons(5, 6), masks=False))
+    assert (asked.reason, asked.kinds, asked.retry_s) == (Reason.PROOF_REQUIRED, ("webauthn",), None)
+    over = refusal(await (await desk.charger()).document(persons(5, 6, 7), masks=False))
+    assert over.reason is Reason.BUDGET_EXHAUSTED  # more than the floor keeps
+    charger = await desk.charger()
+    user = charger.caller.user
+    passkey = Proof("p_2", "webauthn", clock.now(), user, desk.token_id)
+    assert await desk.tokens.attach_proof(desk.token_id, passkey)
+    outcome = await charger.document(persons(5, 6), masks=False)  # which is seen at once, at whatever worker
+    assert isinstance(outcome, Outcome)
+    assert [one.floors for one in outcome.taken] == [("sensitive:3600",)] * 2
+    assert refusal(await charger.document(persons(7), masks=False)).reason is Reason.BUDGET_EXHAUSTED

@@ -1,6 +1,6 @@
 """Budgets as values: which limits apply to a caller, and what one charge asks of the store."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.core.assurance import ACT_LIVES_S, Caller, Mandate, Proof
 from gateway.core.extraction import Class
@@ -13,13 +13,19 @@ ONE_ANSWER = "answer"
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """What stays one user's own where a limit that they share is used up: so many ``persons`` more in its window.
+    """What stays one user's own where a limit that they share is used up: ``size`` persons more in its window.
 
-    None while it is shut. Whoever is counted in it is not counted in what is shared.
+    While it is shut (not ``open``) nobody new is counted in it. Whoever is counted in it is not in what is shared.
     """
 
     key: str
-    persons: int
+    size: int
+    open: bool = True
+
+    @property
+    def persons(self) -> int:
+        """Persons that it takes now."""
+        return self.size if self.open else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,15 @@ class Limit:
     then: Then
     outside: bool = False
     floor: Floor | None = None
+
+    @property
+    def shut(self) -> bool:
+        """Whether a passkey would open a floor."""
+        return self.floor is not None and not self.floor.open
+
+    def opened(self) -> "Limit":
+        """The same with its floor open."""
+        return self if self.floor is None else replace(self, floor=replace(self.floor, open=True))
 
     @property
     def mark(self) -> str:
@@ -175,7 +190,7 @@ def limits_of(
         if rule.floor and not observe:
             most -= rule.floor * (partner.seats or 0)
             name = f"floor:{caller.partner}:{caller.user}:{rule.klass.word}:{rule.window_s}"
-            floor = Floor(name, rule.floor if passkey else 0)
+            floor = Floor(name, rule.floor, passkey)
         chosen.append(Limit(rule.name, key, rule.scope, rule.klass, most, rule.window_s, then, rule.outside, floor))
     if not misses and not observe:
         chosen.extend(_proof_limits(policy, caller, proof))

@@ -9,14 +9,14 @@ Rules of this file:
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.core.assurance import Caller, Mandate, Proof, fresh, mandated
 from gateway.core.charging import ONE_ANSWER, Limit, Usage, Violation
 from gateway.core.classify import Classified
 from gateway.core.cooling import Cooling
 from gateway.core.extraction import Class, Found, PersonFound
-from gateway.core.policy import TOTP, ClassRule, Policy, Then, Without
+from gateway.core.policy import TOTP, WEBAUTHN, ClassRule, Policy, Then, Without
 from gateway.core.reasons import Reason, Refusal
 
 MAX_PERSONS_PER_ANSWER = 1_000
@@ -285,6 +285,14 @@ def over_budget(hard: Sequence[Violation]) -> Refusal:
         window_s=limit.window_s,
         budget=limit.name,
     )
+
+
+def passkey_required(policy: Policy, caller: Caller) -> Refusal | None:
+    """What asks for the passkey that opens a caller's floors; ``None``: no class takes one for more than one answer."""
+    for rule in policy.classes.values():
+        if WEBAUTHN in rule.kinds and not rule.once and not caller.is_machine:
+            return replace(_proof_required(rule, caller), kinds=(WEBAUTHN,))
+    return None
 
 
 def _never(one: Violation) -> bool:
