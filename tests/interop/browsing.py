@@ -119,9 +119,9 @@ class Browser:
             answer = await self._outside.post(urljoin(here, form.action), data=form.filled(*self._who))
         raise AssertionError("the partner sends nobody back")
 
-    async def sign_in(self) -> httpx2.Response:
+    async def sign_in(self, target: str = "/.gateway/sign-in") -> httpx2.Response:
         """All of it; the gateway's answer to who comes back."""
-        return await self.get(await self.at_the_partner(await self.leave()))
+        return await self.get(await self.at_the_partner(await self.leave(target)))
 
 
 def changed(address: str, **parameters: str | None) -> str:

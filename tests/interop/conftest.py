@@ -16,7 +16,9 @@ stands in its place (Keycloak, say), and nothing is installed:
 ``GATEWAY_INTEROP_ALGORITHM``
     what its ID tokens are signed with; ``ES256`` where unset
 """
+# ruff: noqa: F401, F811  (fixtures)
 
+import asyncio
 import contextlib
 import json
 import os
@@ -34,12 +36,13 @@ import pytest
 import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from edge.conftest import ORIGIN, House, house, keyring  # noqa: F401  (fixtures)
+from edge.conftest import ORIGIN, House, RunningProvider, house, keyring, provider
 from stack import free_ports
 
 from gateway.edge.client_auth import public_key
 from gateway.edge.partner import Partner
 
+from .back_channel import Address
 from .browsing import Browser
 
 HERE = Path(__file__).parent
@@ -162,18 +165,50 @@ def running(ours: Counterpart, folder: Path, port: int) -> Iterator[None]:
     log.unlink()
 
 
+@pytest.fixture(scope="session")
+def made_here(counterpart: Counterpart) -> None:
+    if not counterpart.key:
+        pytest.skip("this needs what only the provider that is made here knows")
+
+
+@contextlib.asynccontextmanager
+async def before(
+    house: House,
+    counterpart: Counterpart,
+    *partners: Partner,
+) -> AsyncIterator[Browser]:
+    """Somebody's browser, before a gateway with these partners; outside it has cookies of its own and no proxy."""
+    async with house.client(*partners) as pages, outside() as there:
+        yield Browser(pages, there, counterpart.login, counterpart.password)
+
+
 @pytest_asyncio.fixture
-async def browser(house: House, counterpart: Counterpart) -> AsyncIterator[Browser]:  # noqa: F811
+async def browser(house: House, counterpart: Counterpart) -> AsyncIterator[Browser]:
     """Somebody's browser, before a gateway whose only partner is the counterpart."""
-    async with house.client(counterpart.partner) as pages, outside() as there:
-        yield Browser(pages, there, counterpart.login, counterpart.password)
+    async with before(house, counterpart, counterpart.partner) as made:
+        yield made
 
 
 @pytest_asyncio.fixture
-async def another(house: House, counterpart: Counterpart) -> AsyncIterator[Browser]:  # noqa: F811
+async def another(house: House, counterpart: Counterpart) -> AsyncIterator[Browser]:
     """Another browser, of the same person."""
-    async with house.client(counterpart.partner) as pages, outside() as there:
-        yield Browser(pages, there, counterpart.login, counterpart.password)
+    async with before(house, counterpart, counterpart.partner) as made:
+        yield made
+
+
+@pytest.fixture
+def other_partner(provider: RunningProvider) -> Partner:
+    """The demo's provider."""
+    return Partner("other", "Agence Nord", provider.issuer, "gateway", "s:e c+ret")
+
+
+@pytest_asyncio.fixture
+async def address(house: House, counterpart: Counterpart, other_partner: Partner) -> AsyncIterator[Address]:
+    """Where the counterpart tells us of logouts."""
+    async with house.client(counterpart.partner, other_partner) as pages:
+        made = Address(pages)
+        async with await asyncio.start_server(made.call, "127.0.0.1", counterpart.port):
+            yield made
 
 
 def made_key() -> bytes:

@@ -8,7 +8,7 @@ import pytest
 from edge.conftest import House
 
 from .browsing import Browser, changed, form_of, refused, said
-from .conftest import HERE, Counterpart, outside
+from .conftest import HERE, Counterpart, before
 
 
 async def test_a_person_signs_in_and_goes_on_to_what_they_wanted(
@@ -86,8 +86,7 @@ async def test_the_partner_refuses_whoever_cannot_prove_to_have_begun(browser: B
 
 async def test_an_algorithm_that_is_not_the_partner_s_signs_nobody_in(house: House, counterpart: Counterpart) -> None:
     other = replace(counterpart.partner, algorithms=("PS512",))
-    async with house.client(other) as pages, outside() as there:
-        browser = Browser(pages, there, counterpart.login, counterpart.password)
+    async with before(house, counterpart, other) as browser:
         assert await refused(await browser.sign_in(), browser, house) == "the algorithm is not the partner's"
 
 

@@ -1,7 +1,5 @@
 """A provider that is not ours is asked in its own way: beforehand, by our key, at userinfo, at a level."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
 
@@ -10,23 +8,10 @@ from edge.conftest import House
 
 from gateway.edge.partner import ClaimNames, Partner
 
-from .browsing import Browser, changed, refused
-from .conftest import ACR, STRICT, Counterpart, made_key, outside
+from .browsing import changed, refused
+from .conftest import ACR, STRICT, Counterpart, before, made_key
 
 NAMED = ClaimNames(name=("name",), user=("preferred_username",))
-
-
-@asynccontextmanager
-async def before(house: House, counterpart: Counterpart, partner: Partner) -> AsyncIterator[Browser]:
-    """A browser before a gateway with this partner."""
-    async with house.client(partner) as pages, outside() as there:
-        yield Browser(pages, there, counterpart.login, counterpart.password)
-
-
-@pytest.fixture
-def made_here(counterpart: Counterpart) -> None:
-    if not counterpart.key:
-        pytest.skip("this needs what only the provider that is made here knows")
 
 
 @pytest.fixture
