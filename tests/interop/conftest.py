@@ -23,6 +23,7 @@ import contextlib
 import json
 import os
 import re
+import select
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -37,7 +38,7 @@ import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from edge.conftest import ORIGIN, House, RunningProvider, house, keyring, provider
-from stack import free_ports
+from stack import STARTS_WITHIN_S, free_ports
 
 from gateway.edge.client_auth import public_key
 from gateway.edge.partner import Partner
@@ -160,8 +161,12 @@ def running(ours: Counterpart, folder: Path, port: int) -> Iterator[None]:
     command = [NODE, "provider.mjs", json.dumps(settings)]
     log, pipe = folder / f"log.{port}", subprocess.PIPE
     with log.open("wb") as said, subprocess.Popen(command, cwd=folder, stdin=pipe, stdout=pipe, stderr=said) as process:
-        assert process.stdout and process.stdout.readline() == b"ready\n", log.read_text()
-        yield  # leaving closes its input, with which it ends
+        try:
+            assert process.stdout and select.select([process.stdout], [], [], STARTS_WITHIN_S)[0], "not ready in time"
+            assert process.stdout.readline() == b"ready\n", log.read_text()
+            yield
+        finally:
+            process.kill()
     log.unlink()
 
 
