@@ -68,7 +68,7 @@ def until(true: Callable[[], _Result], *, within_s: float = 10.0, what: str = "w
 def least_privilege() -> dict[str, str]:
     """Changes to the example policy: what it says of persons outside and of dormant records holds."""
     text = example(POLICY)
-    off = text[text.index(_OFF) : text.index("\n# --- Roles:")]
+    off = text[text.index(_OFF) : text.index("\n# --- Partners:")]
     return {off: "".join(line.removeprefix("#").removeprefix(" ") for line in off.splitlines(keepends=True))}
 
 
