@@ -58,12 +58,12 @@ def public_key(pem: bytes) -> dict[str, object]:
 
 
 def method_of(partner: Partner, endpoints: Endpoints) -> str:
-    """How we authenticate, in the words of OpenID Connect Core, section 9."""
+    """How we authenticate, in the words of OpenID Connect Core, section 9: by header, unless that is not taken."""
     if partner.client_auth == "private_key_jwt":
         return "private_key_jwt"
     if partner.client_secret is None:
         return "none"
-    in_form = partner.client_auth == "post" or (partner.client_auth is None and endpoints.takes_secret_in_form)
+    in_form = partner.client_auth == "post" or (partner.client_auth is None and endpoints.wants_secret_in_form)
     return "client_secret_post" if in_form else "client_secret_basic"
 
 

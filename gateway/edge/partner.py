@@ -10,8 +10,8 @@ ClaimPath = tuple[str, ...]
 class Endpoints:
     """Where a provider is called, and what it can do.
 
-    ``names_itself``: its answers carry ``iss`` (RFC 9207); ``takes_secret_in_form``: its token endpoint takes the
-    client's secret in the form.
+    ``names_itself``: its answers carry ``iss`` (RFC 9207); ``wants_secret_in_form``: its token endpoint takes the
+    client's secret in the form alone.
     """
 
     authorization: str
@@ -22,7 +22,7 @@ class Endpoints:
     end_session: str | None = None
     introspection: str | None = None
     names_itself: bool = False
-    takes_secret_in_form: bool = False
+    wants_secret_in_form: bool = False
 
 
 @dataclass(frozen=True, slots=True)

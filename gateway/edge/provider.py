@@ -69,7 +69,9 @@ def endpoints_of(document: bytes, issuer: str) -> Endpoints:
         **{ours: usable[theirs] for ours, theirs in _NEEDED.items()},
         **{ours: usable[theirs] for ours, theirs in _OPTIONAL.items() if theirs in usable},
         names_itself=content.get("authorization_response_iss_parameter_supported") is True,
-        takes_secret_in_form=isinstance(methods, list) and "client_secret_post" in methods,
+        wants_secret_in_form=isinstance(methods, list)
+        and "client_secret_post" in methods
+        and "client_secret_basic" not in methods,
     )
 
 

@@ -1,5 +1,6 @@
 """Signing in at a real provider: whole, once, in the browser that began, at the partner that was asked."""
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -10,6 +11,7 @@ import pytest_asyncio
 
 from gateway.core.assurance import Caller
 from gateway.core.policy import PartnerRule
+from gateway.edge.client_auth import method_of
 from gateway.edge.jwks import NotFetched
 from gateway.edge.partner import Partner
 from gateway.edge.partner_http import is_safe
@@ -250,6 +252,27 @@ def test_metadata_are_exactly_this_issuer_s() -> None:
     for issuer in ("https://a.example/", "https://b.example"):
         with pytest.raises(NotFetched):
             endpoints_of(DOCUMENT, issuer)
+
+
+@pytest.mark.parametrize(
+    ("published", "table", "way"),
+    [
+        (None, None, "basic"),
+        (["client_secret_post", "client_secret_basic"], None, "basic"),
+        (["client_secret_post", "private_key_jwt"], None, "post"),
+        (["private_key_jwt"], None, "basic"),
+        ("client_secret_post", None, "basic"),
+        (["client_secret_basic", "client_secret_post"], "post", "post"),
+        (["client_secret_post"], "basic", "basic"),
+    ],
+)
+def test_our_secret_goes_in_the_header_unless_table_or_metadata_want_it_in_the_form(
+    published: object, table: str | None, way: str
+) -> None:
+    said = json.loads(DOCUMENT) | ({} if published is None else {"token_endpoint_auth_methods_supported": published})
+    endpoints = endpoints_of(json.dumps(said).encode(), "https://a.example")
+    partner = Partner("agency", "Agence Nord", "https://a.example", "gateway", "secret", client_auth=table)
+    assert method_of(partner, endpoints) == f"client_secret_{way}"
 
 
 @pytest.mark.parametrize(
