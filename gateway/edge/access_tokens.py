@@ -32,6 +32,7 @@ LONGEST_WORD = 255
 MOST_KEPT = 10_000
 
 _UNKNOWN = Reason.TOKEN_UNKNOWN
+_PERSONAL = frozenset({"sub", "username", "preferred_username", "name", "email", "acr", "amr", "auth_time"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +161,17 @@ class AccessTokens:
             return Refusal(_UNKNOWN, detail="the partner does not know it, or no longer")
         # what is not asked of it is known: it is this partner who answers, and about this token
         known = {"iss": source.partner.issuer, "client_id": "", "iat": now, "jti": _hashed(token).hex()}
-        return judge({**known, **said}, source.partner, now, by_client=False)
+        return judge({**known, **_of_itself(said)}, source.partner, now, by_client=False)
+
+
+def _of_itself(said: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What is said of a token, with its client as its subject where it is nobody else's (RFC 7662, 2.2).
+
+    One that tells of a person, and not which, stays without a subject.
+    """
+    if _PERSONAL & said.keys() or not _is_word(said.get("client_id")):
+        return said
+    return {**said, "sub": said["client_id"]}
 
 
 def issuer_of(token: str) -> str | None:

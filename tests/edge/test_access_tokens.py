@@ -285,7 +285,11 @@ async def test_what_a_partner_need_not_say_of_an_opaque_token(published: Publish
         {"iss": "https://other.example"},
         {"aud": None},
         {"aud": "https://other.example"},
-        {"sub": None},
+        {"sub": None, "client_id": None},
+        {"sub": None, "client_id": 7},
+        {"sub": None, "username": "bob"},
+        {"sub": None, "auth_time": NOW},
+        {"sub": ""},
         {"exp": None},
         {"exp": NOW - 1},
         {"exp": NOW + LONGEST_S + 1},
@@ -298,6 +302,20 @@ async def test_an_opaque_token_of_which_something_else_is_said_is_refused(
     published: Published, changes: dict[str, object]
 ) -> None:
     assert isinstance(await judged(published, PROVIDER.opaque_token(**{"now": NOW, **changes}), ASKS), Refusal)  # type: ignore[arg-type]
+
+
+async def test_an_opaque_token_of_nobody_but_its_client_is_a_machine_s(published: Published) -> None:
+    for sub in (None, "crm"):
+        access = await judged(published, PROVIDER.opaque_token(sub, now=NOW), ASKS)  # type: ignore[arg-type]
+        assert isinstance(access, AccessToken)
+        assert (access.kind, access.person.sub) == ("machine", "crm")
+
+
+async def test_the_house_s_list_holds_for_a_client_that_names_no_subject(published: Published) -> None:
+    for listed, believed in (("crm", True), ("sub-1", False)):
+        narrow = replace(ASKS, allow=Allowed(subjects=frozenset({listed})))
+        access = await judged(published, PROVIDER.opaque_token(now=NOW, sub=None), narrow)
+        assert isinstance(access, AccessToken) is believed
 
 
 async def test_no_jwt_of_somebody_else_is_shown_to_a_partner(published: Published) -> None:
