@@ -118,7 +118,6 @@ async def test_a_client_in_its_own_name_is_a_machine(published: Published) -> No
         {"cnf": "jkt"},
         {"cnf": {"jkt": THUMBPRINT, "x5t#S256": "x"}},
     ],
-    ids=str,
 )
 async def test_a_wrong_or_missing_claim_is_refused(published: Published, changes: dict[str, object]) -> None:
     lax = replace(PARTNER, api=replace(API, dpop="optional"))
@@ -151,7 +150,6 @@ async def test_one_that_is_over_says_so(published: Published, expires: float) ->
         {"zip": "DEF"},
         {"b64": True},
     ],
-    ids=str,
 )
 async def test_a_wrong_header_is_refused(published: Published, header: dict[str, object]) -> None:
     assert isinstance(await judged(published, right(header=header)), Refusal)

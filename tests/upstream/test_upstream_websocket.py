@@ -118,6 +118,7 @@ async def test_the_applications_close_is_answered_and_told():
         (b"\xc1\x00", 1002),
         (Frame(Opcode.TEXT, b"masked").serialize(mask=True), 1002),
     ],
+    ids=["not UTF-8", "too long", "too many fragments", "continues nothing", "unknown opcode", "masked"],
 )
 async def test_what_the_protocol_forbids_ends_it(raw, code):
     async def script(connection):
