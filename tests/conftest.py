@@ -14,13 +14,6 @@ from gateway.stores.connection import Store
 from gateway.stores.embedded import EmbeddedStore
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file's tests in one process, which starts what they share once; what starts most, a whole folder's."""
-    for item in items:
-        together = item.path.parent if item.path.parent.name == "interop" else item.path
-        item.add_marker(pytest.mark.xdist_group(str(together)))
-
-
 class HeldClock:
     """A clock that a test sets."""
 

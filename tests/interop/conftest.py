@@ -20,6 +20,7 @@ stands in its place (Keycloak, say), and nothing is installed:
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -86,7 +87,8 @@ def installed(cache: Path) -> Path:
     lock = (HERE / "package-lock.json").read_bytes()
     folder = cache / sha256(lock).hexdigest()[:16]
     if not folder.exists():
-        making = cache / f"{folder.name}.{os.getpid()}"
+        making = cache / f"{folder.name}.making"
+        shutil.rmtree(making, ignore_errors=True)
         making.mkdir()
         for name in ("package.json", "package-lock.json"):
             shutil.copy(HERE / name, making)
@@ -114,7 +116,10 @@ def counterpart(pytestconfig: pytest.Config) -> Iterator[Counterpart]:
         given = [os.environ[f"GATEWAY_INTEROP_{name}"] for name in names]
         yield Counterpart(*given, algorithm=os.environ.get("GATEWAY_INTEROP_ALGORITHM", "ES256"))
         return
-    folder = installed(pytestconfig.cache.mkdir("interop"))
+    cache = pytestconfig.cache.mkdir("interop")
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in several processes, and what they share is made by one
+        folder = installed(cache)
     port, told_at = free_ports(2)
     # a secret that is another one where it is not form-encoded before it goes into the header (RFC 6749, 2.3.1)
     who = ("alice", "correct horse", "sub-alice")
