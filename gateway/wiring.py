@@ -92,7 +92,7 @@ async def open_all(settings: Settings, keyring: KeyRing, metrics: PrometheusMetr
     gateway = settings.gateway
     directory = settings.path(gateway.ledger.directory)
     async with contextlib.AsyncExitStack() as closing:
-        store = await Store.connect(gateway.store.url)
+        store = await Store.connect(settings.store)
         closing.push_async_callback(store.close)
         # First of all: a store that stays lost must not begin a new chain at every try.
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)

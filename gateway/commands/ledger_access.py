@@ -74,7 +74,7 @@ async def desk(settings: Settings, *, writes: bool = True) -> AsyncIterator[Desk
     """Open store and ledger for one command (``writes`` false: the store alone); ends it when one is missing."""
     keys = key_ring(settings)
     try:
-        store = await Store.connect(settings.gateway.store.url)
+        store = await Store.connect(settings.store)
     except StoreUnavailable as fault:
         fail(f"the store does not answer: {fault}")
     try:

@@ -65,7 +65,7 @@ async def _user(settings: Settings, keys: KeyRing, named: str) -> str:
     if named.startswith("u_"):
         return named
     try:
-        store = await Store.connect(settings.gateway.store.url)
+        store = await Store.connect(settings.store)
     except StoreUnavailable as fault:
         fail(f"the store does not answer, so a login is nobody: give the user's id (u_…): {fault}")
     try:
@@ -216,7 +216,7 @@ async def _hashes(settings: Settings, keys: KeyRing, identifier: Identifier) -> 
     own = keys.person_hash(identifier)
     found = {own.hex()}
     try:
-        store = await Store.connect(settings.gateway.store.url)
+        store = await Store.connect(settings.store)
     except StoreUnavailable:
         return found, False
     try:

@@ -172,6 +172,7 @@ def notify_fault(settings: Settings) -> str | None:
 def _named_files(settings: Settings) -> Iterable[tuple[str, Path | None]]:
     listen = settings.gateway.listen
     yield from (("listen.certificate", listen.certificate), ("listen.key", listen.key))
+    yield from ((f"store.{setting}", path) for setting, path in settings.gateway.store.files())
     for name, application in settings.gateway.applications.items():
         yield f"applications.{name}.ca_file", application.ca_file
         yield f"applications.{name}.client_certificate", application.client_certificate
@@ -185,7 +186,7 @@ async def unreachable(settings: Settings) -> list[Mistake]:
     from gateway.stores.connection import Store
 
     try:
-        store = await Store.connect(settings.gateway.store.url)
+        store = await Store.connect(settings.store)
         try:
             found += [Mistake(GATEWAY, None, "store", complaint) for complaint in await store.complaints()]
         finally:

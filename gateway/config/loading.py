@@ -17,6 +17,7 @@ from gateway.config.addresses import DOMAIN, is_callable, is_local, is_network, 
 from gateway.config.lines import line_of
 from gateway.config.partners import PartnersFile, PartnerTable, partner_problems
 from gateway.config.policy import PolicyFile, compile_policy
+from gateway.config.store import StoreAddress, StoreSettings, store_problems
 from gateway.config.tables import Duration, Problem, Table
 from gateway.core.policy import WEBAUTHN, Policy
 
@@ -70,12 +71,6 @@ class Admin(Table):
 
     address: str = "127.0.0.1"
     port: int = Field(9090, ge=0, le=65_535)
-
-
-class StoreSettings(Table):
-    """The Redis server: ``unix://`` or ``redis://`` or ``rediss://``."""
-
-    url: str
 
 
 class LedgerSettings(Table):
@@ -167,6 +162,11 @@ class Settings:
     def observing(self) -> bool:
         """Whether every application only observes: nothing is enforced anywhere yet."""
         return all(one.mode == "observe" for one in self.gateway.applications.values())
+
+    @property
+    def store(self) -> StoreAddress:
+        """All it takes to reach the store."""
+        return self.gateway.store.address(self.path)
 
     def path(self, path: Path) -> Path:
         """A path of the files, relative to their folder."""
@@ -300,8 +300,8 @@ def _cross_checks(directory: Path, gateway: GatewayFile) -> Iterable[Mistake]:
                 yield mistake((setting,), f"{network!r}: write an address or a network, such as 10.0.0.0/8")
     if gateway.notify is not None and not is_callable(gateway.notify.url):
         yield mistake(("notify", "url"), "write https://HOST/PATH; http: is only for this machine")
-    if url_of(gateway.store.url).scheme not in ("unix", "redis", "rediss"):
-        yield mistake(("store", "url"), "write unix:///PATH, redis://HOST:PORT or rediss://HOST:PORT")
+    for path, _, words in store_problems(gateway.store):
+        yield mistake(path, words)
 
 
 def _in_windows(settings: Settings, name: str, application: ApplicationTable) -> Iterable[Mistake]:

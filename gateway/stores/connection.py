@@ -18,17 +18,16 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
+from gateway.config.store import StoreAddress, address_of
 from gateway.ports import StoreUnavailable
 from gateway.stores import keys
 from gateway.stores.clock import StoreClock
+from gateway.stores.servers import pool_of
 
 SAMPLE_EVERY_S = 1.0
-MOST_CONNECTIONS = 32
 EPOCH_FILE = "store-epoch"
 
 Argument = bytes | str | int | float
@@ -59,29 +58,23 @@ class Script:
 class Store:
     """A pool of connections to one server, its clock, and its epoch."""
 
-    def __init__(self, url: str, *, timeout_s: float = 0.8) -> None:
+    def __init__(self, where: str | StoreAddress, *, timeout_s: float = 0.8) -> None:
         self.clock = StoreClock()
         self.epoch = b""
         self.highest_sequence = 0
         self._timeout_s = timeout_s
-        self._pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=MOST_CONNECTIONS,
-            timeout=timeout_s,
-            protocol=2,
-            socket_timeout=timeout_s,
-            socket_connect_timeout=timeout_s,
-            retry=Retry(NoBackoff(), 0),
-            health_check_interval=0,
-        )
+        self._address = address_of(where) if isinstance(where, str) else where
+        if self._address.several:
+            raise StoreUnavailable(f"a store behind a {self._address.topology} is not served yet")
+        self._pool = pool_of(self._address, None, timeout_s)
         self._redis = Redis(connection_pool=self._pool)
         self._execute: Callable[..., Awaitable[Any]] = self._redis.execute_command
         self._sampler: asyncio.Task[None] | None = None
 
     @classmethod
-    async def connect(cls, url: str, *, timeout_s: float = 0.8) -> "Store":
-        """Connect to ``unix://``, ``redis://`` or ``rediss://``; raises ``StoreUnavailable`` when nobody answers."""
-        store = cls(url, timeout_s=timeout_s)
+    async def connect(cls, where: str | StoreAddress, *, timeout_s: float = 0.8) -> "Store":
+        """Connect to a URL or an address; raises ``StoreUnavailable`` when nobody answers."""
+        store = cls(where, timeout_s=timeout_s)
         try:
             await store.sample()
         except StoreUnavailable:

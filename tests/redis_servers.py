@@ -1,0 +1,114 @@
+"""Servers of the store for tests that hurt them: on loopback ports, alone, replicated, or watched by sentinels."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import redis
+from stack import free_ports
+
+READY_S = 20
+
+
+class RedisServer:
+    """One server process. ``settings``: of redis.conf; data and log are in ``directory``."""
+
+    def __init__(self, directory: Path, settings: dict[str, str] | None = None, *, port: int | None = None) -> None:
+        self.port = port or free_ports(1)[0]
+        self.directory = directory
+        self._settings = {
+            "port": str(self.port),
+            "bind": "127.0.0.1",
+            "save": "",
+            "appendonly": "yes",
+            "appendfsync": "always",
+            "repl-diskless-sync-delay": "0",
+            **(settings or {}),
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
+
+    def start(self) -> "RedisServer":
+        """Start, and return when it answers."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        arguments = [part for name, value in self._settings.items() for part in (f"--{name}", *value.split("\n"))]
+        self._process = self._spawn(["redis-server", *arguments, "--dir", str(self.directory)])
+        wait_for(self.answers, f"the server at {self.port}: see {self.directory / 'log'}")
+        return self
+
+    def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
+        with (self.directory / "log").open("ab") as log:
+            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def serve_tls(self) -> None:
+        """Speak TLS alone, from the next start."""
+        self._settings |= {"port": "0", "tls-port": str(self.port)}
+
+    def answers(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+    def ask(self, *command: Any) -> Any:
+        """One command, on a connection of its own."""
+        with contextlib.closing(redis.Redis(port=self.port, socket_timeout=5, decode_responses=True)) as connection:
+            return connection.execute_command(*command)
+
+    def signal(self, number: int) -> None:
+        assert self._process is not None
+        os.kill(self._process.pid, number)
+
+    def suspend(self) -> None:
+        """Stop it as a machine that hangs: connections stay, nothing is answered."""
+        self.signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self.signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End it as a machine that loses its power."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+def wait_for(condition: Any, what: str, timeout_s: float = READY_S) -> None:
+    """Return when ``condition()`` holds; fails naming ``what`` when it does not within the time."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} was not there within {timeout_s} s"
+        time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def folder() -> Iterator[Path]:
+    """A short-named folder, gone afterwards."""
+    made = Path(tempfile.mkdtemp(prefix="gr"))
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def running(directory: Path, settings: dict[str, str] | None = None) -> Iterator[RedisServer]:
+    """One server while the block runs."""
+    server = RedisServer(directory, settings)
+    try:
+        yield server.start()
+    finally:
+        server.kill()
