@@ -20,6 +20,7 @@ from gateway.edge.answers import Site
 from gateway.edge.doors import Doors as PageDoors
 from gateway.edge.partner_callers import PartnerCallers, access_tokens_of
 from gateway.edge.possession import Possession
+from gateway.edge.seats import Seating
 from gateway.edge.site import build as build_pages
 from gateway.keyring import KeyRing
 from gateway.ledger import Ledger, LedgerUnavailable
@@ -162,14 +163,15 @@ def doors_of(opened: Opened, settings: Settings) -> Doors:
 def _doors_of_pages(opened: Opened, settings: Settings) -> PageDoors:
     store, keyring, documents, partners = opened.store, opened.keyring, Documents(opened.store), partners_of(settings)
     tokens = access_tokens_of(partners.values(), documents)
+    seating = Seating(Seats(store), opened.ledger, store.clock, lambda: settings.policy, settings.observing)
     return PageDoors(
         clock=store.clock,
-        callers=PartnerCallers(opened.callers, PartnerTokens(store, keyring), tokens, store.clock),
+        callers=PartnerCallers(opened.callers, PartnerTokens(store, keyring), tokens, seating, store.clock),
         tokens=opened.tokens,
         partner_tokens=tokens,
         possession=Possession(settings.pages_url, keyring.nonce, SeenProofs(store, keyring), store.clock),
         sessions=Sessions(store, keyring),
-        seats=Seats(store),
+        seating=seating,
         access=Access(store),
         notices=opened.notices,
         activity=opened.activity,

@@ -28,8 +28,8 @@ from gateway.edge.client_auth import UnusableKey, public_key
 from gateway.edge.partner import Partner
 from gateway.edge.partner_check import Step, walk
 from gateway.partners import partner_of
-from gateway.stores.people import People
 from gateway.stores.seats import Seat, Seats
+from gateway.stores.signals import Signals
 
 app = typer.Typer(no_args_is_help=True, help="Partner organisations: how they sign in, their seats.")
 COLOURS = {"right": "green", "note": "yellow", "wrong": "red"}
@@ -105,7 +105,8 @@ def _tell(partner: Partner, steps: tuple[Step, ...], registered: Mapping[str, ob
 def seats(
     partner: Annotated[str, typer.Argument(metavar="ID", help="The partner's id in partners.toml.")],
     free: Annotated[
-        str | None, typer.Option(help="Free this user's seat (a login or an id) and end their sessions.")
+        str | None,
+        typer.Option(help="Free this user's seat (a login or an id); ends their sessions and the partner's tokens."),
     ] = None,
     by: Annotated[str | None, typer.Option(help="Who decided it; recorded. Default: this account.")] = None,
     config: ConfigOption = DEFAULT_CONFIG,
@@ -113,7 +114,7 @@ def seats(
 ) -> None:
     """Show who of a partner has a seat, the longest idle first, or free one.
 
-    Whoever comes back after that takes a seat as somebody new. Tokens go on: `gateway token revoke`.
+    Whoever comes back after that takes a seat as somebody new. Tokens of ours go on: `gateway token revoke`.
 
     [bold]Examples[/bold]
 
@@ -136,7 +137,7 @@ def seats(
         return
     table(
         f"{partner}: {len(rows)} seats taken" + (f" of {most}" if most is not None else ", nothing bounds them"),
-        ("user", "last sign-in"),
+        ("user", "last came"),
         [(one.user, at(one.seen)) for one in rows],
     )
 
@@ -146,4 +147,4 @@ async def _free(at_desk: Desk, partner: str, named: str, by: str | None) -> None
     await at_desk.record("operator", "seat_freed", by, user=user, partner=partner)
     if not await Seats(at_desk.store).leave(partner, user):
         fail(f"{named} has no seat at {partner}", NO)
-    await People(at_desk.store, at_desk.keys).end_sessions(user)
+    await Signals(at_desk.store, at_desk.keys).end(user, None)

@@ -15,6 +15,7 @@ from gateway.core.standing import Standing
 from gateway.edge.asked import Asked
 from gateway.edge.credentials import Credential
 from gateway.edge.partner import Partner
+from gateway.edge.seats import Seating
 from gateway.edge.ways import Challenges, Factors, Invitations, Letters, Passkeys, Recovery
 from gateway.ports import Budgets, Callers, Clock, Records
 
@@ -153,14 +154,6 @@ class Signals(Protocol):
     async def changed(self, user: str) -> None: ...
 
 
-class Seats(Protocol):
-    """How many people a partner has."""
-
-    async def take(self, partner: str, user: str, *, most: int | None = None, ripe: bool = False) -> str: ...
-
-    async def leave(self, partner: str, user: str) -> bool: ...
-
-
 class LivingSession(Protocol):
     """A session that goes on. Times: Unix seconds."""
 
@@ -289,7 +282,7 @@ class Doors:
     partner_tokens: PartnerTokens
     possession: Possession
     sessions: Sessions
-    seats: Seats
+    seating: Seating
     access: Access
     notices: Notices
     activity: Activity

@@ -2,6 +2,8 @@
 
 Its id in the store is made of issuer, subject, client and the token's own id: freezing, ending, proofs and records go
 by that; budgets by its user, its partner, and all that this client asks for this user, whichever token it shows.
+
+Whose token is not known to the store yet takes a seat first, as whoever signs in by a browser does.
 """
 
 import hashlib
@@ -21,6 +23,7 @@ from gateway.edge.jwks import NotFetched
 from gateway.edge.partner import Partner
 from gateway.edge.partner_http import fetched_once
 from gateway.edge.provider import Provider
+from gateway.edge.seats import Seating
 from gateway.ports import Clock, NoCaller
 
 log = logging.getLogger(__name__)
@@ -41,16 +44,23 @@ class Stored(Protocol):
 class Registry(Protocol):
     """Makes a partner's token known to the store, under a name that is a hash of it."""
 
+    def user_of(self, access: AccessToken) -> str: ...
+
+    async def ended(self, access: AccessToken) -> bool: ...
+
     async def register(self, name: str, access: AccessToken) -> None: ...
 
 
 class PartnerCallers:
     """Callers by session, by a token of ours, or by a partner's."""
 
-    def __init__(self, stored: Stored, registry: Registry, tokens: AccessTokens, clock: Clock) -> None:
+    def __init__(
+        self, stored: Stored, registry: Registry, tokens: AccessTokens, seating: Seating, clock: Clock
+    ) -> None:
         self._stored = stored
         self._registry = registry
         self._tokens = tokens
+        self._seating = seating
         self._clock = clock
 
     async def by_session(self, cookie: str, *, anew: bool = False) -> Caller | NoCaller:
@@ -76,9 +86,17 @@ class PartnerCallers:
         name = hashlib.sha256(f"{access.partner}\0{token}".encode()).hexdigest()
         found = await self._stored.by_access(name, anew=anew)
         if isinstance(found, NoCaller) and found.reason == "unknown":
+            if (refused := await self._seated(access)) is not None:
+                return NoCaller(str(refused.reason))
             await self._registry.register(name, access)
             found = await self._stored.by_access(name, anew=True)
         return found if isinstance(found, NoCaller) else _with(found, access)
+
+    async def _seated(self, access: AccessToken) -> Refusal | None:
+        if await self._registry.ended(access):
+            return None  # it takes no seat, and is refused as what it is
+        who = {"user": self._registry.user_of(access), "partner": access.partner, "credential_kind": "token"}
+        return await self._seating.seated(access.partner, who["user"], {"kind": "partner_token", "caller": who})
 
 
 def _with(caller: Caller, access: AccessToken) -> Caller:

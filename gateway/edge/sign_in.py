@@ -13,7 +13,6 @@ from gateway.edge.context import Context, Identified
 from gateway.edge.jwks import NotFetched
 from gateway.edge.notices import first_to_see
 from gateway.edge.realms import domain_of, of_domain
-from gateway.edge.seats import seated
 from gateway.edge.sso import FLOW_TTL_S, PartnerSso, SignedIn
 from gateway.edge.step_up import recorded
 from gateway.edge.tickets import browser_of, onward, to_pages
@@ -131,7 +130,7 @@ class SignIn:
         person = signed_in.person
         user = context.doors.keyring.user_id(person.issuer, person.sub)
         record = _record(context, sso) | {"caller": _caller(context, sso) | {"user": user}}
-        if (refused := await seated(context, sso.partner.id, user, record)) is not None:
+        if (refused := await context.doors.seating.seated(sso.partner.id, user, record)) is not None:
             return await context.refuse(refused)
         if not await recorded(context, record | {"verdict": "accepted"}, reserve=False):
             return await context.refuse(Refusal(Reason.LEDGER_UNAVAILABLE))

@@ -319,7 +319,7 @@ def started(partner: str) -> str:
 
 
 def seats(partner: str) -> str:
-    """A sorted set: user of this partner to their last sign-in (ms)."""
+    """A sorted set: user of this partner to when they last came (ms)."""
     return f"st:{partner}"
 
 

@@ -65,10 +65,19 @@ class PartnerTokens:
         parts = (access.partner, access.person.issuer, access.person.sub, access.client_id, access.jti)
         return f"{keys.FROM_PARTNER}{self._keyring.token_hash(chr(0).join(parts)).hex()[:24]}"
 
+    def user_of(self, access: AccessToken) -> str:
+        """The user whose token it is."""
+        return self._keyring.user_id(access.person.issuer, access.person.sub)
+
+    async def ended(self, access: AccessToken) -> bool:
+        """Whether it was issued before all tokens of its user were ended; it is good for nothing then."""
+        until = await self._store.call("GET", keys.not_before(self.user_of(access)))
+        return until is not None and access.issued_at <= float(until)
+
     async def register(self, name: str, access: AccessToken) -> None:
         """Make a token known under ``name`` until it expires; one that is known stays as it is, stopped ones too."""
         person = access.person
-        token_id, user = self.id_of(access), self._keyring.user_id(person.issuer, person.sub)
+        token_id, user = self.id_of(access), self.user_of(access)
         lives_s = math.ceil(max(0.0, access.expires_at - self._clock.now())) + keys.MINUTE_S
         fields = {
             "user": user,

@@ -15,7 +15,7 @@ _TAKE = Script("seat_take")
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """A user's seat. ``seen``: their last sign-in, Unix seconds."""
+    """A user's seat. ``seen``: when they last signed in or came with a new token, Unix seconds."""
 
     user: str
     seen: float

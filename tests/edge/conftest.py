@@ -26,6 +26,7 @@ from gateway.edge.access_tokens import AccessTokens
 from gateway.edge.doors import Doors
 from gateway.edge.partner import Partner
 from gateway.edge.possession import Possession
+from gateway.edge.seats import Seating
 from gateway.edge.site import build
 from gateway.keyring import KeyRing
 from gateway.ledger import Ledger
@@ -134,7 +135,7 @@ class House:
             partner_tokens=AccessTokens([]),
             possession=Possession(self.pages_url, self.keyring.nonce, SeenProofs(store, self.keyring), self.clock),
             sessions=self.sessions,
-            seats=self.seats,
+            seating=Seating(self.seats, self.records, self.clock, lambda: self.policy, self.observing),
             access=self.access,
             notices=self.notices,
             activity=self.activity,
