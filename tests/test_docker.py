@@ -72,7 +72,7 @@ def test_all_that_the_wheel_is_built_of_is_copied() -> None:
 def test_both_stages_have_one_python_that_the_project_supports() -> None:
     bases = {rest.partition(" ")[0] for word, rest in instructions() if word == "FROM"}
     assert len(bases) == 1
-    version = re.fullmatch(r"python:(\d+)\.(\d+)-slim", bases.pop())
+    version = re.fullmatch(r"python:(\d+)\.(\d+)-slim-trixie", bases.pop())
     least = re.fullmatch(r">=(\d+)\.(\d+)", PROJECT["project"]["requires-python"])
     assert version and least
     assert tuple(map(int, version.groups())) >= tuple(map(int, least.groups()))
