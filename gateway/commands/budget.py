@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from gateway import rebuild as rebuilding
+from gateway import reseating
 from gateway.commands.ledger_access import Desk, desk, ledger_directory, ledger_keys
 from gateway.commands.people import user_named
 from gateway.commands.setup import settings_of
@@ -31,7 +32,7 @@ from gateway.core.assurance import Caller, Grant
 from gateway.core.charging import Usage, limits_of
 from gateway.core.extraction import Class
 from gateway.core.policy import Scope
-from gateway.ledger.reading import LedgerDamaged, Problem, charges, last_charge_seq
+from gateway.ledger.reading import LedgerDamaged, Problem, charges_of, last_charge_seq, verified
 from gateway.stores import keys
 from gateway.stores.budgets import Budgets
 from gateway.stores.connection import StoreLost
@@ -191,7 +192,7 @@ def _smallest(settings: Settings, klass: str) -> int:
 
 
 LOST_TOO = (
-    "Not in the ledger, so not in the store either: tokens, sessions, seats, codes' secrets, grants, and what was"
+    "Not in the ledger, so not in the store either: tokens, sessions, codes' secrets, grants, and what was"
     " revoked or frozen since a backup. Issue, enrol, revoke and freeze again."
 )
 
@@ -205,7 +206,7 @@ def rebuild(
     config: ConfigOption = DEFAULT_CONFIG,
     json: JsonOption = False,
 ) -> None:
-    """Count every budget anew from the ledger, after the store was emptied, swapped or rolled back.
+    """Count every budget anew from the ledger, and who has a seat, after the store was emptied, swapped or rolled back.
 
     Until then every gateway answers 503; it takes up again by itself within seconds. Which identifiers are one person
     is not in the ledger: somebody known by several may be counted twice until the window ends, never less than once.
@@ -216,6 +217,7 @@ def rebuild(
     """
     settings = settings_of(config)
     told: list[Problem] = []
+    comings = reseating.Comings()
 
     async def work() -> rebuilding.Rebuilt:
         async with desk(settings) as at_desk:
@@ -230,8 +232,9 @@ def rebuild(
                     fail("the store is whole: nothing was done (--force counts anew all the same)", NO)
             await at_desk.record("operator", "rebuild", by, force=force)
             since = rebuilding.since(settings.policy, at_desk.now)
-            read = charges(directory, ledger_keys(settings), since, told.append if force else None)
-            found = rebuilding.replay(settings.policy, read, at_desk.now)
+            records = comings.noting(verified(directory, ledger_keys(settings), told.append if force else None))
+            found = rebuilding.replay(settings.policy, charges_of(records, since), at_desk.now)
+            await reseating.write(at_desk.store, comings, at_desk.now)
             with _writing_bar(found.entries) as progress:
                 await rebuilding.write(at_desk.store, found, directory, sequence, progress)
             return found

@@ -3,7 +3,7 @@
 `gateway.ledger.verify` says whether the ledger is intact, `gateway.ledger.reports` who saw whom.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +19,9 @@ __all__ = [
     "RecordedCharge",
     "Verification",
     "charges",
+    "charges_of",
     "last_charge_seq",
+    "verified",
     "verify",
 ]
 
@@ -75,17 +77,30 @@ class RecordedCharge:
 def charges(
     directory: Path, keys: Mapping[str, bytes], since: float, on_problem: Callable[[Problem], None] | None = None
 ) -> Iterator[RecordedCharge]:
-    """Every charge at or after ``since`` (Unix seconds), ordered within a chain but not between chains.
+    """Every charge at or after ``since`` (Unix seconds), of the records that ``verified`` gives."""
+    return charges_of(verified(directory, keys, on_problem), since)
 
-    A person's first charge is the earliest of all: whoever rebuilds budgets keeps the smallest ``now``. Records
-    that do not verify are left out: ``on_problem`` is told at once, or without it LedgerDamaged is raised.
+
+def charges_of(records: Iterable[Mapping[str, Any]], since: float) -> Iterator[RecordedCharge]:
+    """The charges among some records at or after ``since`` (Unix seconds), in their order.
+
+    A person's first charge is the earliest of all: whoever rebuilds budgets keeps the smallest ``now``.
+    """
+    return (_charge(record) for record in records if record["now"] >= since and is_charge(record))
+
+
+def verified(
+    directory: Path, keys: Mapping[str, bytes], on_problem: Callable[[Problem], None] | None = None
+) -> Iterator[Mapping[str, Any]]:
+    """Every record, ordered within a chain but not between chains.
+
+    Records that do not verify are left out: ``on_problem`` is told at once, or without it LedgerDamaged is raised.
     """
     found = Verification()
     told = 0
     for record in walk(directory, keys, found):
         told = _tell(found, told, on_problem)
-        if record["now"] >= since and is_charge(record):
-            yield _charge(record)
+        yield record
     _tell(found, told, on_problem)
 
 

@@ -4,6 +4,8 @@ import contextlib
 import itertools
 import json
 import secrets
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +23,7 @@ from token_provider import AUDIENCE, SECRET, TokenProvider, running_provider
 from wire import Answer
 
 from gateway.core.assurance import Proof
+from gateway.stores import keys
 from gateway.stores.factors import Factors
 from gateway.stores.freezes import Freezes
 from gateway.stores.seats import Seats
@@ -41,6 +44,9 @@ api = {{ audience = "{audience}" }}
 RULES = f"""
 [partners.few]
 seats = {SEATS}
+
+[partners.lost]
+seats = 1
 
 [partners.kept]
 seats = {SEATS}
@@ -91,7 +97,7 @@ class Place:
 @pytest.fixture(scope="module")
 def place(app: ScriptedApplication) -> Iterator[Place]:
     with contextlib.ExitStack() as ending:
-        providers = {name: ending.enter_context(running_provider()) for name in ("few", "kept", "new", "freed")}
+        providers = {name: ending.enter_context(running_provider()) for name in ("few", "kept", "new", "freed", "lost")}
         upstream = f"http://127.0.0.1:{app.port}"
         partners = "".join(
             PARTNER.format(name=name, issuer=one.issuer, audience=AUDIENCE) for name, one in providers.items()
@@ -149,6 +155,21 @@ def test_who_is_stopped_or_whose_token_was_ended_takes_no_seat(place: Place) -> 
     place.stack.thread.call(Freezes(store).freeze("user", stopped, by="t", reason="t", now=time.time()))
     assert place.get(path, freed.token("sub-stopped")).reason == "frozen"
     assert place.stack.thread.call(seats.rows("freed")) == []
+
+
+def test_a_lost_store_knows_from_the_ledger_again_who_has_a_seat_and_is_new(place: Place) -> None:
+    lost, path, stack = place.providers["lost"], place.says({"offers": 3}), place.stack
+    assert place.get(path, lost.token("sub-first")).status == 200
+    user, store = place.user("lost", "sub-first"), stack.thread.store
+    known_at = stack.thread.call(store.call("GET", keys.first_sight(user)))
+    stack.thread.call(store.call("FLUSHALL"))
+    command = [sys.executable, "-m", "gateway", "budget", "rebuild", "--config", str(stack.directory)]
+    subprocess.run(command, check=True, capture_output=True, timeout=30)
+    until(lambda: place.get(path, lost.token("sub-first")).status == 200)
+    assert place.get(path, lost.token("sub-second")).reason == "no_seat"
+    again_at = stack.thread.call(store.call("GET", keys.first_sight(user)))
+    assert known_at and 0 <= float(again_at) - float(known_at) < 1
+    assert place.recorded("lost", "first_sight") == {user: 1}
 
 
 def with_passkey(place: Place) -> Account:
