@@ -24,7 +24,7 @@ from gateway.pipeline import Pipeline
 from gateway.ports import StoreUnavailable
 from gateway.reaper import Reaper
 from gateway.serve import CONFIG_VARIABLE, RUN_VARIABLE
-from gateway.stores.connection import StoreLost
+from gateway.stores.faults import StoreLost
 from gateway.websocket import serve_websocket
 from gateway.wiring import Opened, doors_of, open_all, policy_in_force, served_of, site_of
 

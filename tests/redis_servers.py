@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from stack import free_ports
 
 READY_S = 20
@@ -34,6 +36,7 @@ class RedisServer:
             **(settings or {}),
         }
         self._process: subprocess.Popen[bytes] | None = None
+        self._left: list[socket.socket] = []
 
     @property
     def url(self) -> str:
@@ -64,12 +67,33 @@ class RedisServer:
 
     def ask(self, *command: Any) -> Any:
         """One command, on a connection of its own."""
-        with contextlib.closing(redis.Redis(port=self.port, socket_timeout=5, decode_responses=True)) as connection:
+        with contextlib.closing(
+            redis.Redis(port=self.port, socket_timeout=5, retry=Retry(NoBackoff(), 0), decode_responses=True)
+        ) as connection:
             return connection.execute_command(*command)
 
-    def signal(self, number: int) -> None:
+    def says(self, word: str) -> bool:
+        """Whether it answers with an error that begins so."""
+        try:
+            self.ask("PING")
+        except redis.RedisError as fault:
+            return f"{getattr(fault, 'status_code', None) or ''} {fault}".strip().startswith(word)
+        return False
+
+    def leave(self, *command: str) -> None:
+        """Send a command and do not wait for its answer; the connection lasts as long as the server."""
+        sending = socket.create_connection(("127.0.0.1", self.port))
+        parts = b"".join(b"$%d\r\n%s\r\n" % (len(part), part.encode()) for part in command)
+        sending.sendall(b"*%d\r\n%s" % (len(command), parts))
+        self._left.append(sending)
+
+    @property
+    def pid(self) -> int:
         assert self._process is not None
-        os.kill(self._process.pid, number)
+        return self._process.pid
+
+    def signal(self, number: int) -> None:
+        os.kill(self.pid, number)
 
     def suspend(self) -> None:
         """Stop it as a machine that hangs: connections stay, nothing is answered."""
@@ -84,6 +108,8 @@ class RedisServer:
             self._process.kill()
             self._process.wait()
             self._process = None
+        while self._left:
+            self._left.pop().close()
 
 
 def wait_for(condition: Any, what: str, timeout_s: float = READY_S) -> None:

@@ -15,7 +15,8 @@ from gateway.core.policy import BudgetRule, ClassRule, PartnerRule, Policy, Scop
 from gateway.ledger.reading import ChargedPerson, RecordedCharge
 from gateway.rebuild import Rebuilt, replay, since, write
 from gateway.stores.budgets import Budgets
-from gateway.stores.connection import Store, StoreLost
+from gateway.stores.connection import Store
+from gateway.stores.faults import StoreLost
 
 NOW = 1_800_000_000.0
 HOUR, DAY = 3600, 86_400

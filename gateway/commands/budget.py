@@ -35,8 +35,8 @@ from gateway.core.policy import Scope
 from gateway.ledger.reading import LedgerDamaged, Problem, charges_of, last_charge_seq, verified
 from gateway.stores import keys
 from gateway.stores.budgets import Budgets
-from gateway.stores.connection import StoreLost
 from gateway.stores.encoding import grant_of
+from gateway.stores.faults import StoreLost
 from gateway.stores.grants import OVER_THE_DAY, Grants
 from gateway.stores.tokens import Tokens
 

@@ -19,22 +19,19 @@ from pathlib import Path
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, RedisError
 
 from gateway.config.store import StoreAddress, address_of
 from gateway.ports import StoreUnavailable
 from gateway.stores import keys
 from gateway.stores.clock import StoreClock
+from gateway.stores.faults import NO_ANSWER, StoreLost, translated
 from gateway.stores.servers import pool_of
 
 SAMPLE_EVERY_S = 1.0
 EPOCH_FILE = "store-epoch"
 
 Argument = bytes | str | int | float
-
-
-class StoreLost(StoreUnavailable):
-    """The store answers, but not with what was acknowledged: emptied, swapped or rolled back."""
 
 
 class Script:
@@ -94,18 +91,14 @@ class Store:
         await self._pool.disconnect()
 
     @contextlib.asynccontextmanager
-    async def _faults_translated(self) -> AsyncIterator[None]:
+    async def _faults_translated(self, *, alone: bool = True) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(self._timeout_s):
                 yield
         except TimeoutError as fault:
-            raise StoreUnavailable(f"no answer within {self._timeout_s} s") from fault
-        except ResponseError as fault:
-            if "STORELOST" in str(fault):
-                raise StoreLost(str(fault)) from fault
-            raise StoreUnavailable(str(fault)) from fault
+            raise StoreUnavailable(f"no answer within {self._timeout_s} s ({NO_ANSWER.what_to_do})") from fault
         except (RedisError, OSError) as fault:
-            raise StoreUnavailable(str(fault) or type(fault).__name__) from fault
+            raise translated(fault, alone=alone) from fault
 
     async def call(self, *command: Argument) -> Any:
         """Run one command."""
@@ -114,10 +107,14 @@ class Store:
 
     async def calls(self, *commands: Sequence[Argument], atomic: bool = False) -> list[Any]:
         """Run several commands in one round trip; ``atomic``: as one transaction."""
-        async with self._faults_translated(), self._redis.pipeline(transaction=atomic) as pipeline:
+        async with self._faults_translated(alone=False), self._redis.pipeline(transaction=atomic) as pipeline:
             for command in commands:
                 pipeline.execute_command(*command)
-            return list(await pipeline.execute())
+            answers = list(await pipeline.execute(raise_on_error=False))
+            for answer in answers:
+                if isinstance(answer, Exception):
+                    raise answer
+            return answers
 
     async def run(self, script: Script, names: Sequence[bytes | str], arguments: Sequence[Argument]) -> Any:
         """Run a script; the store is taught it when it does not know it (after its restart)."""

@@ -10,7 +10,8 @@ from gateway.core.charging import Charge, Charged, Limit, PersonCharge, Usage
 from gateway.core.extraction import Class
 from gateway.core.policy import Scope, Then
 from gateway.stores.budgets import Budgets
-from gateway.stores.connection import Store, StoreLost
+from gateway.stores.connection import Store
+from gateway.stores.faults import StoreLost
 
 
 def hash_of(number: int) -> bytes:

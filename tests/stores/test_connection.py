@@ -19,8 +19,9 @@ from gateway.ports import StoreUnavailable
 from gateway.stores.budgets import Budgets
 from gateway.stores.callers import StoredCallers
 from gateway.stores.clock import StoreClock
-from gateway.stores.connection import EPOCH_FILE, Store, StoreLost
+from gateway.stores.connection import EPOCH_FILE, Store
 from gateway.stores.embedded import EmbeddedStore
+from gateway.stores.faults import StoreLost
 from gateway.stores.tokens import Tokens
 
 LIMIT = Limit("user", "user:u:x:60", Scope.USER, Class.SENSITIVE, 60, 60, Then.REFUSE)
