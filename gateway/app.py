@@ -15,7 +15,6 @@ from gateway.admin import write_state
 from gateway.config import Settings, load
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge.answers import render
-from gateway.edge.webhook import Webhook
 from gateway.keyring import KeyRing
 from gateway.ledger import LedgerUnavailable
 from gateway.metrics import READY, PrometheusMetrics
@@ -25,6 +24,7 @@ from gateway.ports import StoreUnavailable
 from gateway.reaper import Reaper
 from gateway.serve import CONFIG_VARIABLE, RUN_VARIABLE
 from gateway.stores.faults import StoreLost
+from gateway.telling import Errand, errands_of, run_errands
 from gateway.websocket import serve_websocket
 from gateway.wiring import Opened, doors_of, open_all, policy_in_force, served_of, site_of
 
@@ -33,9 +33,6 @@ NEW_OBJECTS = 20_000
 
 WRITE_ACTIVITY_EVERY_S = 3
 """How often a worker writes what people were shown, in figures; a crash loses no more than that."""
-
-NOTIFY_EVERY_S = 2.0
-"""How often a worker looks for notices to send on."""
 
 MOST_SKEW_S = 2.0
 """Rule 13 of the design: a process further from the store's time is not ready."""
@@ -59,7 +56,6 @@ class App:
         self._ledger_directory = settings.path(settings.gateway.ledger.directory)
         self._tasks: list[asyncio.Task[None]] = []
         self._opened: Opened | None = None
-        self._webhook = webhook_of(settings)
         self._why = "starting"
         self._metrics = PrometheusMetrics()
         self.pipeline: Pipeline | None = None
@@ -83,9 +79,7 @@ class App:
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
-        self._tasks = [
-            asyncio.create_task(work) for work in (self._open(), self._watch(), self._notify(), self._reaper.run())
-        ]
+        self._tasks = [asyncio.create_task(work) for work in (self._open(), self._watch(), self._reaper.run())]
         for task in self._tasks:
             task.add_done_callback(_must_not_fail)
         await send({"type": "lifespan.startup.complete"})
@@ -107,10 +101,11 @@ class App:
         await send({"type": "http.response.body", "body": answer.body})
 
     async def _open(self) -> None:
-        """Open store and ledger, trying each second until both are there."""
+        """Open store and ledger, trying each second until both are there; then tell those outside who want to know."""
+        errands: list[Errand] = []
         while self.pipeline is None:
             try:
-                await self._join()
+                errands = await self._join()
                 _spare_collections()
                 self._why = ""
             except (StoreUnavailable, LedgerUnavailable, OSError) as fault:
@@ -118,11 +113,14 @@ class App:
                 log.warning("not ready: %s", fault)
                 await self._close()
                 await asyncio.sleep(1)
+        await run_errands(errands)
 
-    async def _join(self) -> None:
+    async def _join(self) -> list[Errand]:
         opened = self._opened = await open_all(self._settings, self._keyring, self._metrics)
         await policy_in_force(opened, self._settings, "start")
+        errands = errands_of(opened, self._settings)
         self.pipeline = Pipeline(doors_of(opened, self._settings), served_of(opened, self._settings))
+        return errands
 
     async def _watch(self) -> None:
         """Each second: are store and ledger whole, the clock right; tell the admin listener. Each minute: write counts.
@@ -144,14 +142,6 @@ class App:
                 with contextlib.suppress(LedgerUnavailable):  # counts stay and are written next time
                     await self._opened.ledger.flush_counts(now=self._opened.store.clock.now())
             await asyncio.sleep(1)
-
-    async def _notify(self) -> None:
-        """Send on what changed, where the configuration wants it; a store that does not answer is asked again."""
-        while self._webhook is not None:
-            if self._opened is not None:
-                with contextlib.suppress(StoreUnavailable):
-                    await self._webhook.deliver_due(self._opened.notices)
-            await asyncio.sleep(NOTIFY_EVERY_S)
 
     async def _unready(self) -> str:
         if self.pipeline is None or self._opened is None:
@@ -189,9 +179,3 @@ def _spare_collections() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(NEW_OBJECTS, 20, 20)
-
-
-def webhook_of(settings: Settings) -> Webhook | None:
-    """Where changes are told to, with the secret read from its file."""
-    notify = settings.gateway.notify
-    return None if notify is None else Webhook(notify.url, settings.path(notify.secret_file).read_bytes().strip())

@@ -17,6 +17,12 @@ PERSONS = Counter("gateway_persons_released", "Persons in released answers", ["a
 OBSERVING = Gauge(
     "gateway_observing", "1 where nothing is asked, masked or refused", ["application"], multiprocess_mode="max"
 )
+WAITING = Gauge(
+    "gateway_messages_waiting",
+    "Messages that wait to be sent to a partner or to the operator's own address",
+    ["kind", "partner"],
+    multiprocess_mode="mostrecent",
+)
 READY = Gauge("gateway_worker_ready", "1 where store and ledger answer", multiprocess_mode="liveall")
 
 

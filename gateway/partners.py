@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from gateway.config import Settings
-from gateway.config.partners import AllowTable, ApiTable, PartnerTable
-from gateway.edge.partner import Allowed, Api, ClaimNames, Endpoints, Partner
+from gateway.config.partners import AllowTable, ApiTable, EventsTable, PartnerTable
+from gateway.edge.partner import Allowed, Api, ClaimNames, Endpoints, Events, Partner
 
 
 def partners_of(settings: Settings) -> dict[str, Partner]:
@@ -36,6 +36,7 @@ def partner_of(settings: Settings, name: str, table: PartnerTable) -> Partner:
         allow=_allowed(table.allow),
         domains=tuple(table.domains),
         api=None if table.api is None else _api(settings, table.api, table.client_id, secret or ""),
+        events=None if table.events is None else _events(settings, table.events),
     )
 
 
@@ -62,3 +63,8 @@ def _api(settings: Settings, table: ApiTable, client_id: str, client_secret: str
         client_id=table.client_id or client_id,
         client_secret=client_secret if own is None else own.decode().strip(),
     )
+
+
+def _events(settings: Settings, table: EventsTable) -> Events:
+    token = _content(settings, table.token_file)
+    return Events(table.endpoint, table.audience, "" if token is None else token.decode().strip())

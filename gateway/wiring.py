@@ -182,7 +182,7 @@ def _doors_of_pages(opened: Opened, settings: Settings) -> PageDoors:
         passkeys=Passkeys(store, keyring),
         invitations=Invitations(store, keyring),
         letters=Letters(store, keyring),
-        people=People(store, keyring),
+        people=People(store, keyring, told=settings.told),
         history=History(settings.path(settings.gateway.ledger.directory)),
         closures=Closures(store),
         signals=Signals(store, keyring),

@@ -29,6 +29,10 @@ async def _name(at_desk: Desk, kind: Kind, name: str) -> str:
     return await user_named(at_desk, name) if kind == "user" else name
 
 
+def _freezes(at_desk: Desk) -> Freezes:
+    return Freezes(at_desk.store, at_desk.keys, at_desk.settings.told)
+
+
 def freeze(
     kind: KindArgument,
     name: NameArgument,
@@ -45,18 +49,21 @@ def freeze(
       gateway freeze partner relais-emploi --reason "stolen accounts"
     """
 
-    async def work() -> str:
+    async def work() -> tuple[str, str | None]:
         async with desk(settings_of(config)) as at_desk:
             one = await _name(at_desk, kind, name)
             await at_desk.record("operator", "freeze", by, about=kind, name=one, reason_given=reason)
-            await Freezes(at_desk.store).freeze(kind, one, by=by or at_desk.account, reason=reason, now=at_desk.now)
-            return one
+            who = by or at_desk.account
+            told = await _freezes(at_desk).freeze(kind, one, by=who, reason=reason, now=at_desk.now)
+            return one, told
 
-    one = asyncio.run(work())
+    one, told = asyncio.run(work())
     if json:
-        emit({"kind": kind, "id": one, "frozen": True})
+        emit({"kind": kind, "id": one, "frozen": True, "told": told})
     else:
         say(f"{kind} {one} is frozen; to lift it: gateway unfreeze {kind} {one}")
+        if told is not None:
+            say(f"{told} will be told, that it ends its own sessions of them too")
 
 
 def unfreeze(
@@ -77,7 +84,7 @@ def unfreeze(
         async with desk(settings_of(config)) as at_desk:
             one = await _name(at_desk, kind, name)
             await at_desk.record("operator", "unfreeze", by, about=kind, name=one)
-            return await Freezes(at_desk.store).unfreeze(kind, one)
+            return await _freezes(at_desk).unfreeze(kind, one, now=at_desk.now)
 
     was = asyncio.run(work())
     if not was:

@@ -127,6 +127,7 @@ def key_mistakes(settings: Settings) -> list[Mistake]:
             ("client_secret_file", partner.client_secret_file),
             ("client_key_file", partner.client_key_file),
             ("api.client_secret_file", partner.api.client_secret_file if partner.api else None),
+            ("events.token_file", partner.events.token_file if partner.events else None),
         ):
             if path and not settings.path(path).is_file():
                 found.append(Mistake(PARTNERS, None, f"partners.{name}.{rule}", f"there is no file {path}"))

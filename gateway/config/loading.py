@@ -168,6 +168,11 @@ class Settings:
         """All it takes to reach the store."""
         return self.gateway.store.address(self.path)
 
+    @property
+    def told(self) -> frozenset[str]:
+        """The partners that are told when one of their people is frozen."""
+        return frozenset(name for name, partner in self.partners.items() if partner.events is not None)
+
     def path(self, path: Path) -> Path:
         """A path of the files, relative to their folder."""
         return path if path.is_absolute() else self.directory / path

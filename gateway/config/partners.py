@@ -96,6 +96,18 @@ class ApiTable(Table):
     client_secret_file: Path | None = None
 
 
+class EventsTable(Table):
+    """Where the partner wants to be told of its people: pushed security event tokens (RFC 8935).
+
+    ``audience``: for whom they are; ``token_file``: a bearer token that the endpoint asks for (RFC 6750), where our
+    signature is not enough for it.
+    """
+
+    endpoint: str
+    audience: str = Field(min_length=1)
+    token_file: Path | None = None
+
+
 class PartnerTable(Table):
     """One partner organisation and its OpenID provider.
 
@@ -123,6 +135,7 @@ class PartnerTable(Table):
     allow: AllowTable | None = None
     domains: list[str] = []
     api: ApiTable | None = None
+    events: EventsTable | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -145,7 +158,7 @@ class PartnersFile(Table):
 def partner_problems(file: PartnersFile) -> Iterable[Problem]:
     """What is wrong with partners beyond the shape of their tables."""
     for name, partner in file.partners.items():
-        told = (_own(name, partner), *(check(partner) for check in (_client, _provider, _admission, _api)))
+        told = (_own(name, partner), *(check(partner) for check in (_client, _provider, _admission, _api, _events)))
         for setting, words in chain.from_iterable(told):
             path = ("partners", name, *setting)
             yield path, ".".join(path), words
@@ -226,6 +239,11 @@ def _api(partner: PartnerTable) -> Complaints:
         yield ("api",), 'tokens = "introspect" needs client_id and client_secret_file: as whom we ask'
     if asks and partner.endpoints is not None and partner.endpoints.introspection is None:
         yield ("endpoints",), 'tokens = "introspect" needs the address of introspection here'
+
+
+def _events(partner: PartnerTable) -> Complaints:
+    if partner.events is not None and not is_callable(partner.events.endpoint):
+        yield ("events", "endpoint"), "write https://HOST/PATH; http: is only for this machine"
 
 
 def _opaque_twice(file: PartnersFile) -> Iterable[Problem]:

@@ -62,6 +62,15 @@ class Api:
 
 
 @dataclass(frozen=True, slots=True)
+class Events:
+    """Where a partner wants to be told of its people. ``token``: what its endpoint asks of us beside our signature."""
+
+    endpoint: str
+    audience: str
+    token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Partner:
     """A partner organisation's OpenID provider, and what is believed of it.
 
@@ -90,3 +99,4 @@ class Partner:
     allow: Allowed = Allowed()
     domains: tuple[str, ...] = ()
     api: Api | None = None
+    events: Events | None = None

@@ -2,83 +2,44 @@
 
 Rules of this file:
 
-1. Nothing waits for it: what fails is tried again by its queue, and given up after hours, with a line in the log.
-2. A message has no personal data; its signature is HMAC-SHA256 of the body under a secret that both sides have.
-3. What answers is believed by its status alone: 2xx arrived; a redirect is a failure.
+1. A message has no personal data; its signature is HMAC-SHA256 of the body under a secret that both sides have.
+2. What fails is tried again by its queue, and given up after hours, with a line in the log.
 """
 
-import asyncio
 import hashlib
 import hmac
 import logging
-from typing import Protocol
 
-import httpx2
-
-from gateway.edge.partner_http import CappedTransport
+from gateway.edge.sending import Undelivered, post
 
 SIGNATURE = "x-gateway-signature"
-TIMEOUT_S = 5.0
 SHORTEST_SECRET = 32
 _log = logging.getLogger("gateway.edge")
-
-
-class Waiting(Protocol):
-    """A message that waits to be sent on, and whether this try is the last."""
-
-    @property
-    def body(self) -> bytes: ...
-
-    @property
-    def last(self) -> bool: ...
-
-
-class Queue(Protocol):
-    """Messages that wait; one that was taken comes again unless it is ``sent``."""
-
-    async def take(self) -> Waiting | None: ...
-
-    async def sent(self, body: bytes) -> None: ...
 
 
 class Webhook:
     """An address that is told of changes."""
 
+    name = "notify"
+
     def __init__(self, url: str, secret: bytes) -> None:
         self._url = url
         self._secret = secret
 
-    async def deliver_due(self, queue: Queue) -> int:
-        """Try everything that is due, one after the other; how many arrived. Raises ``StoreUnavailable``."""
-        arrived = 0
-        while (waiting := await queue.take()) is not None:
-            why = await self._deliver(waiting.body)
-            if not why:
-                await queue.sent(waiting.body)
-                arrived += 1
-            elif waiting.last:
-                _log.error("a notice was given up: %s: %s", why, waiting.body.decode())
-            else:
-                _log.warning("a notice did not arrive and is tried again: %s", why)
-        return arrived
-
-    async def _deliver(self, body: bytes) -> str:
-        """Why a message did not arrive, or ""."""
+    async def deliver(self, body: bytes) -> Undelivered | None:
+        """Why a message did not arrive, or ``None``."""
         headers = {"content-type": "application/json", SIGNATURE: signature(self._secret, body)}
-        try:
-            async with (
-                asyncio.timeout(TIMEOUT_S),
-                httpx2.AsyncClient(
-                    transport=CappedTransport(),
-                    timeout=httpx2.Timeout(TIMEOUT_S),
-                    follow_redirects=False,
-                    trust_env=False,
-                ) as client,
-            ):
-                answer = await client.post(self._url, content=body, headers=headers)
-        except Exception as fault:  # whatever is wrong there, this worker goes on
-            return type(fault).__name__
-        return "" if answer.is_success else f"status {answer.status_code}"
+        answer = await post(self._url, body, headers)
+        if isinstance(answer, Undelivered) or answer.is_success:
+            return answer if isinstance(answer, Undelivered) else None
+        return Undelivered(f"status {answer.status_code}")
+
+    async def arrived(self, body: bytes) -> None:
+        """Nothing more is to be done."""
+
+    async def given_up(self, body: bytes, why: str) -> None:
+        """Say in the log what nobody took."""
+        _log.error("a notice was given up: %s: %s", why, body.decode())
 
 
 def signature(secret: bytes, body: bytes) -> str:

@@ -26,14 +26,11 @@ TOKENS: Final = "tokens"
 FROM_PARTNER: Final = "a_"
 """How the ids of partners' access tokens begin."""
 
+NOTIFY: Final = "notify"
+"""The receiver of messages that is the operator's own address."""
+
 TOKENS_INDEXED: Final = "tokens:indexed"
 """A string: every token stands in its user's set too."""
-
-SENDING: Final = "notify"
-"""A sorted set: a message that waits to be sent on to when its next try is due (ms)."""
-
-SENDING_TRIES: Final = "notify:tries"
-"""A hash: a message that waits to how often it was tried."""
 
 FROZEN: Final = "frozen"
 """A set of what is frozen: ``kind:name``."""
@@ -121,6 +118,31 @@ SEAT_IDLE_S: Final = 45 * DAY_S
 
 GRANT_DAY_S: Final = DAY_S
 """Grants made within this time are added up."""
+
+
+def sending(receiver: str) -> str:
+    """A sorted set: a message that waits to be sent to a receiver to when its next try is due (ms)."""
+    return receiver
+
+
+def tries_of(receiver: str) -> str:
+    """A hash: a message that waits to how often it was tried."""
+    return f"{receiver}:tries"
+
+
+def refusals_of(receiver: str) -> str:
+    """A hash: a message that waits to how often its receiver refused it."""
+    return f"{receiver}:refusals"
+
+
+def signals_to(partner: str) -> str:
+    """The receiver that a partner is, of signals about its people."""
+    return f"sx:{partner}"
+
+
+def subject(user: str) -> str:
+    """A string: as whom their partner knows a user, sealed."""
+    return f"ka:{user}"
 
 
 def budget(limit_key: str) -> str:

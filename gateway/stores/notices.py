@@ -8,21 +8,18 @@ Rules of this file:
 """
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
 
 from gateway.ports import Clock
 from gateway.stores import keys
-from gateway.stores.connection import Script, Store
+from gateway.stores.connection import Argument, Script, Store
+from gateway.stores.sending import Sending
 
 MOST_SHOWN = 50
-MOST_WAITING = 10_000
-WAITS_S = (10, 60, 300, 1_800, 7_200)
-"""How long to wait after each failed try of sending; the try after the last is the last."""
 _SEEN = Script("notices_seen")
-_TAKE = Script("sending_take")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,27 +32,20 @@ class Notice:
     by: str
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A message that waits to be sent on, and whether this try is the last."""
-
-    body: bytes
-    last: bool
-
-
 class Notices:
-    """The notices in the store. ``sends``: they are also sent on."""
+    """The notices in the store. ``sends``: they are also sent on, from the queue ``sending``."""
 
     def __init__(self, store: Store, clock: Clock | None = None, *, sends: bool = False) -> None:
         self._store = store
         self._clock = clock or store.clock
+        self.sending = Sending(store, clock, name=keys.NOTIFY)
         self._sends = sends
 
     async def add(self, user: str, partner: str, kind: str, *, reference: str, by: str) -> None:
         """Tell ``user`` of a change that the credential ``by`` made. ``partner`` is for who is told besides."""
         now = self._clock.now()
         notice = orjson.dumps({"kind": kind, "at": now, "reference": reference, "by": by})
-        commands: list[tuple[str | bytes | int, ...]] = [
+        commands: list[Sequence[Argument]] = [
             ("HSET", keys.notices(user), f"{kind}:{by}", notice),
             ("EXPIRE", keys.notices(user), keys.NOTICE_LIFETIME_S),
         ]
@@ -68,10 +58,7 @@ class Notices:
                 "time": int(now),
                 "reference": reference,
             }
-            commands += [
-                ("ZADD", keys.SENDING, int(now * 1000), orjson.dumps(message)),
-                ("ZREMRANGEBYRANK", keys.SENDING, MOST_WAITING, -1),
-            ]
+            commands += self.sending.putting(orjson.dumps(message), now)
         await self._store.calls(*commands, atomic=True)
 
     async def of(self, user: str) -> tuple[Notice, ...]:
@@ -84,15 +71,3 @@ class Notices:
     async def seen(self, user: str, *, until: float, by: str) -> int:
         """Take away what was shown, up to the time of the newest; not what the session ``by`` did itself."""
         return int(await self._store.run(_SEEN, [keys.notices(user)], [repr(until), by]))
-
-    async def take(self) -> Waiting | None:
-        """One message that is due, put off to its next try; ``sent`` ends that."""
-        waits = [wait_s * 1000 for wait_s in WAITS_S]
-        found = await self._store.run(
-            _TAKE, [keys.SENDING, keys.SENDING_TRIES], [int(self._clock.now() * 1000), *waits]
-        )
-        return Waiting(found[0], bool(found[2])) if found else None
-
-    async def sent(self, body: bytes) -> None:
-        """A message has arrived."""
-        await self._store.calls(("ZREM", keys.SENDING, body), ("HDEL", keys.SENDING_TRIES, body), atomic=True)

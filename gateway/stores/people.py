@@ -16,15 +16,22 @@ _END = Script("end_sessions")
 
 
 class People:
-    """Users in the store."""
+    """Users in the store. ``told``: the partners that hear of freezes of their people."""
 
-    def __init__(self, store: Store, keyring: KeyRing, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        keyring: KeyRing,
+        clock: Clock | None = None,
+        *,
+        told: frozenset[str] = frozenset(),
+    ) -> None:
         self._store = store
         self._keyring = keyring
         self._clock = clock or store.clock
         self._factors = Factors(store, keyring, self._clock)
         self._passkeys = Passkeys(store, keyring, self._clock)
-        self._freezes = Freezes(store)
+        self._freezes = Freezes(store, keyring, told)
         self._closures = Closures(store, self._clock)
 
     async def by_login(self, partner: str, login: str) -> str | None:
@@ -71,7 +78,7 @@ class People:
 
     async def unfreeze(self, user: str) -> bool:
         """Let ``user`` go on; false where they were not stopped."""
-        return await self._freezes.unfreeze("user", user)
+        return await self._freezes.unfreeze("user", user, now=self._clock.now())
 
     async def reopen(self, user: str) -> bool:
         """Open again what ``user`` had closed; false where nothing was."""

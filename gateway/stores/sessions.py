@@ -14,6 +14,7 @@ from gateway.ports import Clock
 from gateway.stores import keys
 from gateway.stores.connection import Argument, Script, Store
 from gateway.stores.encoding import proof_text
+from gateway.stores.subjects import Subject, remembering
 
 _REFOUND, _ROTATE = Script("refound"), Script("rotate")
 
@@ -94,6 +95,7 @@ class Sessions:
             ("SADD", keys.families(fields["user"]), family),
             ("EXPIRE", keys.families(fields["user"]), self._absolute_s + keys.ENDED_SESSION_S),
             ("SET", keys.login(self._keyring.login_hash(partner, login)), fields["user"], "EX", keys.LOGIN_LIFETIME_S),
+            remembering(self._keyring, fields["user"], Subject(partner, issuer, sub)),
             *self._known(family, places),
             *([("SET", self._sid(partner, sid), fields["user"], "EX", known_s)] if sid else []),
             atomic=True,

@@ -233,8 +233,8 @@ def test_a_freeze_stops_it_within_a_second(place: Place, plain: TokenProvider, k
     assert caller["credential"].startswith("a_")
     assert caller["user"] == place.user(sub)
     name = caller["credential"] if kind == "token" else caller["user"]
-    store = place.stack.thread.store
-    place.stack.thread.call(Freezes(store).freeze(kind, name, by="t", reason="t", now=time.time()))
+    freezes = Freezes(place.stack.thread.store, place.stack.keyring)
+    place.stack.thread.call(freezes.freeze(kind, name, by="t", reason="t", now=time.time()))
     assert until(lambda: place.get(path, token).reason == "frozen", within_s=1.0)
     assert (place.get(path, plain.token(sub)).status == 403) is (kind == "user")
 

@@ -199,10 +199,10 @@ def test_another_application_of_the_house_does_not_serve_it(raw: Raw, somebody: 
 def test_a_frozen_person_gets_it_only_once_they_are_free(raw: Raw, somebody: Account) -> None:
     pick_up = pick_up_of(post(raw.under("save"), somebody))
     raw.stack.step_up(somebody)
-    freezes = Freezes(raw.stack.thread.store)
+    freezes = Freezes(raw.stack.thread.store, raw.stack.keyring)
     raw.stack.thread.call(freezes.freeze("user", somebody.user, by="officer", reason="test", now=1.0))
     until(lambda: get(raw, pick_up, somebody).reason == "frozen", what="the freeze")
-    raw.stack.thread.call(freezes.unfreeze("user", somebody.user))
+    raw.stack.thread.call(freezes.unfreeze("user", somebody.user, now=2.0))
     answer = until(lambda: (one := get(raw, pick_up, somebody)).status == 201 and one, what="the end of the freeze")
     assert answer.body == PDF
 

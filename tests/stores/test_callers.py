@@ -66,36 +66,36 @@ async def test_a_freeze_stops_token_session_user_and_partner_within_a_second(
         look, value = callers.by_session, await Sessions(store, keyring, clock).open(**WHO)
     caller = await look(value)
     name = {"token": caller.credential_id, "user": caller.user, "partner": caller.partner}[kind]
-    freezes = Freezes(store)
+    freezes = Freezes(store, keyring)
     await freezes.freeze(kind, name, by="o", reason="r", now=clock.at)
     assert [(one.kind, one.name, one.by, one.reason) for one in await freezes.rows()] == [(kind, name, "o", "r")]
     clock.forward(0.81)
     assert await look(value) == NoCaller("frozen")
-    assert await freezes.unfreeze(kind, name)
-    assert not await freezes.unfreeze(kind, name)
+    assert await freezes.unfreeze(kind, name, now=clock.at)
+    assert not await freezes.unfreeze(kind, name, now=clock.at)
     assert await freezes.rows() == []
     assert isinstance(await look(value), Caller)
 
 
 async def test_a_change_is_seen_at_once_by_the_worker_that_is_told(
-    callers: StoredCallers, store: Store, token: str, clock
+    callers: StoredCallers, store: Store, keyring: KeyRing, token: str, clock
 ) -> None:
     caller = await callers.by_token(token)
-    await Freezes(store).freeze("user", caller.user, by="o", reason="r", now=clock.at)
+    await Freezes(store, keyring).freeze("user", caller.user, by="o", reason="r", now=clock.at)
     assert isinstance(await callers.by_token(token), Caller)
     callers.forget(caller.user)
     assert await callers.by_token(token) == NoCaller("frozen")
 
 
 async def test_an_answer_under_way_when_told_is_not_kept(
-    callers: StoredCallers, store: Store, token: str, clock
+    callers: StoredCallers, store: Store, keyring: KeyRing, token: str, clock
 ) -> None:
     early = asyncio.create_task(callers.by_token(token))
     await asyncio.sleep(0)
     callers.forget(token)
     caller = await early
     assert isinstance(caller, Caller)
-    await Freezes(store).freeze("user", caller.user, by="o", reason="r", now=clock.at)
+    await Freezes(store, keyring).freeze("user", caller.user, by="o", reason="r", now=clock.at)
     assert await callers.by_token(token) == NoCaller("frozen")
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from gateway.stores import keys
 from gateway.stores.connection import Store
-from gateway.stores.notices import WAITS_S, Notices
+from gateway.stores.notices import Notices
+from gateway.stores.sending import WAITS_S
 
 USER, MINE, OTHER = "u_1", "s_mine", "s_other"
 
@@ -70,15 +71,15 @@ async def test_after_ninety_days_nothing_is_told(notices: Notices, clock) -> Non
 
 async def test_a_message_says_who_and_what_and_is_gone_once_it_was_sent(notices: Notices, clock) -> None:
     await add(notices)
-    waiting = await notices.take()
+    waiting = await notices.sending.take()
     assert waiting is not None and not waiting.last
     said = orjson.loads(waiting.body)
     assert len(said.pop("id")) == 16
     time = int(clock.at)
     assert said == {"kind": "factor_bound", "user": USER, "partner": "agency", "time": time, "reference": "K7Q-4M2"}
-    await notices.sent(waiting.body)
+    await notices.sending.done(waiting.body)
     clock.at += sum(WAITS_S)
-    assert await notices.take() is None
+    assert await notices.sending.take() is None
 
 
 async def test_a_message_that_did_not_arrive_comes_again_after_each_wait_and_then_no_more(
@@ -87,7 +88,7 @@ async def test_a_message_that_did_not_arrive_comes_again_after_each_wait_and_the
     await add(notices)
     tries, began = [], clock.at
     for _ in range(sum(WAITS_S) + 100):
-        if (waiting := await notices.take()) is not None:
+        if (waiting := await notices.sending.take()) is not None:
             tries.append((clock.at - began, waiting.last))
         if waiting is not None and waiting.last:
             break
@@ -95,16 +96,16 @@ async def test_a_message_that_did_not_arrive_comes_again_after_each_wait_and_the
     assert [later - earlier for (earlier, _), (later, _) in pairwise(tries)] == list(WAITS_S)
     assert [last for _, last in tries] == [False] * len(WAITS_S) + [True]
     clock.at += sum(WAITS_S)
-    assert await notices.take() is None
+    assert await notices.sending.take() is None
 
 
 async def test_of_many_who_take_at_once_each_message_is_one_s(notices: Notices) -> None:
     for number in range(20):
         await add(notices, user=f"u_{number}")
-    taken = [one for one in await asyncio.gather(*(notices.take() for _ in range(100))) if one is not None]
+    taken = [one for one in await asyncio.gather(*(notices.sending.take() for _ in range(100))) if one is not None]
     assert len(taken) == len({one.body for one in taken}) == 20
 
 
 async def test_nothing_waits_where_nobody_is_told(store: Store, clock) -> None:
     await add(Notices(store, clock))
-    assert await store.call("EXISTS", keys.SENDING) == 0
+    assert await store.call("EXISTS", keys.NOTIFY) == 0

@@ -166,7 +166,7 @@ async def test_nothing_is_written_of_one_that_ended_by_itself(desk: Desk, clock)
 async def test_a_freeze_stops_it(desk: Desk, clock, kind: str) -> None:
     await desk.tokens.register("n", TOKEN)
     name = {"token": await desk.id(), "user": desk.user, "partner": "p"}[kind]
-    await Freezes(desk.store).freeze(kind, name, by="x", reason="y", now=clock.at)
+    await Freezes(desk.store, desk.keyring).freeze(kind, name, by="x", reason="y", now=clock.at)
     assert await desk.caller() == NoCaller("frozen")
 
 

@@ -57,8 +57,8 @@ async def test_a_seat_that_is_given_up_is_the_next_one_s(seats: Seats) -> None:
 
 
 @pytest.mark.parametrize(("kind", "name"), [("partner", "p"), ("user", "u_1")])
-async def test_who_is_stopped_takes_no_seat(seats: Seats, store: Store, kind: str, name: str) -> None:
-    await Freezes(store).freeze(kind, name, by="o", reason="r", now=1.0)
+async def test_who_is_stopped_takes_no_seat(seats: Seats, store: Store, keyring: KeyRing, kind: str, name: str) -> None:
+    await Freezes(store, keyring).freeze(kind, name, by="o", reason="r", now=1.0)
     assert await seats.take("p", "u_1", most=1) == "frozen"
     assert await seats.rows("p") == []
 

@@ -132,11 +132,11 @@ async def test_what_was_ended_on_purpose_is_nobodys(
 
 
 async def test_a_frozen_user_of_an_ended_session_is_not_named(
-    sessions: Sessions, callers: StoredCallers, store: Store, clock
+    sessions: Sessions, callers: StoredCallers, store: Store, keyring: KeyRing, clock
 ) -> None:
     cookie = await sessions.open(**WHO)
     user = (await callers.by_session(cookie)).user
-    await Freezes(store).freeze("user", user, by="o", reason="r", now=clock.at)
+    await Freezes(store, keyring).freeze("user", user, by="o", reason="r", now=clock.at)
     clock.forward(1800)
     assert await callers.by_session(cookie) == NoCaller("frozen")
 
