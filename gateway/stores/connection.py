@@ -82,11 +82,11 @@ class Store:
 
     async def close(self) -> None:
         """Stop sampling and close every connection."""
-        if self._sampler is not None:
-            self._sampler.cancel()
+        if (sampler := self._sampler) is not None:
+            self._sampler = None  # an order to end that comes in the middle of a command may be lost there
+            sampler.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._sampler
-            self._sampler = None
+                await sampler
         await self._redis.aclose()
         await self._pool.disconnect()
 
@@ -131,7 +131,7 @@ class Store:
         self.clock.sampled(int(seconds) + int(micros) / 1e6, before, time.monotonic())
 
     async def _keep_sampling(self) -> None:
-        while True:
+        while self._sampler is not None:
             await asyncio.sleep(SAMPLE_EVERY_S)
             with contextlib.suppress(StoreUnavailable):  # seen by every request; here it only shows as an old sample
                 await self.sample()
