@@ -9,6 +9,7 @@ import contextlib
 import gc
 import logging
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from gateway.admin import write_state
@@ -84,9 +85,7 @@ class App:
             task.add_done_callback(_must_not_fail)
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await _ended(self._tasks)
         await self._close()
         await send({"type": "lifespan.shutdown.complete"})
 
@@ -165,6 +164,15 @@ class App:
         if self._opened is not None:
             await self._opened.aclose()
         self._opened = None
+
+
+async def _ended(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel until all have ended: an order that comes in the middle of a command of the store may be lost there."""
+    alive = set(tasks)
+    while alive:
+        for task in alive:
+            task.cancel()
+        _, alive = await asyncio.wait(alive, timeout=0.5)
 
 
 def _must_not_fail(task: asyncio.Task[None]) -> None:
