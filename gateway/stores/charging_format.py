@@ -5,12 +5,12 @@
   counts outside persons only, index of its floor's key (65535: it has none), persons of the floor
 - records: one byte ``commit``; for each record ``>H`` persons; for each person four bytes (class, 1 where outside,
   identifiers, aliases), for each identifier one byte of kind and 16 of hash, for each alias 16 bytes
-- back: for each granted record ``>H`` entries; for each 16 bytes of person, one of limits newly counted in, and one of
-  the floors that the person stands in: a bit for each limit that has one, in order
+- back: for each granted record ``>H`` entries; for each ``>16sBBBI``: the person, limits newly counted in, the floors
+  that the person stands in (a bit for each limit that has one, in order), how settled this answer is, until when
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gateway.core.charging import Charge, Charged, Counted, Limit, PersonCharge, Violation
@@ -19,7 +19,11 @@ from gateway.stores import keys
 
 HASH_BYTES = 16
 MOST = 255
+SETTLED, UNLESS_LINKED = 1, 2
+"""How settled an answer is for one person: whatever is linked, or as long as nothing is; 0: it is not."""
+
 _COUNT = struct.Struct(">H")
+_ENTRY = struct.Struct(">16sBBBI")
 _LARGEST = 2**32 - 1
 _NO_FLOOR = 2**16 - 1
 
@@ -66,9 +70,13 @@ def _pack_person(person: PersonCharge, kinds: dict[str, int], parts: list[bytes]
 def charged(limits: Sequence[Limit], answer: Any) -> Charged:
     """What the script answered for a charge with these limits."""
     granted, sequence, alarms, violations, persons = answer
+    marks = [limit.mark for limit in limits if limit.floor is not None]
     return Charged(
         granted=granted,
-        persons=_persons(persons, granted, [limit.mark for limit in limits if limit.floor is not None]),
+        persons=tuple(
+            tuple([Counted(person, new, _floors(floors, marks)) for person, new, floors, _, _ in record])
+            for record in _records(persons, granted)
+        ),
         violations=tuple(
             Violation(limits[index], used, asked, None if retry_s < 0 else retry_s)
             for index, used, asked, retry_s in violations
@@ -78,20 +86,24 @@ def charged(limits: Sequence[Limit], answer: Any) -> Charged:
     )
 
 
-def _persons(packed: bytes, records: int, marks: Sequence[str]) -> tuple[tuple[Counted, ...], ...]:
+def settled(answer: Any) -> Iterator[tuple[bytes, int, int]]:
+    """Of each person of the granted records, in the order asked, then more: who it is, how settled that is, and until
+    when, in Unix seconds."""
+    granted, _, _, _, persons = answer
+    for record in _records(persons, granted):
+        for person, _, _, how, until in record:
+            yield person, how, until
+
+
+def _records(packed: bytes, records: int) -> Iterator[Iterator[tuple[bytes, int, int, int, int]]]:
     at = 0
-    found: list[tuple[Counted, ...]] = []
-    size = HASH_BYTES + 2
     for _ in range(records):
         (entries,) = _COUNT.unpack_from(packed, at)
         at += _COUNT.size
-        end = at + entries * size
-        found.append(tuple(_counted(packed[i : i + size], marks) for i in range(at, end, size)))
+        end = at + entries * _ENTRY.size
+        yield _ENTRY.iter_unpack(packed[at:end])
         at = end
-    return tuple(found)
 
 
-def _counted(packed: bytes, marks: Sequence[str]) -> Counted:
-    floors = packed[HASH_BYTES + 1]
-    stands = tuple(mark for bit, mark in enumerate(marks) if floors >> bit & 1) if floors else ()
-    return Counted(packed[:HASH_BYTES], packed[HASH_BYTES], stands)
+def _floors(bits: int, marks: Sequence[str]) -> tuple[str, ...]:
+    return tuple(mark for bit, mark in enumerate(marks) if bits >> bit & 1) if bits else ()

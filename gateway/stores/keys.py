@@ -20,6 +20,9 @@ CLOCK: Final = "clock"
 SEQUENCE: Final = "seq"
 """The number of committed charges."""
 
+LINKED: Final = "linked"
+"""The number of charges that made a link: as long as it stands, everybody is who they were."""
+
 TOKENS: Final = "tokens"
 """A set of the ids of all tokens."""
 

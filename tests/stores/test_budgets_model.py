@@ -1,6 +1,7 @@
 """The charging script does what the model says, whatever is charged."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 from charging_model import Model
@@ -63,27 +64,69 @@ def person_of(example: int, wanted: tuple[list[tuple[int, int]], Class, list[int
     )
 
 
+def charge_of(example: int, limits: tuple[Limit, ...], wanted: tuple[list[list[object]], bool]) -> Charge:
+    wanted_records, commit = wanted
+    return Charge(limits, tuple(tuple(person_of(example, one) for one in record) for record in wanted_records), commit)
+
+
+class Times:
+    """The store's time, and what ages its answers."""
+
+    def __init__(self, example: int) -> None:
+        self.now_s = 1_800_000_000 + example * 1_000
+        self.age_s = 0.0
+
+    def now(self) -> float:
+        return float(self.now_s)
+
+    def monotonic(self) -> float:
+        return self.age_s
+
+
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(story=st.lists(charges, max_size=8))
 async def test_script_equals_model(redis_socket: Path, story: list[tuple[object, ...]]) -> None:
     example = next(EXAMPLES)
     store = await Store.connect(f"unix://{redis_socket}")
-    model = Model(sequence=int(await store.call("GET", "seq") or 0))
-    now_s = 1_800_000_000 + example * 1_000
-
-    class Clock:
-        def now(self) -> float:
-            return float(now_s)
-
-    budgets = Budgets(store, Clock())
+    model, times = Model(sequence=int(await store.call("GET", "seq") or 0)), Times(example)
     try:
         for wanted_limits, wanted_records, commit, seconds in story:
-            now_s += seconds
-            charge = Charge(
-                tuple(limit_of(example, one) for one in wanted_limits),
-                tuple(tuple(person_of(example, one) for one in record) for record in wanted_records),
-                commit,
-            )
-            assert await budgets.charge(charge) == model.charge(charge, now_s * 1000)
+            times.now_s += seconds
+            limits = tuple(limit_of(example, one) for one in wanted_limits)
+            charge = charge_of(example, limits, (wanted_records, commit))
+            assert await Budgets(store, times).charge(charge) == model.charge(charge, times.now_s * 1000)
+    finally:
+        await store.close()
+
+
+known_to_be_asked = st.lists(st.lists(persons, min_size=1, max_size=2), min_size=1, max_size=3)
+stories = st.tuples(
+    st.lists(wanted_limits, min_size=2, max_size=2),
+    st.lists(st.tuples(known_to_be_asked, st.booleans() | st.just(True)), min_size=1, max_size=3),
+    st.lists(
+        st.tuples(st.integers(0, 1), st.integers(0, 1), st.integers(0, 2), st.integers(0, 8)), min_size=2, max_size=12
+    ),
+)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(story=stories)
+async def test_who_is_known_to_be_counted_is_answered_as_the_model_answers(
+    redis_socket: Path, story: tuple[list[object], list[object], list[tuple[int, ...]]]
+) -> None:
+    """Two workers, who ask few things often; each has heard of the store since the other last asked it."""
+    example = next(EXAMPLES)
+    store = await Store.connect(f"unix://{redis_socket}")
+    model, times, last = Model(), Times(example), 0
+    workers = [Budgets(store, times, monotonic=times.monotonic) for _ in range(2)]
+    callers = [tuple(limit_of(example, one) for one in wanted) for wanted in story[0]]
+    try:
+        for worker, caller, asked, seconds in story[2]:
+            times.now_s += seconds
+            times.age_s += worker != last
+            last = worker
+            charge = charge_of(example, callers[caller], story[1][asked % len(story[1])])
+            outcome = replace(await workers[worker].charge(charge), sequence=0)
+            assert outcome == replace(model.charge(charge, times.now_s * 1000), sequence=0)
     finally:
         await store.close()

@@ -108,9 +108,10 @@ local function taker(limit)
 end
 
 -- Counts one person where it is not counted yet (whoever is inside, in no outside limit). Returns in how many limits
--- that was, and in which floors the person stands: a bit for each limit that has one, in order.
+-- that was, in which floors the person stands (a bit for each limit that has one, in order), and until when it is
+-- counted in all of them.
 local function count(c, root, hashes, class, outside)
-  local new, floors, bit = 0, 0, 1
+  local new, floors, bit, till = 0, 0, 1, now + hash_ms
   for _, limit in ipairs(c.limits) do
     if class >= limit.class and (outside or not limit.outside) then
       local part, known = limit, root
@@ -118,11 +119,13 @@ local function count(c, root, hashes, class, outside)
       if not part then
         part = taker(limit)
         part.added[#part.added + 1] = root
+        part.seen[root] = now
         new = new + 1
       elseif known ~= root then
         c.plan.moves[#c.plan.moves + 1] = {part, known, root}
+        part.seen[root] = part.seen[known]
       end
-      part.seen[root] = true
+      till = math.min(till, part.seen[root] + part.window)
       if part ~= limit then floors = floors + bit end
     end
     if limit.parts[2] then bit = bit * 2 end
@@ -130,7 +133,22 @@ local function count(c, root, hashes, class, outside)
   if new > 0 and c.roots[hashes[1]] and not c.fresh[root] then
     c.plan.touched[#c.plan.touched + 1] = {root, hashes}
   end
-  return new, floors
+  return new, floors, till
+end
+
+-- Whether the answer for one person stays as it is (2: until any link is made; 1: whatever is linked; 0: who knows),
+-- and until when, in seconds. Links that were not renewed may end sooner than what was counted under them.
+local function settled(c, person, root, new, floors, till)
+  if floors > 0 or #person.aliases > 0 then return 0, 0 end
+  local how = 1
+  for _, hash in ipairs(person.hashes) do
+    if not c.roots[hash] then
+      how = 2
+    elseif new == 0 and not c.fresh[root] then
+      till = math.min(till, now + call('PTTL', 'l:' .. hash))
+    end
+  end
+  return how, math.max(floor(till / 1000), 0)
 end
 
 local function alias(c, person, root)
@@ -146,11 +164,15 @@ end
 local function take(c, record)
   local first, more = {}, {}
   for _, person in ipairs(record) do
-    for index, one in ipairs(resolve(c, person)) do
-      local new, floors = 0, 0
-      if person.class > 0 then new, floors = count(c, one[1], one[2], person.class, person.outside) end
+    local persons = resolve(c, person)
+    for index, one in ipairs(persons) do
+      local new, floors, till, how = 0, 0, 0, 0
+      if person.class > 0 then
+        new, floors, till = count(c, one[1], one[2], person.class, person.outside)
+        if #persons == 1 then how, till = settled(c, person, one[1], new, floors, till) end
+      end
       local into = index == 1 and first or more
-      into[#into + 1] = one[1] .. char(math.min(new, 255), floors)
+      into[#into + 1] = struct.pack('>c16BBBI', one[1], math.min(new, 255), floors, how, how > 0 and till or 0)
       if index == 1 then alias(c, person, one[1]) end
     end
   end
@@ -205,6 +227,7 @@ local function write_budget(part)
 end
 
 local function write_links(plan)
+  if #plan.links + #plan.aliases > 0 then linked = call('INCR', KEYS[4]) end
   for _, one in ipairs(plan.links) do
     call('HSET', 'g:' .. one[1], one[2], one[3])
     call('PEXPIRE', 'g:' .. one[1], group_ms)
@@ -286,4 +309,4 @@ local outcomes = {}
 for index = 5, #ARGV, 3 do
   outcomes[#outcomes + 1] = charge(ARGV[index], ARGV[index + 1], ARGV[index + 2])
 end
-return outcomes
+return {tonumber(stood[4] or '0'), linked, outcomes}

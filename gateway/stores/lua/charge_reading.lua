@@ -1,10 +1,11 @@
 -- Charges persons to budgets: each charge grants the longest prefix of whole records that fits all its limits.
 -- This is its first half: what is asked, and what is counted already. `charge.lua` is appended; it decides and writes.
 --
--- KEYS: 1 epoch, 2 clock, 3 sequence, 4... budgets
+-- KEYS: 1 epoch, 2 clock, 3 sequence, 4 number of links made, 5... budgets
 -- ARGV: 1 now (ms), 2 epoch expected or "", 3 lowest sequence expected, 4 lifetime of links (ms),
 --       then for each charge three strings: kinds, limits, records (layout: stores/charging_format.py)
--- Returns for each charge {granted, sequence, alarms, violations, persons}.
+-- Returns the number of links made before and after it, and for each charge
+-- {granted, sequence, alarms, violations, persons}.
 --
 -- Rules of this file:
 -- 1. All is read and decided before the first write; budgets are written before links.
@@ -19,15 +20,15 @@ local NO_FLOOR = 65535
 local call = redis.call
 local byte, sub, char, floor = string.byte, string.sub, string.char, math.floor
 
-local sequence = tonumber(call('GET', KEYS[3]) or '0')
-if ARGV[2] ~= '' and call('GET', KEYS[1]) ~= ARGV[2] then
+local stood = call('MGET', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
+local clock, sequence, linked = tonumber(stood[2] or '0'), tonumber(stood[3] or '0'), tonumber(stood[4] or '0')
+if ARGV[2] ~= '' and stood[1] ~= ARGV[2] then
   return redis.error_reply('STORELOST the epoch is not the one expected')
 end
 if sequence < tonumber(ARGV[3]) then
   return redis.error_reply('STORELOST fewer charges than were acknowledged')
 end
 
-local clock = tonumber(call('GET', KEYS[2]) or '0')
 local now = math.max(tonumber(ARGV[1]), clock)
 
 local function ms(value) return string.format('%.0f', value) end
@@ -45,7 +46,7 @@ end
 
 local function new_part(key, most, window, class)
   return {
-    key = KEYS[4 + key], most = most, window = window * 1000, class = class,
+    key = KEYS[5 + key], most = most, window = window * 1000, class = class,
     used = 0, added = {}, seen = {}, before = 0,
   }
 end
@@ -158,7 +159,8 @@ local function read_counted(parts, list, class_of)
           local scores = call('ZMSCORE', part.key, unpack(asked, first, last))
           for index = first, last do
             local score = scores[index - first + 1]
-            if score and tonumber(score) > edge then seen[asked[index]] = true end
+            score = score and tonumber(score)
+            if score and score > edge then seen[asked[index]] = score end
           end
         end)
       end
