@@ -23,7 +23,8 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -52,7 +53,7 @@ MANY_PEOPLE = {"\nper_seat = 40\n": "\nper_seat = 4_000\n", "\nfloor = 40  ": "\
 STARTS_WITHIN_S = 20.0
 _OFF = "# [inside]\n"
 """Where the example's settings for least privilege begin, which are comments in it."""
-_Result = TypeVar("_Result")
+_Given, _Result = TypeVar("_Given"), TypeVar("_Result")
 
 
 def until(true: Callable[[], _Result], *, within_s: float = 10.0, what: str = "what was awaited") -> _Result:
@@ -63,6 +64,12 @@ def until(true: Callable[[], _Result], *, within_s: float = 10.0, what: str = "w
             return found
         time.sleep(0.01)
     raise AssertionError(f"{what} did not come within {within_s} s")
+
+
+def at_once(work: Callable[[_Given], _Result], given: Sequence[_Given], threads: int = 12) -> list[_Result]:
+    """What ``work`` gives for each of ``given``, in their order, done by several threads."""
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(work, given))
 
 
 def least_privilege() -> dict[str, str]:

@@ -8,17 +8,15 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeVar
 
 import pyotp
 import pytest
 import wire
 from persons import RAW, nir, record
 from scripted_application import ScriptedApplication
-from stack import CODES_OPEN_ALL, Account, Stack, running_stack, until
+from stack import CODES_OPEN_ALL, Account, Stack, at_once, running_stack, until
 from token_provider import AUDIENCE, SECRET, TokenProvider, running_provider
 from wire import Answer
 
@@ -32,7 +30,6 @@ from gateway.stores.tokens import Tokens
 
 SEATS, FLOOR, USERS_LIMIT = 24, 10, 60
 SHARED = 20 * SEATS - FLOOR * SEATS
-AT_ONCE = 12
 PARTNER = """
 [partners.{name}]
 name = "{name}"
@@ -59,7 +56,6 @@ per_seat = 20
 floor = {FLOOR}
 per = "1h"
 """
-_Given, _Result = TypeVar("_Given"), TypeVar("_Result")
 _NUMBERS = itertools.count(50_000)
 
 
@@ -107,11 +103,6 @@ def place(app: ScriptedApplication) -> Iterator[Place]:
         changes = {"policy.toml": CODES_OPEN_ALL | {"max_persons = 40\n": "max_persons = 400\n"}}
         stack = ending.enter_context(running_stack(upstream, workers=2, changes=changes, more=more))
         yield Place(stack, app, providers)
-
-
-def at_once(work: Callable[[_Given], _Result], given: Sequence[_Given]) -> list[_Result]:
-    with ThreadPoolExecutor(AT_ONCE) as threads:
-        return list(threads.map(work, given))
 
 
 def test_of_fifty_whom_a_partner_s_tokens_name_as_many_come_in_as_it_has_seats(place: Place) -> None:
