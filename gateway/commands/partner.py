@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.commands.ledger_access import Desk, desk
+from gateway.commands.ledger_access import Desk, desk, key_ring
 from gateway.commands.people import user_named
 from gateway.commands.setup import settings_of
 from gateway.commands.terminal import (
@@ -27,6 +27,7 @@ from gateway.config import Settings
 from gateway.edge.client_auth import UnusableKey, public_key
 from gateway.edge.partner import Partner
 from gateway.edge.partner_check import Step, walk
+from gateway.edge.transmitter import Transmitter
 from gateway.partners import partner_of
 from gateway.stores.seats import Seat, Seats
 from gateway.stores.signals import Signals
@@ -48,8 +49,9 @@ def check(
 ) -> None:
     """Walk through a partner's sign-in without signing anybody in, and say in words what is wrong.
 
-    Metadata, keys, our authentication with a code that is none, userinfo, and an authorisation request that is thrown
-    away. Whoever registers the gateway at the partner's finds here what to write.
+    Metadata, keys, our authentication with a code that is none, userinfo, an authorisation request that is thrown away,
+    and where the partner is told of its people, a verification event. Whoever registers the gateway at the partner's
+    finds here what to write.
 
     [bold]Example[/bold]
 
@@ -58,13 +60,16 @@ def check(
     settings = settings_of(config)
     partner = _partner(settings, name)
     callback = f"{settings.pages_url}/.gateway/callback/{name}"
-    steps = asyncio.run(walk(partner, callback, time.time()))
+    steps = asyncio.run(walk(partner, callback, time.time(), _transmitter(settings, partner)))
     wrong = [step for step in steps if step.verdict == "wrong"]
     registered = {
         "redirect_uri": callback,
         "post_logout_redirect_uri": f"{settings.pages_url}/.gateway/signed-out",
         "backchannel_logout_uri": f"{settings.pages_url}/.gateway/back-channel-logout/{name}",
+        "events_uri": f"{settings.pages_url}/.gateway/events/{name}",
         "public_key": _public(partner),
+        "signals_issuer": settings.pages_url if partner.events else None,
+        "jwks_uri": f"{settings.pages_url}/.gateway/jwks.json" if partner.events else None,
     }
     if json:
         told = [{"what": step.what, "verdict": step.verdict, "words": step.words} for step in steps]
@@ -82,6 +87,12 @@ def _partner(settings: Settings, name: str) -> Partner:
         return partner_of(settings, name, settings.partners[name])
     except OSError as fault:
         fail(f"partners.{name}: {fault.filename}: {fault.strerror}", NO)
+
+
+def _transmitter(settings: Settings, partner: Partner) -> Transmitter | None:
+    if partner.events is None:
+        return None
+    return Transmitter(partner.id, partner.events, settings.pages_url, key_ring(settings).assertion_key)
 
 
 def _public(partner: Partner) -> dict[str, object] | None:

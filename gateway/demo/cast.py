@@ -79,6 +79,7 @@ def provider_file(partner: str, client_secret: str, gateway: str) -> str:
         "redirect_uris": [f"{gateway}/.gateway/callback/{partner}"],
         "backchannel_logout_uri": f"{gateway}/.gateway/back-channel-logout/{partner}",
         "events_uri": f"{gateway}/.gateway/events/{partner}",
+        "signals": {"issuer": gateway, "jwks_uri": f"{gateway}/.gateway/jwks.json", "audience": partner},
         "post_logout_redirect_uris": [f"{gateway}/.gateway/signed-out"],
     }
     return json.dumps({"users": users, "clients": [client]})

@@ -1,7 +1,8 @@
 """A partner's single sign-on: a small OpenID provider, code flow with PKCE S256 and nothing else.
 
 `python -m gateway.demo.sso --port N --issuer URL --users FILE.json`; the file has `users` (login, password, sub, name,
-email, agency) and `clients` (client_id, client_secret, redirect_uris, post_logout_redirect_uris). State is in memory.
+email, agency) and `clients` (client_id, client_secret, redirect_uris, post_logout_redirect_uris; `signals`: issuer,
+jwks_uri and audience of the events that it pushes here). State is in memory.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
+import httpx2
 from jinja2 import Environment, FileSystemLoader
 from joserfc import jwt
 from joserfc.errors import JoseError
@@ -29,7 +31,7 @@ from starlette.routing import Route
 
 from gateway.demo.serving import fault, serve
 from gateway.demo.sso_requests import Code, Fields, Refusal, Session, basic_pair, fields, login_needed, request_error
-from gateway.demo.sso_signals import Teller
+from gateway.demo.sso_signals import Heard, Listener, Teller
 from gateway.parentdeath import die_with_parent
 
 _CODE_S, _TOKEN_S, _SESSION_S = 60, 300, 8 * 3600
@@ -51,7 +53,9 @@ class Provider:
         self._clock = clock
         self._key = ECKey.generate_key("P-256", {"use": "sig", "alg": "ES256"}, auto_kid=True)
         self._teller = Teller(self.issuer, self._key, clock)
+        self._listener = Listener(self.issuer, users["clients"], clock)
         self._sessions: dict[str, Session] = {}
+        self._ended: dict[str, float] = {}
         self._codes: dict[str, Code] = {}
         self._tokens: dict[str, tuple[str, float]] = {}
         self._tokens_of_code: dict[str, str] = {}
@@ -68,6 +72,7 @@ class Provider:
             Route("/jwks", self.jwks),
             Route("/end_session", self.end_session, methods=["GET", "POST"]),
             Route("/signal", self.signal, methods=["POST"]),
+            Route("/events", self.events, methods=["POST"]),
         ]
 
     async def discovery(self, _request: Request) -> Response:
@@ -107,7 +112,7 @@ class Provider:
         if session is None or login_needed(asked, session, self._clock()):
             if asked.get("prompt") == "none":
                 return self._back(asked, {"error": "login_required"})
-            return self._login_page()
+            return self._login_page(ended=request.cookies.get(self._cookie, "") in self._ended)
         return self._with_code(asked, session)
 
     async def _login(self, request: Request, asked: Fields) -> Response:
@@ -140,8 +145,8 @@ class Provider:
             self._wrong[login] = (wrong % _WRONG_PASSWORDS + 1, self._clock())
         return right
 
-    def _login_page(self, wrong: bool = False) -> Response:
-        page = _TEMPLATES.get_template("sso_login.html").render(wrong=wrong, issuer=self.issuer)
+    def _login_page(self, wrong: bool = False, ended: bool = False) -> Response:
+        page = _TEMPLATES.get_template("sso_login.html").render(wrong=wrong, ended=ended, issuer=self.issuer)
         return HTMLResponse(page, 401 if wrong else 200, _HEADERS)
 
     def _session(self, request: Request) -> Session | None:
@@ -279,6 +284,29 @@ class Provider:
         token = self._teller.logout_token(name, user["sub"]) if logout else self._teller.event(name, user["sub"], kind)
         status = await self._teller.tell(client, token, logout=logout)
         return JSONResponse({"status": status} if status is not None else {"token": token}, headers=_HEADERS)
+
+    async def events(self, request: Request) -> Response:
+        """What a client signals of the people here (RFC 8935): whoever it has stopped is signed out here too."""
+        try:
+            heard = await self._listener.hear(await request.body())
+        except (httpx2.HTTPError, ValueError):
+            return Response(status_code=503)
+        if not isinstance(heard, Heard):
+            return JSONResponse({"err": heard.err, "description": heard.description}, 400, _HEADERS)
+        if heard.kind == "session-revoked" and heard.sub is not None:
+            self._end_all(heard.sub)
+        return Response(status_code=202)
+
+    def _end_all(self, sub: str) -> None:
+        now = self._clock()
+        self._ended = {handle: at for handle, at in self._ended.items() if now < at + _SESSION_S}
+        for handle, session in list(self._sessions.items()):
+            if self._users[session.login]["sub"] == sub:
+                del self._sessions[handle]
+                self._ended[handle] = now
+        for code, kept in list(self._codes.items()):
+            if self._users[kept.session.login]["sub"] == sub:
+                del self._codes[code]
 
     def _hint(self, token: str) -> dict[str, Any]:
         try:

@@ -1,19 +1,22 @@
-"""What the demo's provider tells its clients: back-channel logout, and shared signals (RFC 8417, CAEP 1.0)."""
+"""What the demo's provider tells its clients, and hears of them: back-channel logout, shared signals (RFC 8417)."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import httpx2
 import orjson
 from joserfc import jws
-from joserfc.jwk import ECKey
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, KeySet
 
 _CAEP: Final = "https://schemas.openid.net/secevent/caep/event-type/"
 _LOGOUT: Final = "http://schemas.openid.net/event/backchannel-logout"
 _LASTS_S, _TIMEOUT_S = 120, 5.0
+_OLDEST_S: Final = 7 * 86_400
 
 
 class Teller:
@@ -52,3 +55,66 @@ class Teller:
                 headers = {"content-type": "application/secevent+jwt"}
                 answer = await http.post(address, content=token.encode(), headers=headers)
             return answer.status_code
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a client signals: of whom, and which kind of CAEP's; ``None`` where it concerns nobody here."""
+
+    kind: str
+    sub: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NotHeard:
+    """Why a signal is not taken, in a code of RFC 8935, 2.4, and in words."""
+
+    err: str
+    description: str
+
+
+class Listener:
+    """Takes the events that clients push here: of the clients that have ``signals`` in the file."""
+
+    def __init__(self, issuer: str, clients: Iterable[Mapping[str, Any]], clock: Callable[[], float]) -> None:
+        self._issuer = issuer
+        self._transmitters = {one["signals"]["issuer"]: one["signals"] for one in clients if "signals" in one}
+        self._clock = clock
+        self._seen: dict[str, float] = {}
+
+    async def hear(self, token: bytes) -> Heard | NotHeard:
+        """Believe a token that its issuer has signed for us lately; one that comes again is taken and does nothing.
+
+        :raises httpx2.HTTPError: its keys cannot be had now.
+        """
+        try:
+            given = jws.extract_compact(token)
+            claims = orjson.loads(given.payload)
+            transmitter = self._transmitters.get(claims.get("iss"))
+        except (JoseError, ValueError, AttributeError):
+            return NotHeard("invalid_request", "this is no security event token")
+        if transmitter is None:
+            return NotHeard("invalid_issuer", "no client of ours signals under this name")
+        if given.headers().get("typ") != "secevent+jwt":
+            return NotHeard("invalid_request", "the type is not secevent+jwt")
+        async with httpx2.AsyncClient(timeout=_TIMEOUT_S, trust_env=False) as http:
+            keys = (await http.get(transmitter["jwks_uri"])).raise_for_status().json()
+        try:
+            jws.deserialize_compact(token, KeySet.import_key_set(keys), algorithms=["ES256"])
+        except (JoseError, ValueError):
+            return NotHeard("invalid_key", "none of the client's keys has signed it")
+        if claims.get("aud") != transmitter["audience"]:
+            return NotHeard("invalid_audience", "it is for somebody else")
+        return self._read(claims)
+
+    def _read(self, claims: Mapping[str, Any]) -> Heard | NotHeard:
+        now, issued, jti = self._clock(), claims.get("iat"), claims.get("jti")
+        events, subject = claims.get("events"), claims.get("sub_id")
+        if not (isinstance(events, dict) and len(events) == 1 and isinstance(subject, dict) and isinstance(jti, str)):
+            return NotHeard("invalid_request", "it is not whole")
+        if not isinstance(issued, int) or issued < now - _OLDEST_S:
+            return NotHeard("invalid_request", "it is too old")
+        self._seen = {one: at for one, at in self._seen.items() if at > now - _OLDEST_S}
+        ours = subject.get("format") == "iss_sub" and subject.get("iss") == self._issuer and jti not in self._seen
+        self._seen.setdefault(jti, now)
+        return Heard(next(iter(events)).removeprefix(_CAEP), subject.get("sub") if ours else None)

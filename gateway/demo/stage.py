@@ -122,6 +122,8 @@ class Stage:
             "partners.toml": {
                 '"http://127.0.0.1:8002"': f'"{self.issuer(0)}"',
                 '"http://127.0.0.1:8003"': f'"{self.issuer(1)}"',
+                '"http://127.0.0.1:8002/events"': f'"{self.issuer(0)}/events"',
+                '"http://127.0.0.1:8003/events"': f'"{self.issuer(1)}/events"',
             },
         }
         write_configuration(self.config, changes)

@@ -15,6 +15,7 @@ import httpx2
 import orjson
 from joserfc.jwk import KeySet
 
+from gateway.core.events import verification
 from gateway.edge.client_auth import UnusableKey, method_of, signing_key
 from gateway.edge.introspection import introspection_of
 from gateway.edge.jwks import NotFetched, key_set_of
@@ -22,11 +23,21 @@ from gateway.edge.partner import Api, Endpoints, Partner
 from gateway.edge.partner_http import client_options, fetch
 from gateway.edge.provider import CALL_TIMEOUT_S, DISCOVERY, Provider, endpoints_of
 from gateway.edge.sso import request_of, with_query
+from gateway.edge.transmitter import Transmitter
 
 Verdict = Literal["right", "note", "wrong"]
 _WORD = re.compile(r"[a-z_]{1,40}")
 _KEYS = {"ES256": ("EC", "P-256"), "ES384": ("EC", "P-384"), "EdDSA": ("OKP", "Ed25519")}
 """What a key of an algorithm is; the others are RSA."""
+
+
+_ASK = "ask who runs the endpoint"
+_MENDED = {
+    "invalid_key": "let it fetch the keys at jwks_uri",
+    "invalid_issuer": "let it know signals_issuer",
+    "invalid_audience": "correct events.audience",
+    "authentication_failed": "correct the token of events.token_file",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +49,12 @@ class Step:
     words: str
 
 
-async def walk(partner: Partner, redirect_uri: str, now: float) -> tuple[Step, ...]:
-    """Every step, as far as one leads to the next."""
-    return tuple([step async for step in _steps(partner, redirect_uri, now)])
+async def walk(
+    partner: Partner, redirect_uri: str, now: float, transmitter: Transmitter | None = None
+) -> tuple[Step, ...]:
+    """Every step, as far as one leads to the next. ``transmitter``: also whether it takes events of ours."""
+    told = [] if transmitter is None else [await _events(transmitter, now)]
+    return (*[step async for step in _steps(partner, redirect_uri, now)], *told)
 
 
 async def _steps(partner: Partner, redirect_uri: str, now: float) -> AsyncIterator[Step]:
@@ -193,6 +207,16 @@ async def _authorisation(provider: Provider, endpoints: Endpoints, now: float) -
         words = f"refused with {answer.status_code}: are client_id and {provider.redirect_uri} registered there?"
         return Step("authorisation", "wrong", words)
     return Step("authorisation", "right", f"people are asked to sign in at {endpoints.authorization}")
+
+
+async def _events(transmitter: Transmitter, now: float) -> Step:
+    """Push a verification event (OpenID Shared Signals Framework 1.0, 8.1.4): it is about nobody."""
+    failed = await transmitter.push(verification("gateway", now, secrets.token_hex(16)))
+    if failed is None:
+        return Step("events", "right", "it takes a verification event, signed by us")
+    if not failed.refused:
+        return Step("events", "wrong", f"events.endpoint: nobody takes a verification event there: {failed.why}")
+    return Step("events", "wrong", f"it refuses a verification event: {failed.why}: {_MENDED.get(failed.why, _ASK)}")
 
 
 async def _asked(address: str, headers: Mapping[str, str]) -> httpx2.Response | str:

@@ -15,8 +15,9 @@ def test_what_is_wrong_is_told_to_people_and_scripts(gateway: Gateway, config: P
     assert "wrong  metadata: http://127.0.0.1:1/.well-known/openid-configuration: ConnectError" in told.out
     assert "http://localhost:8080/.gateway/callback/relais-emploi" in told.out
     found = gateway("partner", "check", "relais-emploi", "--config", config, "--json")
-    assert (found.status, found.json["wrong"]) == (1, 1)
-    assert found.json["steps"][0]["what"] == "metadata"
+    assert (found.status, found.json["wrong"]) == (1, 2)
+    assert [step["what"] for step in found.json["steps"]] == ["metadata", "events"]
+    assert found.json["register"]["jwks_uri"] == "http://localhost:8080/.gateway/jwks.json"
 
 
 def test_a_partner_that_is_not_there_is_none(gateway: Gateway, config: Path) -> None:

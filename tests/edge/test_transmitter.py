@@ -13,7 +13,8 @@ from joserfc.jwk import KeySet
 
 from gateway.core.events import verification
 from gateway.core.signals import SESSION_REVOKED
-from gateway.edge.partner import Events
+from gateway.edge.partner import Events, Partner
+from gateway.edge.partner_check import walk
 from gateway.edge.sending import MOST_REFUSALS, deliver_due
 from gateway.edge.transmitter import Told, Transmitter
 from gateway.stores import keys
@@ -187,6 +188,26 @@ async def test_words_of_the_partner_s_own_are_not_repeated(line: Line, caplog: p
         endpoint.answer = refusal("<script>")
         await line.deliver(line.to(endpoint.url))
     assert "an error of its own" in caplog.text and "<script>" not in caplog.text and "<b>no" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict", "words"),
+    [
+        (ACCEPTED, "right", "takes a verification event"),
+        (refusal("invalid_audience"), "wrong", "correct events.audience"),
+        (refusal("of its own"), "wrong", "ask who runs the endpoint"),
+        (b"404 Not Found\r\n\r\n", "wrong", "status 404"),
+    ],
+    ids=["taken", "audience", "another error", "404"],
+)
+async def test_partner_check_says_whether_events_are_taken(
+    house: House, partner: Partner, answer: bytes, verdict: str, words: str
+) -> None:
+    async with listening() as endpoint:
+        endpoint.answer = answer
+        transmitter = Transmitter("agency", Events(endpoint.url, "a"), ORIGIN, house.keyring.assertion_key)
+        *_, step = await walk(partner, f"{ORIGIN}/.gateway/callback/agency", 1_800_000_000.0, transmitter)
+    assert (step.what, step.verdict) == ("events", verdict) and words in step.words
 
 
 async def test_a_verification_is_a_token_like_the_others(line: Line) -> None:
