@@ -32,6 +32,7 @@ def partner_of(settings: Settings, name: str, table: PartnerTable) -> Partner:
         par=table.par,
         userinfo=table.userinfo,
         acr=tuple(table.acr),
+        asks=tuple(table.asks),
         claims=ClaimNames(**dict(table.claims)),
         allow=_allowed(table.allow),
         domains=tuple(table.domains),

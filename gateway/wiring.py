@@ -166,7 +166,9 @@ def _doors_of_pages(opened: Opened, settings: Settings) -> PageDoors:
     seating = Seating(Seats(store), opened.ledger, store.clock, lambda: settings.policy, settings.observing)
     return PageDoors(
         clock=store.clock,
-        callers=PartnerCallers(opened.callers, PartnerTokens(store, keyring), tokens, seating, store.clock),
+        callers=PartnerCallers(
+            opened.callers, PartnerTokens(store, keyring), tokens, seating, store.clock, lambda: settings.policy
+        ),
         tokens=opened.tokens,
         partner_tokens=tokens,
         possession=Possession(settings.pages_url, keyring.nonce, SeenProofs(store, keyring), store.clock),

@@ -171,6 +171,14 @@ def test_a_partner_s_word_is_no_proof_unless_the_officer_says_so(tmp_path: Path)
     assert asserted == AssertedRule((), ("hwk",), 900, Class.SENSITIVE)
 
 
+def test_the_word_of_a_provider_that_calls_every_sign_in_one_of_now_is_no_proof(tmp_path: Path) -> None:
+    west = '[partners.west]\npreset = "proconnect"\nclient_secret = "s"\nallow = { subjects = ["s"] }'
+    acr = (POLICY, "seats = 24", 'seats = 24\nacr = { values = ["eidas2"], max_age = "15m" }')
+    assert load(write(tmp_path, acr)).policy.of("west").asserted is not None
+    (said,) = mistakes(write(tmp_path, acr, (PARTNERS, "[partners.west]", west)))
+    assert said.startswith("policy.toml:47: partners.west.acr: is ProConnect, to which every sign-in is one of now")
+
+
 def test_the_policy_s_digest_is_of_its_text(tmp_path: Path) -> None:
     one = load(write(tmp_path)).policy
     other = load(write(tmp_path, (POLICY, "persons = 60", "persons = 61"))).policy

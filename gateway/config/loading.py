@@ -199,7 +199,7 @@ def load(directory: Path) -> Settings:
         content = (directory / POLICY).read_bytes()
         applications = frozenset(gateway.applications) if gateway else None
         policy, problems = compile_policy(policy_file, content, applications)
-        problems = [*problems, *_unknown_partners(policy_file, partners)]
+        problems = [*problems, *_of_partners(policy_file, partners)]
         mistakes.extend(Mistake(POLICY, line_of(content.decode(), path), rule, words) for path, rule, words in problems)
     pages_url = _pages_url(gateway) if gateway else ""
     if policy and (mistake := _no_relying_party(pages_url, policy)):
@@ -225,7 +225,7 @@ def _no_relying_party(pages_url: str, policy: Policy) -> Mistake | None:
     return Mistake(GATEWAY, None, "pages_url", words)
 
 
-def _unknown_partners(policy: PolicyFile, partners: PartnersFile | None) -> list[Problem]:
+def _of_partners(policy: PolicyFile, partners: PartnersFile | None) -> list[Problem]:
     if partners is None:
         return []
     named: list[Problem] = [
@@ -235,7 +235,18 @@ def _unknown_partners(policy: PolicyFile, partners: PartnersFile | None) -> list
     ]
     named += [(("partners", name), f"partners.{name}", name) for name in policy.partners]
     known = partners.partners
-    return [(path, rule, f"no partner {name!r} in {PARTNERS}") for path, rule, name in named if name not in known]
+    unknown = [(path, rule, f"no partner {name!r} in {PARTNERS}") for path, rule, name in named if name not in known]
+    return [*unknown, *_timeless_words(policy, partners)]
+
+
+def _timeless_words(policy: PolicyFile, partners: PartnersFile) -> list[Problem]:
+    """A word that says nothing of when its person confirmed can be no proof."""
+    words = "is ProConnect, to which every sign-in is one of now: its word shows nothing fresh; remove this"
+    return [
+        (("partners", name, "acr"), f"partners.{name}.acr", words)
+        for name, table in policy.partners.items()
+        if table.acr is not None and name in partners.partners and partners.partners[name].preset == "proconnect"
+    ]
 
 
 def _read(directory: Path, name: str, model: type[_File], mistakes: list[Mistake]) -> _File | None:

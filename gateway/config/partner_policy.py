@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated
 
 from pydantic import Field
 
@@ -34,11 +35,15 @@ class OwnBudgetTable(BudgetTable):
     persons: int = Field(UNBOUNDED, ge=0)
 
 
+Said = Annotated[str, Field(pattern=r"^[!-~]+$")]
+"""A value of acr or amr: they are sent with spaces between them."""
+
+
 class AcrTable(Table):
     """When the partner's word that its person confirmed is a proof."""
 
-    values: list[str] = []
-    amr: list[str] = []
+    values: list[Said] = []
+    amr: list[Said] = []
     max_age: Duration = Field(ge=1)
     serves: ClassWord = "personal"
     i_accept: int | None = None

@@ -27,6 +27,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "entra": {
         "algorithms": ["RS256"],
         "assertion_audience": "token",
+        "asks": ["max_age"],
         "claims": {"user": "preferred_username", "name": "name", "organisation": "tid"},
     },
     # It takes max_age without minding it, calls every sign-in one of now, and lets in whoever has an account anywhere.
@@ -36,6 +37,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "userinfo": "jwt",
         "scope": "openid given_name usual_name email siret uid",
         "acr": ["eidas1", "eidas1-mfa", "eidas2", "eidas3"],
+        "asks": [],
         "claims": {"user": "email", "name": "usual_name", "organisation": "siret"},
     },
 }
@@ -111,8 +113,9 @@ class EventsTable(Table):
 class PartnerTable(Table):
     """One partner organisation and its OpenID provider.
 
-    ``acr``: the levels of which the sign-in must be one. ``names_itself``: each answer must carry ``iss`` (RFC 9207),
-    also where no metadata say so. ``assertion_audience``: whom a signed client authentication is addressed to.
+    ``acr``: the levels of which the sign-in must be one. ``asks``: how the provider is asked for what the policy takes
+    for a proof. ``names_itself``: each answer must carry ``iss`` (RFC 9207), also where no metadata say so.
+    ``assertion_audience``: whom a signed client authentication is addressed to.
     """
 
     name: str
@@ -131,6 +134,7 @@ class PartnerTable(Table):
     par: bool = False
     userinfo: Literal["none", "json", "jwt"] = "none"
     acr: list[str] = []
+    asks: list[Literal["acr_values", "claims", "max_age"]] = ["acr_values", "max_age"]
     claims: ClaimsTable = ClaimsTable()
     allow: AllowTable | None = None
     domains: list[str] = []

@@ -1,11 +1,12 @@
 """Who asks, and how freshly they proved it."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from gateway.core.cooling import Binding, Cooling, cooling_of
 from gateway.core.extraction import Class
-from gateway.core.policy import ClassRule
+from gateway.core.policy import BY_PARTNER, AssertedRule, ClassRule
 
 ACT_LIVES_S = 120
 """How long a proof for one answer waits for it, where its class gives it no age: time to send a request again."""
@@ -29,7 +30,8 @@ class Proof:
     """One verified factor. ``verified_at``: Unix seconds of the verification itself, never of a session or token.
 
     ``bound``: how its factor was bound (``core.cooling.Binding``), ``bound_at``: when, in Unix seconds; ``act``: the
-    one answer it was made for; ``held``: the request at hand has claimed it, and no other can.
+    one answer it was made for; ``held``: the request at hand has claimed it, and no other can. Of kind ``partner`` it
+    has no factor: ``factor_id`` then says what counted (``AssertedRule.names``).
     """
 
     id: str
@@ -43,12 +45,20 @@ class Proof:
     act: Act | None = None
     held: bool = False
 
-    def opens(self, rule: ClassRule, now: float) -> bool:
-        """Whether it is of a kind that ``rule`` accepts, young enough, and not another answer's.
+    def suits(self, rule: ClassRule, asserted: AssertedRule | None) -> bool:
+        """Whether ``rule`` takes such a proof, whatever its age; ``asserted``: when the word of its partner is one."""
+        if self.kind == BY_PARTNER:
+            return asserted is not None and asserted.serves_rule(rule, self.factor_id)
+        return rule.accepts(self.kind)
+
+    def opens(self, rule: ClassRule, now: float, asserted: AssertedRule | None = None) -> bool:
+        """Whether ``rule`` takes it, and it is young enough, and not another answer's.
 
         What serves one answer opens that whole answer, its lower classes too, however long it takes.
         """
-        if not rule.accepts(self.kind):
+        if not self.suits(rule, asserted):
+            return False
+        if self.kind == BY_PARTNER and (asserted is None or now - self.verified_at > asserted.max_age_s):
             return False
         if self.act is not None:
             return self.held and rule.klass <= self.act.klass
@@ -71,6 +81,41 @@ class Proof:
     def preference(self, now: float) -> tuple[bool, float]:
         """Of several that would do, the greatest is used: a ripe factor's before a young one's, then the newest."""
         return self.cooling(now) is None, self.verified_at
+
+
+LEAD_S = 60
+"""By how much a partner's clock may be before ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What a partner has signed of how its person signed in. ``auth_time``: Unix seconds; ``None``: it does not say."""
+
+    acr: str = ""
+    amr: tuple[str, ...] = ()
+    auth_time: float | None = None
+
+
+NO_WORD = Word()
+
+
+def proof_by_word(rule: AssertedRule, word: Word, user: str, credential_id: str, now: float) -> Proof | str:
+    """The proof that a partner's word is, else why it is none (for the operator, no value of it).
+
+    One sign-in at the partner is one proof, however many sessions and tokens come of it: all share its persons.
+    """
+    said = {*(f"acr:{one}" for one in (word.acr,) if one), *(f"amr:{one}" for one in word.amr if one)}
+    name = next((one for one in rule.names if one in said), None)
+    if name is None:
+        return "it has neither an acr nor an amr that the policy names"
+    if word.auth_time is None:
+        return "it has no auth_time"
+    if word.auth_time > now + LEAD_S:
+        return "its auth_time is to come"
+    if now - word.auth_time > rule.max_age_s:
+        return "its auth_time is too long ago"
+    once = hashlib.sha256(f"{user} {word.auth_time!r}".encode()).hexdigest()[:16]
+    return Proof(once, BY_PARTNER, min(word.auth_time, now), user, credential_id, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +168,8 @@ class Caller:
     says, or the token's issuer; empty: of none; ``organisation``, ``roles``: as their partner says; ``sees``: the
     number of the last confirmation that this very cookie of a session sees; ``key``: the thumbprint of the key that
     signs each request of a token; ``lineage``: whose token's budgets a token draws on, where one client shows many for
-    one user (empty: its own).
+    one user (empty: its own); ``young_since``: since when (Unix seconds) nothing that they confirm is
+    ripe.
     """
 
     user: str
@@ -147,10 +193,19 @@ class Caller:
     roles: tuple[str, ...] = ()
     key: str = ""
     lineage: str = ""
+    young_since: float | None = None
 
     def elsewhere(self, places: frozenset[str]) -> bool:
         """Whether a session is used from where it never was confirmed."""
         return bool(self.places) and not places <= self.places
+
+    def with_word(self, rule: AssertedRule, word: Word, now: float) -> "Caller":
+        """With the proof that the word in their own token is, if it is one."""
+        proof = proof_by_word(rule, word, self.user, self.credential_id, now)
+        if not isinstance(proof, Proof) or self.is_machine:
+            return self
+        ripened = proof if self.young_since is None else proof.cooled(self.young_since, now)
+        return replace(self, proofs=(*self.proofs, ripened))
 
     @property
     def is_machine(self) -> bool:
@@ -158,13 +213,13 @@ class Caller:
         return self.kind == "machine"
 
 
-def fresh(rule: ClassRule, caller: Caller, now: float) -> Proof | None:
+def fresh(rule: ClassRule, caller: Caller, now: float, asserted: AssertedRule | None = None) -> Proof | None:
     """The proof of ``caller`` to use for ``rule``: young enough and of one of its kinds; ``None`` when there is none.
 
     Age only: how many persons were first charged under a proof is a budget of scope ``proof``, checked while charging.
-    A proof from the future (a clock set back) is not fresh.
+    A proof from the future (a clock set back) is not fresh. ``asserted``: when the word of the caller's partner is one.
     """
-    usable = [proof for proof in caller.proofs if proof.opens(rule, now)]
+    usable = [proof for proof in caller.proofs if proof.opens(rule, now, asserted)]
     return max(usable, key=lambda proof: proof.preference(now), default=None)
 
 
@@ -187,12 +242,14 @@ def changing(caller: Caller, now: float, max_age_s: float, *, removing: bool) ->
     """The proof under which ``caller`` may change what they confirm with; ``None``: they must confirm first, or wait.
 
     A ripe factor younger than 48 h changes nothing. One that still cools (a recovery code, a vouched one) may add, for
-    that is how its person gets back to work, and what it adds cools as it does; it never removes.
+    that is how its person gets back to work, and what it adds cools as it does; it never removes. A partner's word
+    changes nothing: it would let whoever administers the partner have its people's factors.
     """
     usable = [
         proof
         for proof in caller.proofs
         if proof.act is None
+        and proof.kind != BY_PARTNER
         and -2.0 <= now - proof.verified_at <= max_age_s
         and (settled(proof, now) or (not removing and _adds(proof, now)))
     ]

@@ -230,7 +230,7 @@ class KnownLimits:
     ) -> tuple[Limit, ...]:
         """The same tuple for the same caller and proof, while no grant begins or ends."""
         grants = tuple([grant for grant in caller.grants if now < grant.until]) if caller.grants else ()
-        under = (proof.id, proof.kind, proof.cooling(now)) if proof is not None else None
+        under = (proof.id, proof.kind, proof.factor_id, proof.cooling(now)) if proof is not None else None
         passkey = _with_passkey(self._policy, caller, now)
         key = (caller.user, caller.partner, caller.credential_id, caller.max_persons, grants, under, mandate, passkey)
         limits = self._known.get(key)
@@ -250,7 +250,8 @@ def _cooling_limits(policy: Policy, caller: Caller, proof: Proof | None, now: fl
     cooling = proof.cooling(now) if proof is not None else None
     if proof is None or cooling is None:
         return []
-    opened = min((rule.klass for rule in policy.classes.values() if rule.accepts(proof.kind)), default=None)
+    asserted = policy.of(caller.partner).asserted
+    opened = min((rule.klass for rule in policy.classes.values() if proof.suits(rule, asserted)), default=None)
     if opened is None:
         return []
     return [
@@ -277,8 +278,9 @@ def _proof_limits(policy: Policy, caller: Caller, proof: Proof | None) -> list[L
     if proof is None or proof.act is not None:
         return []
     limits: list[Limit] = []
+    asserted = policy.of(caller.partner).asserted
     for rule in policy.classes.values():
-        if rule.max_persons is None or rule.bind or not rule.accepts(proof.kind):
+        if rule.max_persons is None or rule.bind or not proof.suits(rule, asserted):
             continue
         window_s = rule.max_age_s or ACT_LIVES_S
         most = caller.max_persons if caller.max_persons is not None else rule.max_persons

@@ -63,17 +63,18 @@ def standing(policy: Policy, caller: Caller, klass: Class, now: float) -> Standi
     """
     if caller.closed_from is not None and klass >= caller.closed_from:
         return Refusal(Reason.CLOSED_BY_PERSON, klass=klass)
-    if klass > policy.of(caller.partner).highest:
+    partner = policy.of(caller.partner)
+    if klass > partner.highest:
         return Refusal(Reason.PARTNER_NOT_TRUSTED, klass=klass)
     rule = policy.classes[klass]
     if not rule.kinds:
-        return Standing(_newest(policy, caller, now), _any_mandate(caller, now))
+        return Standing(newest(policy, caller, now), _any_mandate(caller, now))
     if caller.is_machine:
         mandate = mandated(caller, klass, now)
         if mandate is None:
             return Refusal(Reason.MANDATE_REQUIRED, klass=klass)
         return Standing(mandate=mandate)
-    proof = fresh(rule, caller, now)
+    proof = fresh(rule, caller, now, partner.asserted)
     if proof is None:
         return _proof_required(rule, caller)
     cooling = proof.cooling(now)
@@ -121,9 +122,11 @@ def _refuses(limit: Limit, klass: Class) -> bool:
     return limit.klass <= klass and limit.then is Then.REFUSE and not limit.outside
 
 
-def _newest(policy: Policy, caller: Caller, now: float) -> Proof | None:
-    proofs = [proof for rule in policy.classes.values() if (proof := fresh(rule, caller, now)) is not None]
-    return max(proofs, key=lambda proof: proof.preference(now), default=None)
+def newest(policy: Policy, caller: Caller, now: float) -> Proof | None:
+    """The proof of ``caller`` to use where none is asked for; ``None``: none opens anything."""
+    asserted = policy.of(caller.partner).asserted
+    found = (fresh(rule, caller, now, asserted) for rule in policy.classes.values())
+    return max((one for one in found if one is not None), key=lambda proof: proof.preference(now), default=None)
 
 
 def _any_mandate(caller: Caller, now: float) -> Mandate | None:

@@ -6,8 +6,8 @@ from enum import StrEnum
 
 from gateway.core.extraction import Class, Tells
 
-TOTP, WEBAUTHN, RECOVERY = "totp", "webauthn", "recovery"
-"""Kinds of proof."""
+TOTP, WEBAUTHN, RECOVERY, BY_PARTNER = "totp", "webauthn", "recovery", "partner"
+"""Kinds of proof; ``partner``: the word of who signs the person in (``AssertedRule``), which is nobody's factor."""
 
 
 class Without(StrEnum):
@@ -194,6 +194,15 @@ class AssertedRule:
     amr: tuple[str, ...]
     max_age_s: int
     serves: Class
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What counts, as proofs and the ledger call it: ``acr:eidas2``, ``amr:hwk``."""
+        return (*(f"acr:{one}" for one in self.acr), *(f"amr:{one}" for one in self.amr))
+
+    def serves_rule(self, rule: ClassRule, name: str) -> bool:
+        """Whether a proof by what is called ``name`` may open a class; never one where a proof opens one answer."""
+        return bool(rule.kinds) and not rule.once and rule.klass <= self.serves and name in self.names
 
 
 def taken_in_a_day(rule: "PartnerRule", klass: Class) -> int | None:

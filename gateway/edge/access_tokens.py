@@ -6,7 +6,8 @@ Rules of this file:
 2. An opaque token is asked about at one partner (RFC 7662), by its prefix or where one alone is asked; no JWT of
    somebody else is ever shown to a partner.
 3. A token that is bound to a key is good with that key alone; one that is bound in another way is not good at all.
-4. Nothing in a token is a proof: ``acr``, ``amr`` and ``auth_time`` are not looked at.
+4. What a JWT says by ``acr``, ``amr`` and ``auth_time`` is a proof where the policy says so (``edge.partner_callers``);
+   what is introspected is not signed, and never one.
 5. Whom the house lets in by a session, it lets in by a token, and nobody else (``edge.admission``).
 """
 
@@ -19,9 +20,18 @@ from typing import Any, Protocol
 import orjson
 from joserfc.jwk import KeySet
 
+from gateway.core.assurance import NO_WORD, Word
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge.admission import Person, admitted
-from gateway.edge.id_token import LEEWAY_S, Claims, decoded_header, header_of, signed_claims, strict_base64
+from gateway.edge.id_token import (
+    LEEWAY_S,
+    Claims,
+    decoded_header,
+    header_of,
+    signed_claims,
+    strict_base64,
+    word_of,
+)
 from gateway.edge.jwks import NotThere
 from gateway.edge.partner import Api, Partner
 
@@ -39,7 +49,8 @@ _PERSONAL = frozenset({"sub", "username", "preferred_username", "name", "email",
 class AccessToken:
     """A token that is believed. ``jti``: its id, alone under its issuer; ``expires_at``: Unix seconds.
 
-    ``kind``: ``machine`` where the client came in its own name; ``key``: the thumbprint of the key it is bound to.
+    ``kind``: ``machine`` where the client came in its own name; ``key``: the thumbprint of the key it is bound to;
+    ``word``: what is signed of how its person signed in.
     """
 
     partner: str
@@ -50,6 +61,7 @@ class AccessToken:
     issued_at: float
     expires_at: float
     key: str = ""
+    word: Word = NO_WORD
 
 
 class Keys(Protocol):
@@ -149,7 +161,8 @@ class AccessTokens:
             return Refusal(_UNKNOWN, detail="no key of the partner verifies the token")
         claims = signed_claims(token, partner=source.partner, keys=keys, typ=str(header["typ"]))
         judged = Refusal(_UNKNOWN, detail=claims) if isinstance(claims, str) else judge(claims, source.partner, now)
-        if isinstance(judged, AccessToken):
+        if isinstance(judged, AccessToken) and isinstance(claims, dict):
+            judged = replace(judged, word=word_of(claims))
             self._verified[_hashed(token)] = _Verified(source, header.get("kid"), keys, judged)
             if len(self._verified) > MOST_KEPT:
                 self._verified.popitem(last=False)

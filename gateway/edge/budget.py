@@ -2,8 +2,9 @@
 
 from starlette.responses import Response
 
-from gateway.core.assurance import Caller, fresh, mandated
+from gateway.core.assurance import Caller, mandated
 from gateway.core.charging import Limit, Usage, limits_of
+from gateway.core.decide import newest
 from gateway.core.policy import Policy, Then
 from gateway.core.reasons import Refusal
 from gateway.edge.context import Context
@@ -28,11 +29,9 @@ def disclosed(policy: Policy, caller: Caller, now: float) -> tuple[Limit, ...]:
     """The limits that ``caller`` may know of: none, or all but silent alarms (to know one is to stay below it)."""
     if not policy.disclose:
         return ()
-    proofs = [proof for rule in policy.classes.values() if (proof := fresh(rule, caller, now)) is not None]
-    newest = max(proofs, key=lambda proof: proof.preference(now), default=None)
     mandate = caller.mandate and mandated(caller, caller.mandate.klass, now)
     found = (
-        *limits_of(policy, caller, now, proof=newest, mandate=mandate),
+        *limits_of(policy, caller, now, proof=newest(policy, caller, now), mandate=mandate),
         *limits_of(policy, caller, now, misses=True),
     )
     return tuple(limit for limit in found if limit.then is not Then.ALARM)

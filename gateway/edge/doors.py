@@ -127,6 +127,7 @@ class Sessions(Protocol):
         sid: str = "",
         idle_s: int | None = None,
         absolute_s: int | None = None,
+        proof: Proof | None = None,
     ) -> str: ...
 
     async def know(self, family: str, places: frozenset[str]) -> None: ...

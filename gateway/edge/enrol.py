@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from gateway.core.assurance import Caller, Proof, changing
 from gateway.core.cooling import Binding, cooling_of, invited_as
+from gateway.core.policy import BY_PARTNER
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge.asking import passkeys_work_on
 from gateway.edge.context import Context, Identified
@@ -164,7 +165,8 @@ async def remove(context: Context) -> Response:
 
 def _confirmed(caller: Caller, now: float) -> bool:
     """Whether a confirmation is there at all: one that changes nothing yet is not asked for again."""
-    return any(now - proof.verified_at <= CHANGE_WITHIN_S for proof in caller.proofs)
+    own = (proof for proof in caller.proofs if proof.kind != BY_PARTNER)
+    return any(now - proof.verified_at <= CHANGE_WITHIN_S for proof in own)
 
 
 def name_of(said: object) -> str:

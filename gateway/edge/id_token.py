@@ -20,6 +20,7 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
+from gateway.core.assurance import Word
 from gateway.edge.partner import Partner
 
 ASYMMETRIC = frozenset(
@@ -164,7 +165,15 @@ def _not_for_us(claims: dict[str, Any], partner: Partner) -> str | None:
     return None
 
 
-def _time(claims: dict[str, Any], name: str) -> float | None:
+def word_of(*signed: Mapping[str, Any]) -> Word:
+    """What a partner says of how its person signed in: each claim by the first of what it has signed that has it."""
+    said = {name: value for claims in reversed(signed) for name, value in claims.items()}
+    acr, amr = said.get("acr"), said.get("amr")
+    words = [one for one in amr if isinstance(one, str)] if isinstance(amr, list) else []
+    return Word(acr if isinstance(acr, str) else "", tuple(words), _time(said, "auth_time"))
+
+
+def _time(claims: Mapping[str, Any], name: str) -> float | None:
     value = claims.get(name)
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 

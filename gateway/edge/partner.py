@@ -77,7 +77,8 @@ class Partner:
     ``algorithms``: those its tokens may be signed with, no others. ``client_auth``: ``basic``, ``post`` or
     ``private_key_jwt``; ``None``: as its metadata say. ``client_key``: our private key in PEM. ``endpoints``: instead
     of its metadata. ``names_itself``: its answers carry ``iss`` (RFC 9207), whatever these say. ``userinfo``: ``none``,
-    ``json`` or ``jwt``. ``acr``: the levels of which a sign-in must be one.
+    ``json`` or ``jwt``. ``acr``: the levels of which a sign-in must be one. ``asks``: how it is asked for a word that
+    is a proof: ``acr_values``, ``claims``, ``max_age``.
     """
 
     id: str
@@ -95,6 +96,7 @@ class Partner:
     par: bool = False
     userinfo: str = "none"
     acr: tuple[str, ...] = ()
+    asks: tuple[str, ...] = ("acr_values", "max_age")
     claims: ClaimNames = ClaimNames()
     allow: Allowed = Allowed()
     domains: tuple[str, ...] = ()

@@ -8,12 +8,13 @@ Whose token is not known to the store yet takes a seat first, as whoever signs i
 
 import hashlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
 from gateway.core.assurance import Caller
+from gateway.core.policy import Policy
 from gateway.core.reasons import Refusal
 from gateway.edge.access_tokens import AccessToken, AccessTokens, Source
 from gateway.edge.credentials import is_own
@@ -55,13 +56,20 @@ class PartnerCallers:
     """Callers by session, by a token of ours, or by a partner's."""
 
     def __init__(
-        self, stored: Stored, registry: Registry, tokens: AccessTokens, seating: Seating, clock: Clock
+        self,
+        stored: Stored,
+        registry: Registry,
+        tokens: AccessTokens,
+        seating: Seating,
+        clock: Clock,
+        policy: Callable[[], Policy],
     ) -> None:
         self._stored = stored
         self._registry = registry
         self._tokens = tokens
         self._seating = seating
         self._clock = clock
+        self._policy = policy
 
     async def by_session(self, cookie: str, *, anew: bool = False) -> Caller | NoCaller:
         """The caller of a session's cookie."""
@@ -90,7 +98,10 @@ class PartnerCallers:
                 return NoCaller(str(refused.reason))
             await self._registry.register(name, access)
             found = await self._stored.by_access(name, anew=True)
-        return found if isinstance(found, NoCaller) else _with(found, access)
+        if isinstance(found, NoCaller):
+            return found
+        caller, asserted = _with(found, access), self._policy().of(access.partner).asserted
+        return caller if asserted is None else caller.with_word(asserted, access.word, self._clock.now())
 
     async def _seated(self, access: AccessToken) -> Refusal | None:
         if await self._registry.ended(access):

@@ -6,7 +6,9 @@ from urllib.parse import parse_qsl, urlencode
 
 from starlette.responses import Response
 
+from gateway.core.assurance import Proof, Word, proof_by_word
 from gateway.core.places import browser_family, network_of
+from gateway.core.policy import AssertedRule
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge import cookies
 from gateway.edge.context import Context, Identified
@@ -81,7 +83,8 @@ class SignIn:
     async def _go(self, context: Context, sso: PartnerSso, flow: str | None) -> Response:
         browser = browser_of(context.headers)
         try:
-            address = await sso.begin(browser, flow, context.doors.clock.now())
+            asserted = context.doors.policy().of(sso.partner.id).asserted
+            address = await sso.begin(browser, flow, context.doors.clock.now(), asserted)
         except NotFetched as fault:
             return await self._failed(context, sso, _unreachable(fault))
         return context.go(address, [cookies.flow(browser, FLOW_TTL_S)])
@@ -132,13 +135,14 @@ class SignIn:
         record = _record(context, sso) | {"caller": _caller(context, sso) | {"user": user}}
         if (refused := await context.doors.seating.seated(sso.partner.id, user, record)) is not None:
             return await context.refuse(refused)
-        if not await recorded(context, record | {"verdict": "accepted"}, reserve=False):
+        rule = context.doors.policy().of(sso.partner.id)
+        proof = _proof(context, rule.asserted, signed_in.word, user)
+        if not await recorded(context, record | {"verdict": "accepted"} | _told(proof), reserve=False):
             return await context.refuse(Refusal(Reason.LEDGER_UNAVAILABLE))
         before = cookies.read(context.headers, cookies.SESSION)
         if before is not None:
             await context.doors.sessions.end(before)
             context.doors.callers.forget(before)
-        rule = context.doors.policy().of(sso.partner.id)
         cookie = await context.doors.sessions.open(
             issuer=person.issuer,
             sub=person.sub,
@@ -154,6 +158,7 @@ class SignIn:
             sid=person.sid or "",
             idle_s=rule.idle_s,
             absolute_s=rule.absolute_s,
+            proof=proof if isinstance(proof, Proof) else None,
         )
         opened = await context.doors.callers.by_session(cookie)
         if isinstance(opened, NoCaller):
@@ -211,6 +216,20 @@ def _query(context: Context) -> dict[str, str] | None:
     except ValueError:
         return None
     return dict(pairs) if len(dict(pairs)) == len(pairs) else None
+
+
+def _proof(context: Context, asserted: AssertedRule | None, word: Word, user: str) -> Proof | str | None:
+    """What the partner's word is worth as a proof, or why nothing; ``None``: the policy does not ask for it."""
+    now = context.doors.clock.now()
+    return None if asserted is None else proof_by_word(asserted, word, user, "", now)
+
+
+def _told(proof: Proof | str | None) -> dict[str, object]:
+    """What the ledger says of the partner's word."""
+    if isinstance(proof, Proof):
+        at = int(proof.verified_at)
+        return {"proof": {"kind": proof.kind, "id": proof.id, "credential": proof.factor_id, "verified_at": at}}
+    return {} if proof is None else {"detail": f"no proof: {proof}"}
 
 
 def _record(context: Context, sso: PartnerSso) -> dict[str, object]:

@@ -21,10 +21,12 @@ import orjson
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from joserfc.jwk import KeySet
 
+from gateway.core.assurance import NO_WORD, Word
+from gateway.core.policy import AssertedRule
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge.admission import Person, admitted
 from gateway.edge.doors import Documents, Flows
-from gateway.edge.id_token import Claims, header_of, verify_id_token, verify_userinfo
+from gateway.edge.id_token import Claims, header_of, verify_id_token, verify_userinfo, word_of
 from gateway.edge.jwks import NotFetched, NotThere
 from gateway.edge.partner import Partner
 from gateway.edge.partner_http import fetched_once
@@ -37,10 +39,14 @@ _MEDIA_TYPES = {"json": "application/json", "jwt": "application/jwt"}
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """Who came back, and the key of the target that they wanted (``None``: nothing kept)."""
+    """Who came back, and the key of the target that they wanted (``None``: nothing kept).
+
+    ``word``: what the partner has signed of how they signed in, for the policy to take as a proof or not.
+    """
 
     person: Person
     return_flow: str | None
+    word: Word = NO_WORD
 
 
 class PartnerSso:
@@ -51,8 +57,13 @@ class PartnerSso:
         self.provider = Provider(partner, redirect_uri, partial(fetched_once, documents))
         self._flows = flows
 
-    async def begin(self, browser: str, return_flow: str | None, now: float) -> str:
-        """The address at the partner to send a browser to. :raises NotFetched:"""
+    async def begin(
+        self, browser: str, return_flow: str | None, now: float, asserted: AssertedRule | None = None
+    ) -> str:
+        """The address at the partner to send a browser to. :raises NotFetched:
+
+        ``asserted``: when its word is a proof: that is then asked for, as far as it can be asked.
+        """
         endpoints = await self.provider.endpoints(now)
         nonce, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(64)
         kept: dict[str, object] = {
@@ -63,7 +74,8 @@ class PartnerSso:
             "return": return_flow,
         }
         state = await self._flows.keep(OIDC_FLOW, kept, FLOW_TTL_S)
-        query = request_of(self.partner, self.provider.redirect_uri, state=state, nonce=nonce, verifier=verifier)
+        bound = {"state": state, "nonce": nonce, "verifier": verifier}
+        query = request_of(self.partner, self.provider.redirect_uri, **bound, asserted=asserted)
         if self.partner.par:
             query = {"client_id": self.partner.client_id, "request_uri": await self.provider.push(query, now)}
         return with_query(endpoints.authorization, query)
@@ -91,20 +103,25 @@ class PartnerSso:
         tokens = await self.provider.exchange(parameters["code"], str(kept["verifier"]), now)
         if tokens is None:
             return _no("the partner gave no token for the code")
-        person = await self._believed(tokens, str(kept["nonce"]), now)
-        if isinstance(person, Refusal):
-            return person
+        believed = await self._believed(tokens, str(kept["nonce"]), now)
+        if isinstance(believed, Refusal):
+            return believed
+        person, word = believed
         wanted = kept.get("return")
-        return SignedIn(person, wanted if isinstance(wanted, str) else None)
+        return SignedIn(person, wanted if isinstance(wanted, str) else None, word)
 
-    async def _believed(self, tokens: Tokens, nonce: str, now: float) -> Person | Refusal:
+    async def _believed(self, tokens: Tokens, nonce: str, now: float) -> tuple[Person, Word] | Refusal:
         claims = await self._claims(tokens.id_token, nonce, now)
         if isinstance(claims, str):
             return _no(claims)
         more: Mapping[str, Any] | str = {}
         if self.partner.userinfo != "none":
             more = await self._more(tokens.access, claims.sub, now)
-        return _no(f"userinfo: {more}") if isinstance(more, str) else admitted(claims, more, self.partner)
+        person = _no(f"userinfo: {more}") if isinstance(more, str) else admitted(claims, more, self.partner)
+        if isinstance(person, Refusal):
+            return person
+        signed = more if self.partner.userinfo == "jwt" and isinstance(more, Mapping) else {}
+        return person, word_of(claims.said, signed)
 
     async def _claims(self, token: str, nonce: str, now: float) -> Claims | str:
         keys = await self._keys_for(token, now)
@@ -152,7 +169,15 @@ class PartnerSso:
         return None if address is None else with_query(address, query)
 
 
-def request_of(partner: Partner, redirect_uri: str, *, state: str, nonce: str, verifier: str) -> dict[str, str]:
+def request_of(
+    partner: Partner,
+    redirect_uri: str,
+    *,
+    state: str,
+    nonce: str,
+    verifier: str,
+    asserted: AssertedRule | None = None,
+) -> dict[str, str]:
     """What an authorisation request says."""
     query = {
         "response_type": "code",
@@ -164,10 +189,20 @@ def request_of(partner: Partner, redirect_uri: str, *, state: str, nonce: str, v
         "code_challenge": create_s256_code_challenge(verifier),
         "code_challenge_method": "S256",
     }
+    claims: dict[str, object] = {}
+    if asserted is not None:
+        if "max_age" in partner.asks:
+            query["max_age"] = str(asserted.max_age_s)
+        if "acr_values" in partner.asks and asserted.acr and not partner.acr:
+            query["acr_values"] = " ".join(asserted.acr)
+        if "claims" in partner.asks:
+            claims = {"acr": {"values": list(asserted.acr)} if asserted.acr else None, "amr": None, "auth_time": None}
     if partner.acr:
-        # acr_values would only be a wish (OpenID Connect Core, 5.5.1.1)
-        wanted = {"id_token": {"acr": {"essential": True, "values": list(partner.acr)}}}
-        query["claims"] = orjson.dumps(wanted).decode()
+        # acr_values would only be a wish (OpenID Connect Core, 5.5.1.1); what is also a proof is wished for first
+        levels = sorted(partner.acr, key=lambda one: asserted is None or one not in asserted.acr)
+        claims["acr"] = {"essential": True, "values": levels}
+    if claims:
+        query["claims"] = orjson.dumps({"id_token": claims}).decode()
     return query
 
 

@@ -127,7 +127,8 @@ class StoredCallers:
         caller = _caller_of(kind, credential_id.decode(), said, proofs, grants, now)
         if changed or first_seen:
             since = max(float(changed or 0), float(first_seen or 0))
-            caller = replace(caller, proofs=tuple(proof.cooled(since, now) for proof in caller.proofs))
+            young = tuple(proof.cooled(since, now) for proof in caller.proofs)
+            caller = replace(caller, proofs=young, young_since=since)
         if closed:
             caller = replace(caller, closed_from=Class.of(closed.decode()))
         if sees:

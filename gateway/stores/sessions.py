@@ -3,6 +3,7 @@
 import math
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 
 import orjson
 
@@ -54,13 +55,14 @@ class Sessions:
         sid: str = "",
         idle_s: int | None = None,
         absolute_s: int | None = None,
+        proof: Proof | None = None,
     ) -> str:
         """Begin a family; returns the cookie's value, which nobody else ever sees.
 
         ``network``, ``browser``: where it is opened from (``core.places``), for its person to recognise; ``places``:
         from where it is known to be used; ``organisation``, ``roles``: as the partner says; ``agency``: whose persons
         are inside for it, as the partner says; ``sid``: the session at the partner's that it came by; ``idle_s``,
-        ``absolute_s``: how long this one lives, if shorter.
+        ``absolute_s``: how long this one lives, if shorter; ``proof``: what it begins with, as its own.
         """
         idle_s, absolute_s = min(idle_s or self._idle_s, self._idle_s), absolute_s or self._absolute_s
         cookie, family = secrets.token_urlsafe(32), f"s_{secrets.token_hex(8)}"
@@ -77,7 +79,7 @@ class Sessions:
             "seen": repr(now),
             "idle_s": str(idle_s),
             "expires_at": repr(now + absolute_s),
-            "proofs": "0",
+            "proofs": "1" if proof else "0",
             "sid": sid,
             "network": network,
             "browser": browser,
@@ -90,13 +92,14 @@ class Sessions:
         await self._store.calls(
             ("HSET", keys.family(family), *flat),
             ("EXPIRE", keys.family(family), known_s),
-            ("HSET", self._key(cookie), "family", family, "sees", 0),
+            ("HSET", self._key(cookie), "family", family, "sees", fields["proofs"]),
             ("EXPIRE", self._key(cookie), known_s),
             ("SADD", keys.families(fields["user"]), family),
             ("EXPIRE", keys.families(fields["user"]), self._absolute_s + keys.ENDED_SESSION_S),
             ("SET", keys.login(self._keyring.login_hash(partner, login)), fields["user"], "EX", keys.LOGIN_LIFETIME_S),
             remembering(self._keyring, fields["user"], Subject(partner, issuer, sub)),
             *self._known(family, places),
+            *([] if proof is None else _first(family, replace(proof, credential_id=family))),
             *([("SET", self._sid(partner, sid), fields["user"], "EX", known_s)] if sid else []),
             atomic=True,
         )
@@ -194,3 +197,9 @@ class Sessions:
 
     def _key(self, cookie: str) -> bytes:
         return keys.session(self._keyring.token_hash(cookie))
+
+
+def _first(family: str, proof: Proof) -> list[Sequence[Argument]]:
+    """What keeps the proof that a family begins with (see ``rotate.lua``)."""
+    name = keys.proofs(family)
+    return [("HSET", name, proof.id, b"1:" + proof_text(proof)), ("EXPIRE", name, keys.PROOF_LIFETIME_S)]

@@ -45,7 +45,7 @@ class Lie:
     metadata: Mapping[str, object] = field(default_factory=dict)
 
 
-PAST, FUTURE = -100_000, 100_000
+PAST, JUST, FUTURE = -100_000, -10, 100_000
 """As the value of a time: seconds from now."""
 
 LIES: dict[str, Lie] = {
@@ -111,6 +111,23 @@ LIES: dict[str, Lie] = {
 }
 
 
+WORDS: dict[str, Lie] = {
+    "word": Lie(claims={"auth_time": JUST}),
+    "word-by-amr": Lie(claims={"acr": None, "amr": ["pwd", "hwk"], "auth_time": JUST}),
+    "word-in-userinfo": Lie(claims={"acr": None}, userinfo={"acr": "eidas2", "auth_time": JUST}),
+    "word-in-both": Lie(claims={"acr": "eidas1"}, userinfo={"acr": "eidas2", "auth_time": JUST}),
+    "word-of-old": Lie(claims={"auth_time": PAST}),
+    "word-to-come": Lie(claims={"auth_time": FUTURE}),
+    "word-untimed": Lie(),
+    "word-timed-in-text": Lie(claims={"auth_time": "now"}),
+    "word-too-low": Lie(claims={"acr": "eidas1", "auth_time": JUST}),
+    "word-not-said": Lie(claims={"acr": None, "auth_time": JUST}),
+    "word-amr-in-text": Lie(claims={"acr": None, "amr": "hwk", "auth_time": JUST}),
+    "word-acr-listed": Lie(claims={"acr": ["eidas2"], "auth_time": JUST}),
+}
+"""What is said of how somebody signed in; these are signed in all the same."""
+
+
 def b64(value: bytes) -> str:
     return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
 
@@ -120,7 +137,7 @@ class Issuer:
 
     def __init__(self, base: str, name: str) -> None:
         self.url = f"{base}/{name}"
-        self.lie = LIES[name]
+        self.lie = (LIES | WORDS)[name]
         self.first = self.key = _key()
         self.foreign = _key(self.key.kid)
         self.shared = secrets.token_bytes(32)
@@ -131,7 +148,9 @@ class Issuer:
     def claims(self, changes: Mapping[str, object], **rest: object) -> dict[str, object]:
         now = int(time.time())
         usual: dict[str, object] = {"iss": self.url, "sub": "sub-alice", "iat": now, "exp": now + 300, **rest}
-        changed = usual | {name: now + value if value in (PAST, FUTURE) else value for name, value in changes.items()}  # type: ignore[operator]  # a time
+        changed = usual | {
+            name: now + value if value in (PAST, JUST, FUTURE) else value for name, value in changes.items()
+        }  # type: ignore[operator]  # a time
         return {name: value for name, value in changed.items() if value is not None}
 
     def signed(self, claims: Mapping[str, object], how: str, secret: str, header: Mapping[str, object]) -> str:
@@ -165,7 +184,7 @@ class LyingProvider:
     """The endpoints, each below the name of a lie."""
 
     def __init__(self, base: str) -> None:
-        self._issuers: dict[str, Issuer] = {name: Issuer(base, name) for name in LIES}
+        self._issuers: dict[str, Issuer] = {name: Issuer(base, name) for name in LIES | WORDS}
 
     def routes(self) -> list[Route]:
         listed: list[tuple[str, Callable[[Issuer, Request], Any]]] = [

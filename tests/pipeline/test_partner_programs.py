@@ -19,6 +19,7 @@ from wire import Answer
 from gateway.keyring import KeyRing
 from gateway.stores.factors import Factors
 from gateway.stores.freezes import Freezes
+from gateway.stores.seats import Seats
 
 HOST = "raw.test"
 GATEWAY = """
@@ -45,10 +46,25 @@ API = {
     "opaque": f'api = {{ audience = "{AUDIENCE}", tokens = "introspect", dpop = "optional", client_id = "{CLIENT}",'
     ' client_secret_file = "api.secret" }',
     "listed": f'api = {{ audience = "{AUDIENCE}" }}\nallow = {{ subjects = ["sub-known"] }}',
+    "worded": f'api = {{ audience = "{AUDIENCE}" }}',
+    "asked": f'api = {{ audience = "{AUDIENCE}", tokens = "introspect", prefix = "w_", client_id = "{CLIENT}",'
+    ' client_secret_file = "api.secret" }',
     "down": f'api = {{ audience = "{AUDIENCE}" }}',
     "closed": "",
 }
 ROUTES = """
+[partners.worded]
+acr = { values = ["gold"], max_age = "15m", serves = "sensitive", i_accept = 3000 }
+
+[partners.asked]
+acr = { values = ["gold"], max_age = "15m", serves = "sensitive", i_accept = 3000 }
+
+[[routes]]
+name = "restricted"
+application = "raw"
+path = "/restricted/{rest:*}"
+class = "restricted"
+
 [[routes]]
 name = "sensitive"
 application = "raw"
@@ -92,6 +108,13 @@ class Place:
         factors = Factors(self.stack.thread.store, self.stack.keyring)
         self.stack.thread.call(factors.enrol_totp(user, pyotp.TOTP(secret).byte_secret()))
         return sub, secret
+
+    def seated(self, partner: str) -> str:
+        """Somebody who has been at a partner's for long; their subject."""
+        sub = f"sub-{secrets.token_hex(4)}"
+        taken = Seats(self.stack.thread.store).take(partner, self.user(sub, partner), ripe=True)
+        assert self.stack.thread.call(taken) == "first"
+        return sub
 
     def user(self, sub: str, partner: str = "plain") -> str:
         keyring: KeyRing = self.stack.keyring
@@ -194,6 +217,45 @@ def test_what_a_token_says_of_a_sign_in_is_no_proof(place: Place, plain: TokenPr
     answer = place.get("/sensitive/x", token)
     assert (answer.status, answer.reason) == (401, "proof_required")
     assert challenge(answer).startswith('Bearer error="insufficient_user_authentication"')
+
+
+def gold(at: float = 0.0) -> dict[str, object]:
+    """What a token says of a sign-in that the policy takes for a proof; ``at``: seconds from now."""
+    return {"acr": "gold", "auth_time": int(time.time() + at)}
+
+
+def test_what_a_token_says_of_a_sign_in_is_a_proof_of_what_the_policy_lets_it_serve(place: Place) -> None:
+    provider, sub = place.providers["worded"], place.seated("worded")
+    place.app.says("/sensitive/word", b'{"email": "zoe@example.org", "id": 7}', "application/json")
+    answer = place.get("/sensitive/word", provider.token(sub, **gold()))
+    assert (answer.status, b"zoe@example.org" in answer.body) == (200, True)
+    proof = place.stack.record_of(answer, "answer")["proof"]
+    assert (proof["kind"], proof["credential"]) == ("partner", "acr:gold") and proof["age_s"] <= 60
+    assert place.get("/restricted/x", provider.token(sub, **gold())).reason == "proof_required"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{}, {"acr": "gold"}, {"acr": "silver", "auth_time": 0}, gold(-901), gold(300)],
+    ids=["nothing", "no time", "another level", "long ago", "to come"],
+)
+def test_what_a_token_does_not_say_rightly_is_no_proof(place: Place, said: dict[str, object]) -> None:
+    said = said | ({"auth_time": int(time.time())} if said.get("auth_time") == 0 else {})
+    token = place.providers["worded"].token(place.seated("worded"), **said)
+    assert place.get("/sensitive/x", token).reason == "proof_required"
+
+
+def test_what_is_introspected_is_not_signed_and_no_proof(place: Place) -> None:
+    token = place.providers["asked"].opaque_token(place.seated("asked"), prefix="w_", **gold())
+    assert place.get("/sensitive/x", token).reason == "proof_required"
+
+
+def test_by_a_word_somebody_new_opens_what_somebody_vouched_for_does(place: Place) -> None:
+    token = place.providers["worded"].token("sub-never-seen", **gold())
+    place.app.says("/sensitive/new", b'{"email": "zoe@example.org", "id": 8}', "application/json")
+    assert place.get("/sensitive/new", token).status == 200
+    budgets = json.loads(place.ask("/.gateway/budget", bearer(token)).body)["budgets"]
+    assert [(one["limit"], one["used"]) for one in budgets if one["name"] == "cooling-vouched"] == [(20, 1), (80, 1)]
 
 
 def test_a_code_confirms_for_the_token_that_showed_it_and_no_other(place: Place, plain: TokenProvider) -> None:

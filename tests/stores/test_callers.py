@@ -12,6 +12,7 @@ from gateway.stores.callers import StoredCallers
 from gateway.stores.connection import Store
 from gateway.stores.freezes import Freezes
 from gateway.stores.grants import Grants
+from gateway.stores.seats import Seats
 from gateway.stores.sessions import Sessions
 from gateway.stores.tokens import Tokens
 
@@ -138,3 +139,11 @@ async def test_who_was_given_no_agency_is_of_none(callers: StoredCallers, store:
     await store.call("HDEL", f"t:{caller.credential_id}", "agency")  # issued before there were any
     callers.forget(token)
     assert (await callers.by_token(token)).agency == caller.agency == ""  # type: ignore[union-attr]
+
+
+async def test_whoever_is_new_is_known_to_be_new(callers: StoredCallers, store: Store, token: str, clock) -> None:
+    caller = await callers.by_token(token)
+    assert isinstance(caller, Caller) and caller.young_since is None
+    await Seats(store, clock).take("p", caller.user)
+    new = await callers.by_token(token, anew=True)
+    assert isinstance(new, Caller) and new.young_since == clock.at

@@ -38,6 +38,18 @@ async def test_a_cookie_names_its_caller(sessions: Sessions, callers: StoredCall
     assert caller.credential_id.startswith("s_")
 
 
+async def test_a_session_begins_with_the_proof_of_its_sign_in_and_its_next_cookie_has_it_too(
+    sessions: Sessions, callers: StoredCallers, clock
+) -> None:
+    cookie = await sessions.open(**WHO, proof=proof_of(1, clock.at - 60))
+    first = await callers.by_session(cookie)
+    assert [(one.id, one.credential_id) for one in first.proofs] == [("pr_1", first.credential_id)]
+    new = await sessions.rotate(cookie, proof_of(2, clock.at))
+    assert [one.id for one in (await callers.by_session(new)).proofs] == ["pr_2", "pr_1"]
+    callers.forget(cookie)
+    assert (await callers.by_session(cookie)).proofs == first.proofs
+
+
 async def test_the_store_does_not_hold_the_cookie(sessions: Sessions, store: Store) -> None:
     cookie = await sessions.open(**WHO)
     for name in await store.call("KEYS", "*"):
