@@ -1,8 +1,9 @@
 """A partner's provider that lies: ``python lying_provider.py --port N``; its issuers are ``http://127.0.0.1:N/LIE``.
 
 Everybody who comes is signed in at once as ``sub-alice``; what is wrong then is said by the issuer's last part, one lie
-of ``LIES``. ``honest`` tells none. ``POST /LIE/rotate`` changes the key that is published, ``GET /LIE/seen`` shows what
-was last sent by the gateway. State is in memory.
+of ``LIES``. ``honest`` tells none. ``POST /LIE/rotate`` changes the key that is published; from ``POST /LIE/hide`` to
+``POST /LIE/show`` whoever asks for keys gets 500; ``GET /LIE/seen`` shows what was last sent by the gateway. State is in
+memory.
 """
 
 import argparse
@@ -144,6 +145,7 @@ class Issuer:
         self.requests: dict[str, dict[str, str]] = {}
         self.codes: dict[str, dict[str, str]] = {}
         self.seen: dict[str, Any] = {"jwks": 0}
+        self.hidden = False
 
     def claims(self, changes: Mapping[str, object], **rest: object) -> dict[str, object]:
         now = int(time.time())
@@ -195,6 +197,8 @@ class LyingProvider:
             ("/userinfo", self.userinfo),
             ("/jwks", self.jwks),
             ("/rotate", self.rotate),
+            ("/hide", self.hide),
+            ("/show", self.show),
             ("/seen", self.seen),
         ]
         return [Route(f"/{{lie}}{path}", self._of(answer), methods=["GET", "POST"]) for path, answer in listed]
@@ -267,6 +271,8 @@ class LyingProvider:
 
     async def jwks(self, issuer: Issuer, _request: Request) -> Response:
         issuer.seen["jwks"] += 1
+        if issuer.hidden:
+            return Response(status_code=500)
         keys = [issuer.key.as_dict(private=False)]
         if issuer.lie.keys == "symmetric":
             keys = [{"kty": "oct", "kid": "s", "k": b64(issuer.shared)}]
@@ -281,6 +287,14 @@ class LyingProvider:
 
     async def rotate(self, issuer: Issuer, _request: Request) -> Response:
         issuer.key = _key()
+        return Response(status_code=204)
+
+    async def hide(self, issuer: Issuer, _request: Request) -> Response:
+        issuer.hidden = True
+        return Response(status_code=204)
+
+    async def show(self, issuer: Issuer, _request: Request) -> Response:
+        issuer.hidden = False
         return Response(status_code=204)
 
     async def seen(self, issuer: Issuer, _request: Request) -> Response:

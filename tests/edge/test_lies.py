@@ -1,6 +1,5 @@
 """A provider that lies signs nobody in: every lie is refused before any session exists, and told to the operator."""
 
-import asyncio
 import base64
 import json
 from dataclasses import replace
@@ -271,38 +270,3 @@ async def test_a_removed_key_dies_with_what_is_kept(house: House, liar: str) -> 
         answer = await signed_in(house, partner, client)
     assert answer.status_code == 403
     assert house.ledger[-1]["detail"] == "no key of the partner verifies the token"
-
-
-async def test_unknown_keys_are_fetched_once_in_half_a_minute(house: House, liar: str) -> None:
-    partner = partner_of(liar, "kid-unknown")
-    before = (await seen(partner.issuer))["jwks"]
-    async with house.client(partner) as client:
-        answers = await asyncio.gather(*(signed_in(house, partner, client) for _ in range(20)))
-        assert {answer.status_code for answer in answers} == {403}
-        assert (await seen(partner.issuer))["jwks"] == before + 1
-        house.clock.forward(SPACING_S)
-        await signed_in(house, partner, client)
-    assert (await seen(partner.issuer))["jwks"] == before + 2
-
-
-async def test_sessions_live_on_while_the_partner_s_keys_are_out_of_reach(house: House, liar: str) -> None:
-    honest = partner_of(liar, "honest")
-    answer = await signed_in(house, honest)
-    assert (await signed_in(house, partner_of(liar, "keys-none"))).status_code == 503
-    assert (await caller_of(house, answer)).sub == "sub-alice"
-
-
-async def test_all_workers_together_fetch_once_in_half_a_minute(house: House, liar: str) -> None:
-    partner = partner_of(liar, "kid-unknown")
-    before = (await seen(partner.issuer))["jwks"]
-    workers = [signed_in(house, partner) for _ in range(8)]  # each with a site of its own, over one store
-    assert {answer.status_code for answer in await asyncio.gather(*workers)} == {403}
-    assert (await seen(partner.issuer))["jwks"] == before + 1
-
-
-async def test_keys_that_were_asked_for_in_vain_are_so_for_all_workers(house: House, liar: str) -> None:
-    partner = partner_of(liar, "keys-none")
-    assert (await signed_in(house, partner)).status_code == 503
-    before = (await seen(partner.issuer))["jwks"]
-    assert (await signed_in(house, partner)).status_code == 503
-    assert (await seen(partner.issuer))["jwks"] == before

@@ -21,6 +21,7 @@ from token_provider import AUDIENCE, SECRET, TokenProvider, running_provider
 from wire import Answer
 
 from gateway.core.assurance import Proof
+from gateway.edge.jwks import SPACING_S
 from gateway.stores import keys
 from gateway.stores.factors import Factors
 from gateway.stores.freezes import Freezes
@@ -148,6 +149,16 @@ def test_who_is_stopped_or_whose_token_was_ended_takes_no_seat(place: Place) -> 
     )
     assert place.get(path, freed.token("sub-stopped")).reason == "frozen"
     assert place.stack.thread.call(seats.rows("freed")) == []
+
+
+def test_a_thousand_tokens_of_invented_keys_make_us_ask_once_in_half_a_minute(place: Place) -> None:
+    provider, path, began = place.providers["new"], place.says({"offers": 3}), time.monotonic()
+    assert place.get(path, provider.token("sub-known")).status == 200
+    before = provider.asked.count("/jwks")
+    tokens = [provider.token(header={"kid": f"invented-{number}"}) for number in range(1_000)]
+    assert set(at_once(lambda token: place.get(path, token).reason, tokens)) == {"token_unknown"}
+    half_minutes = int((time.monotonic() - began) // SPACING_S)
+    assert provider.asked.count("/jwks") - before <= 1 + half_minutes
 
 
 def with_passkey(place: Place) -> Account:
