@@ -213,7 +213,7 @@ class Charger:
         most = min((one for one in limits if one is not None), default=None)
         if most is None or self.observing:
             return ()
-        return (limit_of_answer(self._passage.request_id, most),)
+        return (limit_of_answer(self._passage.request_id, most, self.caller.user),)
 
     def _persons(self, plan: decide.Plan, aliases: tuple[bytes, ...]) -> tuple[PersonCharge, ...]:
         charges: list[PersonCharge] = []

@@ -32,7 +32,7 @@ class Floor:
 class Limit:
     """One budget applied to one scope. ``key`` holds scope, class and window, never the limit: it survives a reload.
 
-    ``outside``: only persons charged as outside count.
+    ``outside``: only persons charged as outside count. ``owner``: what is counted for one owner is counted together.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Limit:
     then: Then
     outside: bool = False
     floor: Floor | None = None
+    owner: str = ""
 
     @property
     def shut(self) -> bool:
@@ -148,6 +149,17 @@ def _raised(rule: BudgetRule, caller: Caller, now: float) -> int:
     return rule.limit + sum(grant.persons for grant in caller.grants if grant.klass == rule.klass and now < grant.until)
 
 
+def _owner(scope: Scope, caller: Caller) -> str:
+    """Who owns a budget: a partner, everyone, or the caller's user."""
+    match scope:
+        case Scope.PARTNER:
+            return f"partner:{caller.partner}"
+        case Scope.EVERYONE:
+            return "everyone"
+        case _:
+            return caller.user
+
+
 def _scope_id(scope: Scope, caller: Caller) -> str:
     match scope:
         case Scope.TOKEN:
@@ -191,7 +203,9 @@ def limits_of(
             most -= rule.floor * (partner.seats or 0)
             name = f"floor:{caller.partner}:{caller.user}:{rule.klass.word}:{rule.window_s}"
             floor = Floor(name, rule.floor, passkey)
-        chosen.append(Limit(rule.name, key, rule.scope, rule.klass, most, rule.window_s, then, rule.outside, floor))
+        owner = _owner(rule.scope, caller)
+        what = (rule.name, key, rule.scope, rule.klass, most, rule.window_s, then, rule.outside, floor, owner)
+        chosen.append(Limit(*what))
     if not misses and not observe:
         chosen.extend(_proof_limits(policy, caller, proof))
         chosen.extend(_cooling_limits(policy, caller, proof, now))
@@ -206,6 +220,7 @@ def limits_of(
                     mandate.persons,
                     mandate.window_s,
                     Then.REFUSE,
+                    owner=caller.user,
                 )
             )
     return tuple(chosen)
@@ -263,14 +278,16 @@ def _cooling_limits(policy: Policy, caller: Caller, proof: Proof | None, now: fl
             persons,
             window_s,
             Then.MASK,
+            owner=caller.user,
         )
         for persons, window_s in cooling.persons_per_window_s
     ]
 
 
-def limit_of_answer(request_id: str, most: int) -> Limit:
-    """At most so many persons in one answer, whether they were counted before or not."""
-    return Limit(ONE_ANSWER, f"{ONE_ANSWER}:{request_id}", Scope.PROOF, Class.INTERNAL, most, 3_600, Then.REFUSE)
+def limit_of_answer(request_id: str, most: int, user: str = "") -> Limit:
+    """At most so many persons in one answer to ``user``, whether they were counted before or not."""
+    key = f"{ONE_ANSWER}:{request_id}"
+    return Limit(ONE_ANSWER, key, Scope.PROOF, Class.INTERNAL, most, 3_600, Then.REFUSE, owner=user)
 
 
 def _proof_limits(policy: Policy, caller: Caller, proof: Proof | None) -> list[Limit]:
@@ -293,6 +310,7 @@ def _proof_limits(policy: Policy, caller: Caller, proof: Proof | None) -> list[L
                 most,
                 window_s,
                 Then.PROVE,
+                owner=caller.user,
             )
         )
     return limits

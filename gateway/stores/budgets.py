@@ -31,7 +31,7 @@ STREAM_IDENTIFIERS_PER_CALL = 300
 LARGEST_RECORD = 1_000
 """Persons of one record, which is charged whole or not at all."""
 
-_CHARGE = Script("charge_reading", "charge")
+_CHARGE = Script("charge_reading", "charge", "charge_all")
 _USAGE = Script("usage")
 
 Records = tuple[tuple[PersonCharge, ...], ...]

@@ -35,7 +35,7 @@ Argument = bytes | str | int | float
 
 
 class Script:
-    """One script of ``stores/lua``, called by its digest; its files one after the other."""
+    """One script of ``stores/lua``, called by its digest; its files one after the other, behind ``tag.lua``."""
 
     def __init__(self, *names: str) -> None:
         self.names = names
@@ -44,7 +44,7 @@ class Script:
     def source(self) -> bytes:
         """The text that is sent when the store does not know the digest."""
         folder = resources.files("gateway.stores") / "lua"
-        return b"\n".join((folder / f"{name}.lua").read_bytes() for name in self.names)
+        return b"\n".join((folder / f"{name}.lua").read_bytes() for name in ("tag", *self.names))
 
     @cached_property
     def digest(self) -> str:

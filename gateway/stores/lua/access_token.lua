@@ -14,7 +14,7 @@ end
 call('EXPIRE', KEYS[2], math.max(tonumber(ARGV[2]), call('TTL', KEYS[2])))
 call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 for _, id in ipairs(call('SMEMBERS', KEYS[3])) do
-  if call('EXISTS', 't:' .. id) == 0 then call('SREM', KEYS[3], id) end
+  if call('EXISTS', tag .. 't:' .. id) == 0 then call('SREM', KEYS[3], id) end
 end
 call('SADD', KEYS[3], ARGV[1])
 return new and 1 or 0

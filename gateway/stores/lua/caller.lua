@@ -21,21 +21,21 @@ end
 if ARGV[1] == 'token' then
   id = call('GET', KEYS[1])
   if not id then return {} end
-  caller = call('HGETALL', 't:' .. id)
-  proofs = call('HVALS', 'p:' .. id)
+  caller = call('HGETALL', tag .. 't:' .. id)
+  proofs = call('HVALS', tag .. 'p:' .. id)
 else
   local cookie = call('HMGET', KEYS[1], 'family', 'until', 'sees')
   id, sees = cookie[1], cookie[3] or ''
   if not id or (cookie[2] and now >= tonumber(cookie[2])) then return {} end
-  caller = call('HGETALL', 'sf:' .. id)
+  caller = call('HGETALL', tag .. 'sf:' .. id)
   if #caller == 0 then return {} end
   local seen = tonumber(field('seen'))
   if now - seen >= tonumber(field('idle_s') or ARGV[3]) then
     over = 'over'
   elseif now - seen >= tonumber(ARGV[4]) then
-    call('HSET', 'sf:' .. id, 'seen', ARGV[2])
+    call('HSET', tag .. 'sf:' .. id, 'seen', ARGV[2])
   end
-  for _, text in ipairs(call('HVALS', 'p:' .. id)) do
+  for _, text in ipairs(call('HVALS', tag .. 'p:' .. id)) do
     local number, proof = string.match(text, '^(%d+):(.*)$')
     if not cookie[3] or tonumber(number) <= tonumber(cookie[3]) then proofs[#proofs + 1] = proof end
   end
@@ -45,14 +45,15 @@ if #caller == 0 then return {} end
 -- What a factor confirmed that was taken away since opens nothing more.
 for index = #proofs, 1, -1 do
   local factor = cjson.decode(proofs[index]).factor_id
-  if factor and factor ~= '' and call('EXISTS', 'fx:' .. factor) == 1 then table.remove(proofs, index) end
+  if factor and factor ~= '' and call('EXISTS', tag .. 'fx:' .. factor) == 1 then table.remove(proofs, index) end
 end
 
 local frozen = ''
 local user, partner = field('user'), field('partner')
 for kind, name in pairs({token = id, user = user, partner = partner}) do
-  if call('EXISTS', 'fz:' .. kind .. ':' .. name) == 1 then frozen = kind end
+  if call('EXISTS', tag .. 'fz:' .. kind .. ':' .. name) == 1 then frozen = kind end
 end
-local places = ARGV[1] == 'session' and call('ZRANGE', 'kn:' .. id, 0, -1) or {}
-return {id, caller, proofs, call('HVALS', 'gr:' .. user), frozen, over, call('GET', 'cl:' .. user) or '', places,
-  call('GET', 'cc:' .. user) or '', sees, call('GET', 'fv:' .. user) or ''}
+local places = ARGV[1] == 'session' and call('ZRANGE', tag .. 'kn:' .. id, 0, -1) or {}
+local function said(name) return call('GET', tag .. name .. user) or '' end
+return {id, caller, proofs, call('HVALS', tag .. 'gr:' .. user), frozen, over, said('cl:'), places, said('cc:'), sees,
+  said('fv:')}

@@ -6,15 +6,15 @@
 
 local now, lives_ms = tonumber(ARGV[4]), tonumber(ARGV[5]) * 1000
 local held = redis.call('HMGET', KEYS[1], 'name', 'hash')
-if held[1] and redis.call('EXISTS', 'dh:' .. held[2]) == 1 then return held[1] end
+if held[1] and redis.call('EXISTS', tag .. 'dh:' .. held[2]) == 1 then return held[1] end
 
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', string.format('%.0f', now - lives_ms))
 while redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[6]) do
-  redis.call('DEL', 'dh:' .. redis.call('ZPOPMIN', KEYS[2])[1])
+  redis.call('DEL', tag .. 'dh:' .. redis.call('ZPOPMIN', KEYS[2])[1])
 end
 redis.call('ZADD', KEYS[2], ARGV[4], ARGV[2])
 redis.call('EXPIRE', KEYS[2], ARGV[5])
-redis.call('SET', 'dh:' .. ARGV[2], ARGV[3], 'EX', ARGV[5])
+redis.call('SET', tag .. 'dh:' .. ARGV[2], ARGV[3], 'EX', ARGV[5])
 redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'name', ARGV[1], 'hash', ARGV[2])
 redis.call('EXPIRE', KEYS[1], ARGV[5])

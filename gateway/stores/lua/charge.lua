@@ -5,7 +5,7 @@
 
 local function slot(c, root, kind)
   local name = root .. char(kind)
-  if c.slots[name] == nil then c.slots[name] = call('HGET', 'g:' .. root, c.kinds[kind]) end
+  if c.slots[name] == nil then c.slots[name] = call('HGET', tag .. 'g:' .. root, c.kinds[kind]) end
   return c.slots[name]
 end
 
@@ -145,7 +145,7 @@ local function settled(c, person, root, new, floors, till)
     if not c.roots[hash] then
       how = 2
     elseif new == 0 and not c.fresh[root] then
-      till = math.min(till, now + call('PTTL', 'l:' .. hash))
+      till = math.min(till, now + call('PTTL', tag .. 'l:' .. hash))
     end
   end
   return how, math.max(floor(till / 1000), 0)
@@ -229,18 +229,18 @@ end
 local function write_links(plan)
   if #plan.links + #plan.aliases > 0 then linked = call('INCR', KEYS[4]) end
   for _, one in ipairs(plan.links) do
-    call('HSET', 'g:' .. one[1], one[2], one[3])
-    call('PEXPIRE', 'g:' .. one[1], group_ms)
-    call('SET', 'l:' .. one[3], one[1], 'PX', hash_ms)
+    call('HSET', tag .. 'g:' .. one[1], one[2], one[3])
+    call('PEXPIRE', tag .. 'g:' .. one[1], group_ms)
+    call('SET', tag .. 'l:' .. one[3], one[1], 'PX', hash_ms)
   end
   for _, one in ipairs(plan.touched) do
-    call('PEXPIRE', 'g:' .. one[1], group_ms)
-    call('PEXPIRE', 'l:' .. one[1], hash_ms)
+    call('PEXPIRE', tag .. 'g:' .. one[1], group_ms)
+    call('PEXPIRE', tag .. 'l:' .. one[1], hash_ms)
     for _, hash in ipairs(one[2]) do
-      if hash ~= one[1] then call('PEXPIRE', 'l:' .. hash, hash_ms) end
+      if hash ~= one[1] then call('PEXPIRE', tag .. 'l:' .. hash, hash_ms) end
     end
   end
-  for _, one in ipairs(plan.aliases) do call('SET', 'l:' .. one[1], one[2], 'NX', 'PX', hash_ms) end
+  for _, one in ipairs(plan.aliases) do call('SET', tag .. 'l:' .. one[1], one[2], 'NX', 'PX', hash_ms) end
 end
 
 local function write(c)
@@ -304,9 +304,3 @@ local function charge(kinds_blob, limits_blob, records_blob)
   end
   return {#answers, number, alarms, violations, table.concat(answers)}
 end
-
-local outcomes = {}
-for index = 5, #ARGV, 3 do
-  outcomes[#outcomes + 1] = charge(ARGV[index], ARGV[index + 1], ARGV[index + 2])
-end
-return {tonumber(stood[4] or '0'), linked, outcomes}

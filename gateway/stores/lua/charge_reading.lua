@@ -105,7 +105,7 @@ local function read_roots(records)
       for _, hash in ipairs(person.hashes) do
         if roots[hash] == nil then
           roots[hash] = false
-          distinct[#distinct + 1], keys[#keys + 1] = hash, 'l:' .. hash
+          distinct[#distinct + 1], keys[#keys + 1] = hash, tag .. 'l:' .. hash
         end
       end
     end

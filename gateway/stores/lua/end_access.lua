@@ -12,16 +12,17 @@ end
 local sessions, tokens = 0, 0
 for _, family in ipairs(redis.call('SMEMBERS', KEYS[1])) do
   if ends(family) then
-    sessions = sessions + redis.call('DEL', 'sf:' .. family)
-    redis.call('DEL', 'p:' .. family, 'kn:' .. family)
+    sessions = sessions + redis.call('DEL', tag .. 'sf:' .. family)
+    redis.call('DEL', tag .. 'p:' .. family, tag .. 'kn:' .. family)
     redis.call('SREM', KEYS[1], family)
   end
 end
 for _, id in ipairs(redis.call('SMEMBERS', KEYS[2])) do
   if ends(id) then
-    redis.call('DEL', 'p:' .. id)
+    redis.call('DEL', tag .. 'p:' .. id)
     -- a partner's token ends by itself, and nothing is then written of it
-    if redis.call('EXISTS', 't:' .. id) == 1 and redis.call('HSETNX', 't:' .. id, 'revoked_at', ARGV[1]) == 1 then
+    local token = tag .. 't:' .. id
+    if redis.call('EXISTS', token) == 1 and redis.call('HSETNX', token, 'revoked_at', ARGV[1]) == 1 then
       tokens = tokens + 1
     end
   end

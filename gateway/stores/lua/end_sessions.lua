@@ -5,8 +5,8 @@
 
 local ended = 0
 for _, family in ipairs(redis.call('SMEMBERS', KEYS[1])) do
-  ended = ended + redis.call('DEL', 'sf:' .. family)
-  redis.call('DEL', 'p:' .. family)
+  ended = ended + redis.call('DEL', tag .. 'sf:' .. family)
+  redis.call('DEL', tag .. 'p:' .. family)
 end
 redis.call('DEL', KEYS[1])
 return ended

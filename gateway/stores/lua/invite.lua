@@ -13,7 +13,7 @@ local above, known, looked = {by}, {[by] = true}, 0
 while #above > 0 and looked < 200 do
   local one = table.remove(above)
   looked = looked + 1
-  for _, inviter in ipairs(redis.call('SMEMBERS', 'iw:' .. one)) do
+  for _, inviter in ipairs(redis.call('SMEMBERS', tag .. 'iw:' .. one)) do
     if inviter == user then return 'circle' end
     if not known[inviter] then
       known[inviter] = true
@@ -33,6 +33,6 @@ local other = before[1] and before[1] ~= by and before[2] ~= role
 if before[4] == 'vouched' or (other and before[3] == '1' and here == '1') then bound = 'vouched' end
 redis.call('HSET', KEYS[1], 'by', by, 'role', role, 'here', here, 'bound', bound)
 redis.call('EXPIRE', KEYS[1], ARGV[8])
-redis.call('SADD', 'iw:' .. user, by)
-redis.call('EXPIRE', 'iw:' .. user, ARGV[9])
+redis.call('SADD', tag .. 'iw:' .. user, by)
+redis.call('EXPIRE', tag .. 'iw:' .. user, ARGV[9])
 return bound

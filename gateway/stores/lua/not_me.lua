@@ -8,20 +8,20 @@
 local user, mine = ARGV[1], ARGV[2]
 local sessions, tokens = 0, 0
 for _, family in ipairs(redis.call('SMEMBERS', KEYS[1])) do
-  redis.call('DEL', 'p:' .. family)
+  redis.call('DEL', tag .. 'p:' .. family)
   if family ~= mine then
-    sessions = sessions + redis.call('DEL', 'sf:' .. family)
-    redis.call('DEL', 'kn:' .. family)
+    sessions = sessions + redis.call('DEL', tag .. 'sf:' .. family)
+    redis.call('DEL', tag .. 'kn:' .. family)
     redis.call('SREM', KEYS[1], family)
   end
 end
-redis.call('DEL', 'p:' .. mine)
+redis.call('DEL', tag .. 'p:' .. mine)
 for _, id in ipairs(redis.call('SMEMBERS', KEYS[2])) do
-  local token = redis.call('HMGET', 't:' .. id, 'user', 'revoked_at')
+  local token = redis.call('HMGET', tag .. 't:' .. id, 'user', 'revoked_at')
   if token[1] == user then
-    redis.call('DEL', 'p:' .. id)
+    redis.call('DEL', tag .. 'p:' .. id)
     if not token[2] then
-      redis.call('HSET', 't:' .. id, 'revoked_at', ARGV[3])
+      redis.call('HSET', tag .. 't:' .. id, 'revoked_at', ARGV[3])
       tokens = tokens + 1
     end
   end

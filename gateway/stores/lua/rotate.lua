@@ -11,7 +11,7 @@
 local now = tonumber(ARGV[1])
 local cookie = redis.call('HMGET', KEYS[1], 'family', 'until')
 if not cookie[1] or cookie[2] then return 0 end
-local family = 'sf:' .. cookie[1]
+local family = tag .. 'sf:' .. cookie[1]
 local session = redis.call('HMGET', family, 'seen', 'expires_at', 'proofs', 'idle_s')
 local idle = tonumber(session[4] or ARGV[6])
 if not session[1] or now >= tonumber(session[2]) or now - tonumber(session[1]) >= idle then return 0 end
@@ -24,7 +24,7 @@ if left > 0 then redis.call('PEXPIRE', KEYS[2], left) end
 redis.call('EXPIRE', KEYS[1], ARGV[2] * 2)
 redis.call('HSET', family, 'seen', ARGV[1])
 if ARGV[3] ~= '' then
-  redis.call('HSET', 'p:' .. cookie[1], ARGV[3], redis.call('HINCRBY', family, 'proofs', 1) .. ':' .. ARGV[4])
-  redis.call('EXPIRE', 'p:' .. cookie[1], ARGV[5])
+  redis.call('HSET', tag .. 'p:' .. cookie[1], ARGV[3], redis.call('HINCRBY', family, 'proofs', 1) .. ':' .. ARGV[4])
+  redis.call('EXPIRE', tag .. 'p:' .. cookie[1], ARGV[5])
 end
 return 1

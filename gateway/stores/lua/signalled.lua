@@ -7,17 +7,17 @@
 
 local ended = 0
 for _, family in ipairs(redis.call('SMEMBERS', KEYS[1])) do
-  if ARGV[1] == '' or redis.call('HGET', 'sf:' .. family, 'sid') == ARGV[1] then
-    ended = ended + redis.call('DEL', 'sf:' .. family)
-    redis.call('DEL', 'p:' .. family, 'kn:' .. family)
+  if ARGV[1] == '' or redis.call('HGET', tag .. 'sf:' .. family, 'sid') == ARGV[1] then
+    ended = ended + redis.call('DEL', tag .. 'sf:' .. family)
+    redis.call('DEL', tag .. 'p:' .. family, tag .. 'kn:' .. family)
     redis.call('SREM', KEYS[1], family)
   end
 end
 if ARGV[1] == '' then
   for _, id in ipairs(redis.call('SMEMBERS', KEYS[2])) do
-    redis.call('DEL', 'p:' .. id)
-    if string.sub(id, 1, #ARGV[4]) == ARGV[4] and redis.call('EXISTS', 't:' .. id) == 1 then
-      redis.call('HSETNX', 't:' .. id, 'revoked_at', ARGV[2])
+    redis.call('DEL', tag .. 'p:' .. id)
+    if string.sub(id, 1, #ARGV[4]) == ARGV[4] and redis.call('EXISTS', tag .. 't:' .. id) == 1 then
+      redis.call('HSETNX', tag .. 't:' .. id, 'revoked_at', ARGV[2])
     end
   end
   redis.call('SET', KEYS[3], ARGV[2], 'EX', ARGV[3])
