@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import typer
 
-from gateway.commands import budget, demo, explain, freeze, ledger, partner, report, setup, token, user
+from gateway.commands import budget, demo, explain, freeze, ledger, partner, reload, report, setup, token, user
 from gateway.commands.terminal import CommandFailed
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 demo.register(app)
 setup.register(app)
+reload.register(app)
 explain.register(app)
 app.add_typer(token.app, name="token")
 app.add_typer(user.app, name="user")

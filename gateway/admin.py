@@ -5,41 +5,61 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+from gateway.reloading import Taken
 
 STATE_FRESH_S = 3.0
 """A worker writes its state every second; three missed ones mean that it hangs."""
 
 
-def write_state(folder: Path, *, ready: bool, why: str) -> None:
-    """A worker's word on itself, replaced in one step."""
+RELOAD_HEADER = "Gateway-Reload"
+"""Asked for at ``/reload``: no page of a browser can send it without asking first (Fetch standard)."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A worker's word on itself: ready, or why not; which generation it decides by, or why by no newer one."""
+
+    ready: bool
+    why: str = ""
+    generation: int = 0
+    behind: str = ""
+
+
+def write_state(folder: Path, state: State) -> None:
+    """Say how this worker is; replaced in one step."""
     file = folder / f"worker-{os.getpid()}.json"
     temporary = file.with_suffix(".new")
-    temporary.write_text(json.dumps({"ready": ready, "why": why, "at": time.monotonic()}))
+    temporary.write_text(json.dumps({"state": asdict(state), "at": time.monotonic()}))
     temporary.replace(file)
 
 
-def states(folder: Path, alive: frozenset[int]) -> dict[int, tuple[bool, str]]:
-    """What each living worker says: ready or not, and why."""
-    found: dict[int, tuple[bool, str]] = dict.fromkeys(alive, (False, "starting"))
+def states(folder: Path, alive: frozenset[int]) -> dict[int, State]:
+    """What each living worker says of itself."""
+    found = dict.fromkeys(alive, State(False, "starting", behind="starting"))
     for pid in alive:
         try:
-            state = json.loads((folder / f"worker-{pid}.json").read_text())
+            said = json.loads((folder / f"worker-{pid}.json").read_text())
         except (OSError, ValueError):
             continue
-        age_s = time.monotonic() - state["at"]
-        found[pid] = (state["ready"], state["why"]) if age_s <= STATE_FRESH_S else (False, f"silent for {age_s:.0f} s")
+        state, age_s = State(**said["state"]), time.monotonic() - said["at"]
+        found[pid] = state if age_s <= STATE_FRESH_S else replace(state, ready=False, why=f"silent for {age_s:.0f} s")
     return found
 
 
 class Handler(BaseHTTPRequestHandler):
-    """``/healthz``, ``/readyz``, ``/metrics``."""
+    """``/healthz``, ``/readyz``, ``/metrics``, and a POST to ``/reload``."""
 
-    def __init__(self, folder: Path, workers: Callable[[], frozenset[int]], *arguments: object) -> None:
+    def __init__(
+        self, folder: Path, workers: Callable[[], frozenset[int]], reload: Callable[[], Taken], *arguments: object
+    ) -> None:
         self._folder = folder
         self._workers = workers
+        self._reload = reload
         super().__init__(*arguments)  # type: ignore[arg-type]  # what socketserver gives, passed on
 
     def do_GET(self) -> None:
@@ -52,12 +72,26 @@ class Handler(BaseHTTPRequestHandler):
             case "/metrics":
                 self._metrics()
             case _:
-                self._answer(404, "text/plain", b"/healthz, /readyz, /metrics\n")
+                self._answer(404, "text/plain", b"/healthz, /readyz, /metrics, POST /reload\n")
+
+    def do_POST(self) -> None:
+        """Take a new policy into force, for ``gateway reload``: 200, 422 with the mistakes, 503 while workers lag."""
+        if self.path != "/reload" or self.headers.get(RELOAD_HEADER) is None:
+            self._answer(404, "text/plain", f"POST /reload, with the header {RELOAD_HEADER}\n".encode())
+            return
+        taken = self._reload()
+        body = {
+            "policy": taken.policy,
+            "mistakes": [asdict(one) for one in taken.mistakes],
+            "waiting": [{"pid": pid, "why": why} for pid, why in taken.waiting.items()],
+        }
+        status = 422 if taken.mistakes else 503 if taken.waiting else 200
+        self._answer(status, "application/json", json.dumps(body).encode())
 
     def _ready(self) -> None:
         said = states(self._folder, self._workers())
-        ready = bool(said) and all(ok for ok, _ in said.values())
-        body = {"ready": ready, "workers": [{"pid": pid, "ready": ok, "why": why} for pid, (ok, why) in said.items()]}
+        ready = bool(said) and all(state.ready for state in said.values())
+        body = {"ready": ready, "workers": [{"pid": pid, **asdict(state)} for pid, state in said.items()]}
         self._answer(200 if ready else 503, "application/json", json.dumps(body).encode())
 
     def _metrics(self) -> None:
@@ -79,9 +113,11 @@ class Handler(BaseHTTPRequestHandler):
         """Say nothing: health checks are many."""
 
 
-def listen(address: str, port: int, folder: Path, workers: Callable[[], frozenset[int]]) -> ThreadingHTTPServer:
+def listen(
+    address: str, port: int, folder: Path, workers: Callable[[], frozenset[int]], reload: Callable[[], Taken]
+) -> ThreadingHTTPServer:
     """Serve in a thread of this process; raises ``OSError`` when the port is taken."""
-    server = ThreadingHTTPServer((address, port), partial(Handler, folder, workers))
+    server = ThreadingHTTPServer((address, port), partial(Handler, folder, workers, reload))
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, name="admin", daemon=True).start()
     return server

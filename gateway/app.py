@@ -12,8 +12,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from gateway.admin import write_state
-from gateway.config import Settings, load
+from gateway.admin import State, write_state
+from gateway.config import ConfigurationError, Settings
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge.answers import render
 from gateway.keyring import KeyRing
@@ -23,6 +23,7 @@ from gateway.passage import Receive, Scope, Send, begin
 from gateway.pipeline import Pipeline
 from gateway.ports import StoreUnavailable
 from gateway.reaper import Reaper
+from gateway.reloading import generation_in, load_generation
 from gateway.serve import CONFIG_VARIABLE, RUN_VARIABLE
 from gateway.stores.faults import StoreLost
 from gateway.telling import Errand, errands_of, run_errands
@@ -31,6 +32,9 @@ from gateway.wiring import Opened, doors_of, open_all, policy_in_force, served_o
 
 NEW_OBJECTS = 20_000
 """How many more containers there are before the collector looks again; requests leave few behind."""
+
+FOLLOW_EVERY_S = 0.2
+"""How often a worker looks whether there is a new configuration: one link of the file system is read."""
 
 WRITE_ACTIVITY_EVERY_S = 3
 """How often a worker writes what people were shown, in figures; a crash loses no more than that."""
@@ -43,19 +47,24 @@ log = logging.getLogger(__name__)
 
 def create() -> "App":
     """The worker's ASGI application, for the configuration that the parent process has checked."""
-    return App(load(Path(os.environ[CONFIG_VARIABLE])))
+    directory, folder = Path(os.environ[CONFIG_VARIABLE]), Path(os.environ[RUN_VARIABLE])
+    generation = generation_in(folder)
+    return App(load_generation(directory, folder, generation), generation)
 
 
 class App:
     """One worker: opens its doors, keeps them open, serves."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, generation: int = 0) -> None:
         self._settings = settings
+        self._generation = generation
+        self._behind = ""
         self._keyring = KeyRing.load(settings.path(settings.gateway.keys))
         listen = settings.gateway.listen
         self._reaper = Reaper(listen.port, silent_s=listen.silent_timeout, kept_alive_s=listen.kept_alive_timeout)
         self._ledger_directory = settings.path(settings.gateway.ledger.directory)
         self._tasks: list[asyncio.Task[None]] = []
+        self._telling: asyncio.Task[None] | None = None
         self._opened: Opened | None = None
         self._why = "starting"
         self._metrics = PrometheusMetrics()
@@ -80,12 +89,14 @@ class App:
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
-        self._tasks = [asyncio.create_task(work) for work in (self._open(), self._watch(), self._reaper.run())]
+        self._tasks = [
+            asyncio.create_task(work) for work in (self._open(), self._watch(), self._follow(), self._reaper.run())
+        ]
         for task in self._tasks:
             task.add_done_callback(_must_not_fail)
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        await _ended(self._tasks)
+        await _ended([*self._tasks, *([self._telling] if self._telling else [])])
         await self._close()
         await send({"type": "lifespan.shutdown.complete"})
 
@@ -100,11 +111,10 @@ class App:
         await send({"type": "http.response.body", "body": answer.body})
 
     async def _open(self) -> None:
-        """Open store and ledger, trying each second until both are there; then tell those outside who want to know."""
-        errands: list[Errand] = []
+        """Open store and ledger, trying each second until both are there."""
         while self.pipeline is None:
             try:
-                errands = await self._join()
+                await self._join()
                 _spare_collections()
                 self._why = ""
             except (StoreUnavailable, LedgerUnavailable, OSError) as fault:
@@ -112,14 +122,20 @@ class App:
                 log.warning("not ready: %s", fault)
                 await self._close()
                 await asyncio.sleep(1)
-        await run_errands(errands)
 
-    async def _join(self) -> list[Errand]:
+    async def _join(self) -> None:
         opened = self._opened = await open_all(self._settings, self._keyring, self._metrics)
         await policy_in_force(opened, self._settings, "start")
         errands = errands_of(opened, self._settings)
         self.pipeline = Pipeline(doors_of(opened, self._settings), served_of(opened, self._settings))
-        return errands
+        self._tell(errands)
+
+    def _tell(self, errands: Iterable[Errand]) -> None:
+        """Tell those outside who want to know, and nobody else any more."""
+        if self._telling is not None:
+            self._telling.cancel()
+        self._telling = asyncio.create_task(run_errands(errands))
+        self._telling.add_done_callback(_must_not_fail)
 
     async def _watch(self) -> None:
         """Each second: are store and ledger whole, the clock right; tell the admin listener. Each minute: write counts.
@@ -129,11 +145,11 @@ class App:
         beats = 0
         folder = Path(os.environ[RUN_VARIABLE])
         while True:
-            why = await self._unready()
+            self._why = why = await self._unready()
             READY.set(0 if why else 1)
             self._metrics.tell()
             with contextlib.suppress(OSError):  # the folder is gone when the parent is
-                write_state(folder, ready=not why, why=why)
+                write_state(folder, State(not why, why, self._generation, self._behind))
             beats += 1
             if beats % WRITE_ACTIVITY_EVERY_S == 0 and self._opened is not None:
                 await self._opened.activity.flush()
@@ -141,6 +157,34 @@ class App:
                 with contextlib.suppress(LedgerUnavailable):  # counts stay and are written next time
                     await self._opened.ledger.flush_counts(now=self._opened.store.clock.now())
             await asyncio.sleep(1)
+
+    async def _follow(self) -> None:
+        """Decide by the configuration that the server has accepted since: every request that begins from now on.
+
+        What cannot be taken yet (a ledger that cannot be written) is tried again; the old one holds until then.
+        """
+        folder = Path(os.environ[RUN_VARIABLE])
+        while True:
+            await asyncio.sleep(FOLLOW_EVERY_S)
+            with contextlib.suppress(OSError):  # the folder is gone when the parent is
+                if (generation := generation_in(folder)) != self._generation:
+                    await self._take(folder, generation)
+                    write_state(folder, State(not self._why, self._why, self._generation, self._behind))
+
+    async def _take(self, folder: Path, generation: int) -> None:
+        try:
+            settings = await asyncio.to_thread(load_generation, self._settings.directory, folder, generation)
+            if self.pipeline is not None and self._opened is not None:
+                doors, served = doors_of(self._opened, settings), served_of(self._opened, settings)
+                errands = errands_of(self._opened, settings)
+                await policy_in_force(self._opened, settings, "reload")
+                self.pipeline.doors, self.pipeline.served = doors, served
+                self._tell(errands)
+        except (ConfigurationError, OSError, LedgerUnavailable) as fault:
+            self._behind = str(fault)
+            log.error("a new policy is not taken yet: %s", fault)
+            return
+        self._settings, self._generation, self._behind = settings, generation, ""
 
     async def _unready(self) -> str:
         if self.pipeline is None or self._opened is None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
+from gateway.application import Application
 from gateway.claiming import Claims, claim
 from gateway.core import decide
 from gateway.core.assurance import Caller, Proof
@@ -30,6 +31,8 @@ from gateway.recording import PersonTaken
 
 log = logging.getLogger(__name__)
 Hash = Callable[[Identifier], bytes]
+InForce = Callable[[], tuple[Application, Callers]]
+"""The application with the policy in force now, and who knows its callers: a long answer outlives a policy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,29 +70,33 @@ class Charger:
     def __init__(
         self,
         passage: Passage,
-        callers: Callers,
+        in_force: InForce,
         budgets: Budgets,
         clock: Clock,
         claims: Claims,
         explaining: Explaining,
         person_hash: Hash,
     ) -> None:
-        application, classified = passage.application, passage.classified
-        if application is None or classified is None:
+        classified = passage.classified
+        if classified is None:
             raise TypeError("a passage is charged only after it was classified")
         self._passage = passage
-        self._callers = callers
         self._budgets = budgets
         self._clock = clock
         self._claims = claims
         self._explaining = explaining
         self._hash = person_hash
         self._unnamed = 0
+        self._in_force = in_force
+        self.classified: Classified = classified
+        self.executing: Outcome | None = None
+        self._decide_by(*in_force())
+
+    def _decide_by(self, application: Application, callers: Callers) -> None:
+        self._application, self._callers = application, callers
         self._limits = application.limits
         self.observing = application.observing
         self.policy: Policy = application.policy
-        self.classified: Classified = classified
-        self.executing: Outcome | None = None
         self._ranks = {kind.kind: rank for rank, kind in enumerate(self.policy.unique)}
 
     @property
@@ -106,10 +113,13 @@ class Charger:
         return caller
 
     async def still_allowed(self, *, anew: bool = False) -> Refusal | None:
-        """Look the caller up again: revoked, frozen and ended ones get nothing more.
+        """Look the caller up again: revoked, frozen and ended ones get nothing more. A new policy holds from here on.
 
         ``anew``: what is kept will not do, since a proof may just have been made at another worker.
         """
+        application, callers = self._in_force()
+        if application is not self._application:
+            self._decide_by(application, callers)
         credential = self._passage.credential
         if self.caller.credential == "anonymous":
             return None

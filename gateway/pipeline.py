@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 
 
 class Pipeline:
-    """The path. One per worker; ``served`` may be replaced between two requests."""
+    """The path. One per worker; a new policy replaces ``doors`` and ``served`` together."""
 
     def __init__(self, doors: Doors, served: Served) -> None:
         self.doors = doors
@@ -321,7 +321,7 @@ class Pipeline:
         """What the release of this passage's answer works with."""
         charger = Charger(
             passage,
-            self.doors.callers,
+            lambda: (self.served.by_host[application.table.hosts[0]], self.doors.callers),
             self.doors.budgets,
             self.doors.clock,
             self.doors.challenges,

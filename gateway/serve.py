@@ -5,7 +5,9 @@ import resource
 import shutil
 import signal
 import tempfile
+import threading
 from collections.abc import Callable
+from functools import partial
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from granian.server import MPServer
 
 from gateway import admin
 from gateway.config import Settings, warnings
+from gateway.reloading import Check, InForce, Taken
 
 CONFIG_VARIABLE = "GATEWAY_CONFIG"
 RUN_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -24,7 +27,9 @@ RESPAWN_S = 2.0
 
 
 class Server(MPServer):
-    """Granian's server with the admin listener beside it."""
+    """Granian's server with the admin listener beside it. A hangup brings a new policy, and replaces no process."""
+
+    on_hangup: Callable[[], None]
 
     def worker_pids(self) -> frozenset[int]:
         """The process ids of the workers alive now."""
@@ -36,16 +41,27 @@ class Server(MPServer):
         self.main_loop_interrupt.wait(RESPAWN_S)
         super()._respawn_workers(workers, spawn_target, target_loader, delay)
 
+    def _reload(self, spawn_target, target_loader):  # type: ignore[no-untyped-def]
+        """Granian would start every worker anew, and fail a few requests."""
+        self.reload_signal = False
+        self.main_loop_interrupt.clear()
+        self.on_hangup()
 
-def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT; ``announce`` is told what it begins with. Raises ``OSError``: a port is taken."""
+
+def serve(settings: Settings, *, check: Check, announce: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT; ``announce`` is told what it begins with.
+
+    ``check``: what must hold of a new policy's settings, as of these. Raises ``OSError``: a port is taken.
+    """
     listen = settings.gateway.listen
     folder = Path(tempfile.mkdtemp(prefix="gateway-"))
     os.environ[RUN_VARIABLE] = str(folder)
     os.environ[CONFIG_VARIABLE] = str(settings.directory)
     _raise_open_files()
     # a forked worker has this process's handler until it sets its own, and would swallow the order to end
-    os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+    os.register_at_fork(after_in_child=_forget_signals)
+    in_force = InForce(folder, settings, check)
+    in_force.take()
     server = Server(
         "gateway.app:create",
         address=listen.address,
@@ -68,11 +84,20 @@ def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
     )
     listening: list[ThreadingHTTPServer] = []
 
+    def reload() -> Taken:
+        said = partial(admin.states, folder)
+        taken = in_force.reload(
+            lambda: {pid: (one.generation, one.behind) for pid, one in said(server.worker_pids()).items()}
+        )
+        tell(taken, announce)
+        return taken
+
     def start_admin() -> None:
         at = settings.gateway.admin
-        listening.append(admin.listen(at.address, at.port, folder, server.worker_pids))
+        listening.append(admin.listen(at.address, at.port, folder, server.worker_pids, reload))
 
     server.on_startup(start_admin)
+    server.on_hangup = lambda: threading.Thread(target=reload, name="reload", daemon=True).start()
     for warning in warnings(settings):
         announce(str(warning))
     scheme = "https" if listen.certificate else "http"
@@ -83,6 +108,23 @@ def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
         for one in listening:
             one.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def tell(taken: Taken, announce: Callable[[str], None]) -> None:
+    """Say aloud what became of a reload."""
+    for mistake in taken.mistakes:
+        announce(f"reload: {mistake}")
+    if taken.mistakes:
+        announce(f"reload REFUSED, {len(taken.mistakes)} mistakes: policy {taken.policy} stays in force")
+        return
+    for pid, why in taken.waiting.items():
+        announce(f"reload: worker {pid} has not taken it yet: {why or 'no answer'}")
+    announce(f"reload: policy {taken.policy} is in force")
+
+
+def _forget_signals() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the server's to answer, also where a whole group is told
 
 
 def _raise_open_files() -> None:

@@ -162,12 +162,12 @@ def doors_of(opened: Opened, settings: Settings) -> Doors:
 
 def _doors_of_pages(opened: Opened, settings: Settings) -> PageDoors:
     store, keyring, documents, partners = opened.store, opened.keyring, Documents(opened.store), partners_of(settings)
-    tokens = access_tokens_of(partners.values(), documents)
+    tokens, registry = access_tokens_of(partners.values(), documents), PartnerTokens(store, keyring)
     seating = Seating(Seats(store), opened.ledger, store.clock, lambda: settings.policy, settings.observing)
     return PageDoors(
         clock=store.clock,
         callers=PartnerCallers(
-            opened.callers, PartnerTokens(store, keyring), tokens, seating, store.clock, lambda: settings.policy
+            opened.callers, registry, tokens, seating, store.clock, lambda: settings.policy, partners.keys()
         ),
         tokens=opened.tokens,
         partner_tokens=tokens,

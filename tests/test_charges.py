@@ -92,7 +92,7 @@ class Desk:
         outsiders = Outsiders(self.store, self.keyring, self.clock)
         explaining = Explaining(passage, outsiders, self.keyring)
         hash_of = self.keyring.person_hash
-        return Charger(passage, self.callers, self.budgets, self.clock, claims, explaining, hash_of)
+        return Charger(passage, lambda: (self.app, self.callers), self.budgets, self.clock, claims, explaining, hash_of)
 
     async def prove(self) -> None:
         user = self.keyring.user_id(CALLER.issuer, CALLER.sub)

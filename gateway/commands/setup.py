@@ -259,6 +259,6 @@ def serve(
             say(escaped(str(line)))
 
     try:
-        run(settings, announce=announce)
+        run(settings, check=key_mistakes, announce=announce)
     except OSError as fault:
         fail(f"cannot serve: {fault}")

@@ -178,25 +178,26 @@ class Settings:
         return path if path.is_absolute() else self.directory / path
 
 
-def load(directory: Path) -> Settings:
-    """Read and check the three files of ``directory``.
+def load(directory: Path, *, files: Path | None = None) -> Settings:
+    """Read and check the three files of ``directory``, or the copies of them in ``files``.
 
     :raises ConfigurationError: with every mistake found, each with file, line and rule.
     """
+    files = files or directory
     mistakes: list[Mistake] = []
-    gateway = _read(directory, GATEWAY, GatewayFile, mistakes)
-    partners = _read(directory, PARTNERS, PartnersFile, mistakes)
-    policy_file = _read(directory, POLICY, PolicyFile, mistakes)
+    gateway = _read(files, GATEWAY, GatewayFile, mistakes)
+    partners = _read(files, PARTNERS, PartnersFile, mistakes)
+    policy_file = _read(files, POLICY, PolicyFile, mistakes)
     policy: Policy | None = None
     if gateway is not None:
-        mistakes.extend(_cross_checks(directory, gateway))
+        mistakes.extend(_cross_checks(files, gateway))
     if partners is not None:
-        text = (directory / PARTNERS).read_text()
+        text = (files / PARTNERS).read_text()
         mistakes.extend(
             Mistake(PARTNERS, line_of(text, path), rule, words) for path, rule, words in partner_problems(partners)
         )
     if policy_file is not None:
-        content = (directory / POLICY).read_bytes()
+        content = (files / POLICY).read_bytes()
         applications = frozenset(gateway.applications) if gateway else None
         policy, problems = compile_policy(policy_file, content, applications)
         problems = [*problems, *_of_partners(policy_file, partners)]
@@ -249,9 +250,9 @@ def _timeless_words(policy: PolicyFile, partners: PartnersFile) -> list[Problem]
     ]
 
 
-def _read(directory: Path, name: str, model: type[_File], mistakes: list[Mistake]) -> _File | None:
+def _read(files: Path, name: str, model: type[_File], mistakes: list[Mistake]) -> _File | None:
     try:
-        text = (directory / name).read_text()
+        text = (files / name).read_text()
     except (OSError, UnicodeDecodeError) as fault:
         mistakes.append(Mistake(name, None, "readable", f"cannot be read: {fault}; `gateway init` writes an example"))
         return None
@@ -277,8 +278,8 @@ def _words(error: Any) -> str:
     return str(error["msg"]).removeprefix("Value error, ") + shown
 
 
-def _cross_checks(directory: Path, gateway: GatewayFile) -> Iterable[Mistake]:
-    text = (directory / GATEWAY).read_text()
+def _cross_checks(files: Path, gateway: GatewayFile) -> Iterable[Mistake]:
+    text = (files / GATEWAY).read_text()
 
     def mistake(path: tuple[str, ...], message: str) -> Mistake:
         return Mistake(GATEWAY, line_of(text, path), ".".join(path), message)

@@ -8,7 +8,7 @@ Whose token is not known to the store yet takes a seat first, as whoever signs i
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
@@ -53,7 +53,7 @@ class Registry(Protocol):
 
 
 class PartnerCallers:
-    """Callers by session, by a token of ours, or by a partner's."""
+    """Callers by session, by a token of ours, or by a partner's: all of a partner in ``partners``, the others' end."""
 
     def __init__(
         self,
@@ -63,7 +63,9 @@ class PartnerCallers:
         seating: Seating,
         clock: Clock,
         policy: Callable[[], Policy],
+        partners: Collection[str],
     ) -> None:
+        self._partners = partners
         self._stored = stored
         self._registry = registry
         self._tokens = tokens
@@ -73,7 +75,11 @@ class PartnerCallers:
 
     async def by_session(self, cookie: str, *, anew: bool = False) -> Caller | NoCaller:
         """The caller of a session's cookie."""
-        return await self._stored.by_session(cookie, anew=anew)
+        return self._trusted(await self._stored.by_session(cookie, anew=anew))
+
+    def _trusted(self, found: Caller | NoCaller) -> Caller | NoCaller:
+        """Nobody, where the partner of who was found is no longer in the configuration."""
+        return NoCaller("revoked") if isinstance(found, Caller) and found.partner not in self._partners else found
 
     def forget(self, credential: str) -> None:
         """Ask the store anew about a token, a cookie, a credential's id or a user."""
@@ -82,7 +88,7 @@ class PartnerCallers:
     async def by_token(self, token: str, *, anew: bool = False) -> Caller | NoCaller:
         """The caller of a token; ``partner_unreachable`` where nothing is known of it since its partner is silent."""
         if is_own(token):
-            return await self._stored.by_token(token, anew=anew)
+            return self._trusted(await self._stored.by_token(token, anew=anew))
         try:
             access = await self._tokens.judged(token, self._clock.now())
         except NotFetched as fault:

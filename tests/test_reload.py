@@ -1,0 +1,302 @@
+"""A new policy in running workers: no process ends, no request fails, and a bad one changes nothing."""
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import wire
+from stack import Account, Stack, demo_application, running_stack, until
+
+from gateway.admin import RELOAD_HEADER
+
+WORKERS = 2
+HOUR = 'name = "sensitive-hour"\nscope = "user"\nclass = "sensitive"\npersons = '
+RECORD = "/api/demandeurs/1"
+MANY = 16
+"""Connections enough for every worker to get some."""
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Stack]:
+    with demo_application() as (upstream, _), running_stack(upstream, workers=WORKERS) as stack:
+        yield stack
+
+
+@pytest.fixture
+def stack(running: Stack) -> Iterator[Stack]:
+    """The running gateway, and its files as they were afterwards."""
+    kept = {path: path.read_text() for path in running.directory.glob("*.toml")}
+    yield running
+    for path, text in kept.items():
+        path.write_text(text)
+    assert reload(running)[0] == 200
+
+
+def reload(stack: Stack) -> tuple[int, Any]:
+    status, said = admin(stack, "POST", "/reload", **{RELOAD_HEADER: "1"})
+    return status, json.loads(said)
+
+
+def reload_command(stack: Stack) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "gateway", "reload", "--config", str(stack.directory)]
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, "COLUMNS": "300"})
+
+
+def change(stack: Stack, name: str, old: str, new: str) -> None:
+    path = stack.directory / name
+    text = path.read_text()
+    assert text.count(old) == 1, old
+    path.write_text(text.replace(old, new))
+
+
+def hourly(stack: Stack, persons: int) -> None:
+    """Another number of persons an hour, in the file."""
+    path = stack.directory / "policy.toml"
+    before, _, after = path.read_text().partition(HOUR)
+    path.write_text(before + HOUR + str(persons) + after[after.index("\n") :])
+
+
+def limits(stack: Stack, account: Account) -> set[int]:
+    """The limit an hour that many connections are told."""
+    said = [json.loads(stack.get("/.gateway/budget", account).body)["budgets"] for _ in range(MANY)]
+    return {one["limit"] for budgets in said for one in budgets if one["name"] == "sensitive-hour"}
+
+
+def workers(stack: Stack) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(admin(stack, "GET", "/readyz")[1])["workers"]
+    return found
+
+
+def admin(stack: Stack, method: str, path: str, **headers: str) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", stack.settings.gateway.admin.port, timeout=wire.PATIENCE_S)
+    with contextlib.closing(connection):
+        connection.request(method, path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+
+
+def pids(stack: Stack) -> set[int]:
+    return {one["pid"] for one in workers(stack)}
+
+
+class Hammer:
+    """Requests without a pause on connections that are kept alive, counted by what became of them."""
+
+    def __init__(self, stack: Stack, accounts: list[Account], target: str) -> None:
+        self.answered = 0
+        self.failed: list[object] = []
+        self._stack, self._target, self._over = stack, target, False
+        self._lock = threading.Lock()
+        self._threads = [threading.Thread(target=self._ask, args=(one,)) for one in accounts]
+
+    def __enter__(self) -> "Hammer":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over = True
+        for thread in self._threads:
+            thread.join()
+
+    def _ask(self, account: Account) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self._stack.port, timeout=wire.PATIENCE_S)
+        headers = {"Host": self._stack.host, **dict([account.bearer])}
+        while not self._over:
+            try:
+                connection.request("GET", self._target, headers=headers)
+                answer = connection.getresponse()
+                answer.read()
+                failed = () if answer.status == 200 and not answer.will_close else (answer.status,)
+            except (OSError, http.client.HTTPException) as fault:
+                failed = (fault,)
+                connection.close()
+            with self._lock:
+                self.answered += not failed
+                self.failed += failed
+        connection.close()
+
+
+class Stream:
+    """A stream of persons by somebody's request, read as it comes."""
+
+    def __init__(self, stack: Stack, account: Account, target: str) -> None:
+        self.received, self.over = b"", threading.Event()
+        self._connection = wire.connect(stack.port)
+        self._connection.sendall(wire.request(target, stack.host, account.bearer))
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> "Stream":
+        until(lambda: self.events() > 1, what="the first events")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._connection.close()
+
+    def _read(self) -> None:
+        with contextlib.suppress(OSError):
+            while piece := self._connection.recv(65_536):
+                self.received += piece
+        self.over.set()
+
+    def events(self) -> int:
+        return self.received.count(b"data:")
+
+    def flows_on(self) -> None:
+        before = self.events()
+        until(lambda: self.events() > before or self.over.is_set(), what="the next event")
+        assert not self.over.is_set(), self.received[-500:]
+
+
+def test_a_new_policy_holds_in_every_worker_and_no_process_ends(stack: Stack) -> None:
+    account, before = stack.account(), pids(stack)
+    hourly(stack, 61)
+    said = reload_command(stack)
+    assert (said.returncode, limits(stack, account), pids(stack)) == (0, {61}, before)
+    assert "is in force" in said.stdout
+
+
+def test_every_worker_writes_the_policy_into_the_ledger_before_it_decides_by_it(stack: Stack) -> None:
+    hourly(stack, 62)
+    status, said = reload(stack)
+    fresh = [one for one in stack.records() if one["kind"] == "policy" and one["policy"] == said["policy"]]
+    assert (status, [one["reason"] for one in fresh]) == (200, ["reload"] * WORKERS)
+    kept = stack.settings.path(stack.settings.gateway.ledger.directory) / "policies" / f"{said['policy']}.toml"
+    assert kept.read_text() == (stack.directory / "policy.toml").read_text()
+
+
+def test_no_request_fails_and_a_stream_goes_on(stack: Stack) -> None:
+    accounts = [stack.account() for _ in range(4)]
+    assert {stack.step_up(one).status for one in accounts} == {200}
+    listener = stack.account()
+    with Stream(stack, listener, "/evenements?intervalle_ms=400") as stream, Hammer(stack, accounts, RECORD) as hammer:
+        for persons in range(70, 74):
+            hourly(stack, persons)
+            assert reload(stack)[0] == 200
+            stream.flows_on()
+        until(lambda: hammer.answered > 200 or hammer.failed, what="two hundred answers")
+    assert hammer.failed == []
+
+
+def test_a_stream_that_began_before_is_counted_by_the_new_limits(stack: Stack) -> None:
+    with Stream(stack, stack.account(), "/evenements?intervalle_ms=100") as stream:
+        with (stack.directory / "policy.toml").open("a") as policy:
+            policy.write(LITTLE)
+        assert reload(stack)[0] == 200
+        assert stream.over.wait(wire.PATIENCE_S)
+    assert b"budget_exhausted" in stream.received
+
+
+LITTLE = """
+[[budgets]]
+name = "internal-half-hour"
+scope = "user"
+class = "internal"
+persons = 3
+per = "30m"
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "said"),
+    [
+        ("policy.toml", 'unreadable = "sensitive"', 'unreadable = "secret"', "policy.toml:7: unreadable"),
+        ("policy.toml", "[classes.sensitive]", "[classes.sensitive", "policy.toml:"),
+        ("partners.toml", "\nissuer", "\nissuers", "partners.toml:"),
+        ("gateway.toml", "worker_bytes", "worker_byte", "gateway.toml:"),
+    ],
+    ids=["a value", "no toml", "a partner", "a setting"],
+)
+def test_with_a_mistake_the_old_one_stays_and_the_mistake_is_named(
+    stack: Stack, name: str, old: str, new: str, said: str
+) -> None:
+    before = limits(stack, account := stack.account())
+    hourly(stack, 63)
+    path = stack.directory / name
+    if old not in path.read_text():
+        path.write_text(path.read_text() + f"\n[reading]\n{new} = 1\n")
+    else:
+        path.write_text(path.read_text().replace(old, new, 1))
+    status, told = reload(stack)
+    assert status == 422
+    assert any(f"{one['file']}:{one['line']}: {one['rule']}".startswith(said) for one in told["mistakes"])
+    assert limits(stack, account) == before
+
+
+def test_what_takes_a_restart_is_refused_and_said_so(stack: Stack) -> None:
+    before = limits(stack, account := stack.account())
+    hourly(stack, 64)
+    change(stack, "gateway.toml", f"\nworkers = {WORKERS}", f"\nworkers = {WORKERS + 1}")
+    told = reload_command(stack)
+    assert (told.returncode, limits(stack, account)) == (1, before)
+    assert "listen: has changed, and takes a restart" in told.stdout
+    assert "gateway.toml: listen: has changed" in stack.said()
+
+
+def test_a_worker_that_starts_anew_loads_what_the_others_decide_by(stack: Stack) -> None:
+    account = stack.account()
+    hourly(stack, 65)
+    assert reload(stack)[0] == 200
+    (stack.directory / "policy.toml").write_text("half an edi")
+    killed, *_ = sorted(pids(stack))
+    os.kill(killed, signal.SIGKILL)
+    until(lambda: _renewed(stack, killed), what="a new worker")
+    assert limits(stack, account) == {65}
+
+
+def _renewed(stack: Stack, killed: int) -> bool:
+    try:
+        found = workers(stack)
+    except OSError:
+        return False
+    return len(found) == WORKERS and killed not in {one["pid"] for one in found} and all(one["ready"] for one in found)
+
+
+def test_a_hangup_does_the_same_and_says_it_in_the_log(stack: Stack) -> None:
+    account, before = stack.account(), pids(stack)
+    hourly(stack, 66)
+    stack.process.send_signal(signal.SIGHUP)
+    until(lambda: limits(stack, account) == {66}, what="the new limit")
+    until(lambda: "is in force" in stack.said(), what="a word in the log")
+    assert pids(stack) == before
+
+
+def test_people_of_a_partner_that_is_gone_are_nobody(stack: Stack) -> None:
+    account = stack.account(partner="cap-insertion") if "cap-insertion" in stack.settings.partners else None
+    name = account.partner if account else "relais-emploi"
+    account = account or stack.account()
+    assert stack.get("/.gateway/budget", account).status == 200
+    policy, partners = stack.directory / "policy.toml", stack.directory / "partners.toml"
+    policy.write_text(policy.read_text().replace(name, "another-one"))
+    partners.write_text(partners.read_text().replace(f"partners.{name}", "partners.another-one"))
+    assert reload(stack)[0] == 200
+    assert {stack.get(RECORD, account).status for _ in range(MANY)} == {401}
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/reload"), ("POST", "/readyz"), ("GET", "/reload")])
+def test_no_page_of_a_browser_can_ask_for_it(stack: Stack, method: str, path: str) -> None:
+    assert admin(stack, method, path)[0] == 404
+
+
+def test_where_no_gateway_runs_the_command_says_where_it_looked(tmp_path: Path) -> None:
+    from gateway.initialise import write_configuration
+
+    write_configuration(tmp_path / "config", {"gateway.toml": {"\nport = 9090": "\nport = 1"}})
+    command = [sys.executable, "-m", "gateway", "reload", "--config", str(tmp_path / "config")]
+    told = subprocess.run(command, capture_output=True, text=True)
+    assert told.returncode == 2
+    assert "no gateway answers at 127.0.0.1:1 ([admin] of gateway.toml)" in told.stderr
