@@ -2,8 +2,7 @@
 
 Everybody who comes is signed in at once as ``sub-alice``; what is wrong then is said by the issuer's last part, one lie
 of ``LIES``. ``honest`` tells none. ``POST /LIE/rotate`` changes the key that is published; from ``POST /LIE/hide`` to
-``POST /LIE/show`` whoever asks for keys gets 500; ``GET /LIE/seen`` shows what was last sent by the gateway. State is in
-memory.
+``POST /LIE/show`` whoever asks for keys gets 500; ``GET /LIE/seen`` shows what the gateway sent last. It forgets all.
 """
 
 import argparse
