@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator
 from functools import partial
 
 import httpx2
+import pytest
 import pytest_asyncio
 
+from gateway.edge import partner_http, provider
 from gateway.edge.jwks import SPACING_S, TTL_S, NotThere
 from gateway.edge.partner import Partner
 from gateway.edge.partner_http import fetched_once
@@ -15,6 +17,13 @@ from gateway.stores.documents import Documents
 
 from .conftest import House
 from .test_lies import caller_of, partner_of, seen, signed_in
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody gives up while this machine is busy: what is counted here is how often somebody asks."""
+    for module, name in ((partner_http, "TIMEOUT_S"), (partner_http, "WHOLE_S"), (provider, "CALL_TIMEOUT_S")):
+        monkeypatch.setattr(module, name, 60.0)
 
 
 async def tell(partner: Partner, what: str) -> None:
