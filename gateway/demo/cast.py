@@ -25,7 +25,10 @@ _SECRET_BYTES: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Adviser:
-    """Somebody of a partner. ``name`` is what they are called at their partner's; ``new``: has no factor yet."""
+    """Somebody of a partner. ``name`` is what they are called at their partner's; ``new``: has no factor yet.
+
+    ``acr``: at which level their partner's provider says that they signed in.
+    """
 
     login: str
     name: str
@@ -33,6 +36,7 @@ class Adviser:
     sub: str
     password: str
     new: bool = False
+    acr: str = "eidas1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ ADVISERS: Final = (
     Adviser("sacha", "Sacha Moreau", "relais-emploi", "re-4712", "genet-jaune-17"),
     Adviser("noor", "Noor Lefevre", "cap-insertion", "ci-0815", "bruyere-rose-88"),
     Adviser("theo", "Théo Marchand", "relais-emploi", "re-4713", "coquelicot-vif-29", new=True),
-    Adviser("ines", "Inès Petit", "cap-insertion", "ci-0816", "jonquille-verte-63"),
+    Adviser("ines", "Inès Petit", "cap-insertion", "ci-0816", "jonquille-verte-63", acr="eidas2"),
 )
 TOKENS: Final = (
     TokenPart("desk", "camille", FIRST_TOKEN_PERSONS),
@@ -69,6 +73,7 @@ def provider_file(partner: str, client_secret: str, gateway: str) -> str:
             "name": one.name,
             "email": f"{one.login}@{partner}.example",
             "agency": "75001",
+            "acr": one.acr,
         }
         for one in ADVISERS
         if one.partner == partner

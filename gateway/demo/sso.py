@@ -1,8 +1,9 @@
 """A partner's single sign-on: a small OpenID provider, code flow with PKCE S256 and nothing else.
 
 `python -m gateway.demo.sso --port N --issuer URL --users FILE.json`; the file has `users` (login, password, sub, name,
-email, agency) and `clients` (client_id, client_secret, redirect_uris, post_logout_redirect_uris; `signals`: issuer,
-jwks_uri and audience of the events that it pushes here). State is in memory.
+email, agency; acr and amr, where not `eidas1` and `["pwd"]`) and `clients` (client_id, client_secret, redirect_uris,
+post_logout_redirect_uris; `signals`: issuer, jwks_uri and audience of the events that it pushes here). State is in
+memory.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from gateway.parentdeath import die_with_parent
 _CODE_S, _TOKEN_S, _SESSION_S = 60, 300, 8 * 3600
 _WRONG_PASSWORDS, _LOCK_S = 10, 900
 _ACR: Final = "eidas1"
+_AMR: Final = ("pwd",)
 _SCOPES: Final = ("openid", "profile", "email")
 _TEMPLATES: Final = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
 _HEADERS: Final = {"cache-control": "no-store", "referrer-policy": "same-origin", "x-frame-options": "DENY",
@@ -85,7 +87,8 @@ class Provider:
                 "subject_types_supported": ["public"], "id_token_signing_alg_values_supported": ["ES256"],
                 "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
                 "code_challenge_methods_supported": ["S256"], "scopes_supported": list(_SCOPES),
-                "acr_values_supported": [_ACR], "prompt_values_supported": ["none", "login"],
+                "acr_values_supported": sorted({user.get("acr", _ACR) for user in self._users.values()}),
+                "prompt_values_supported": ["none", "login"],
                 "authorization_response_iss_parameter_supported": True, "request_parameter_supported": False,
                 "request_uri_parameter_supported": False, "claims_parameter_supported": False,
             }
@@ -228,11 +231,12 @@ class Provider:
         return {name: user[name] for name in ("sub", "name", "email", "agency") if user.get(name)}
 
     def _id_token(self, asked: Fields, session: Session) -> str:
-        now = int(self._clock())
+        now, user = int(self._clock()), self._users[session.login]
         claims = {
             **self._claims(session.login), "iss": self.issuer, "aud": asked["client_id"], "iat": now,
-            "exp": now + _TOKEN_S, "auth_time": int(session.auth_time), "acr": _ACR, "amr": ["pwd"],
-            "sid": session.sid, **({"nonce": asked["nonce"]} if "nonce" in asked else {}),
+            "exp": now + _TOKEN_S, "auth_time": int(session.auth_time),
+            "acr": user.get("acr", _ACR), "amr": list(user.get("amr", _AMR)), "sid": session.sid,
+            **({"nonce": asked["nonce"]} if "nonce" in asked else {}),
         }  # fmt: skip
         return jwt.encode({"alg": "ES256", "kid": self._key.kid}, claims, self._key)
 

@@ -60,7 +60,14 @@ SSO_USERS = {
             "email": "h@x.example",
             "agency": "75011",
         },
-        {"login": "p.martin", "password": "second", "sub": "u-2", "name": "Paul Martin"},
+        {
+            "login": "p.martin",
+            "password": "second",
+            "sub": "u-2",
+            "name": "Paul Martin",
+            "acr": "eidas2",
+            "amr": ["pwd", "hwk"],
+        },
     ],
     "clients": [
         {"client_id": "gateway", "client_secret": "s3cret:+", "redirect_uris": ["https://client.example/back"]},

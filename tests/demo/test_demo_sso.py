@@ -173,6 +173,14 @@ class TestToken:
         assert claims["auth_time"] <= claims["iat"] < claims["exp"]
         assert claims["name"] == "Hélène Lefèvre"
 
+    def test_it_says_at_which_level_and_how_as_the_user_s_entry_says(self, browser: httpx2.Client) -> None:
+        attempt = Attempt()
+        code = returned(browser.post(attempt.path, data=right("p.martin", "second")))["code"]
+        answer = browser.post("/token", data=redemption(attempt, code), auth=SECRET)
+        keys = KeySet.import_key_set(browser.get("/jwks").json())
+        claims = jwt.decode(answer.json()["id_token"], keys, algorithms=["ES256"]).claims
+        assert (claims["acr"], claims["amr"]) == ("eidas2", ["pwd", "hwk"])
+
     def test_the_secret_may_come_in_the_form(self, browser: httpx2.Client) -> None:
         attempt, code = signed_in(browser)
         form = redemption(attempt, code, client_id="gateway", client_secret="s3cret:+")

@@ -53,7 +53,7 @@ NPM_ARGUMENTS = ("--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries
 OUT_OF_REACH = re.compile(
     r"npm error code (ENOTFOUND|EAI_AGAIN|ECONN\w+|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|ERR_SOCKET\w+)"
 )
-STRICT, ACR = "gateway-strict", "eidas2"
+STRICT, ACR, AMR = "gateway-strict", "eidas2", "hwk"
 AUDIENCE = "https://register.example"
 PROGRAM, PROGRAM_SECRET = "crm", "another secret"
 """A program of the partner's, and what its access tokens are for: at oidc-provider alone."""
@@ -161,6 +161,7 @@ def running(ours: Counterpart, folder: Path, port: int) -> Iterator[None]:
         "redirect_uris": [],
     }
     person = {"login": ours.login, "password": ours.password, "sub": ours.sub, "name": "Alice Martin", "acr": ACR}
+    person |= {"amr": ["pwd", AMR]}
     settings = {"issuer": ours.issuer, "port": port, "clients": [basic, strict, program], "people": [person]}
     settings |= {"audience": AUDIENCE}
     command = [NODE, "provider.mjs", json.dumps(settings)]

@@ -1,5 +1,5 @@
 // A partner's OpenID provider for tests: oidc-provider as it comes, with people, clients and a form to sign in.
-// Usage: node provider.mjs SETTINGS, a JSON object: {issuer, port, clients, people: [{login, password, sub, name, acr}],
+// Usage: node provider.mjs SETTINGS, a JSON object: {issuer, port, clients, people: [{login, password, sub, name, acr, amr}],
 // audience}: whom access tokens are for.
 // Says "ready" once it listens, and ends with its standard input. Listens on 127.0.0.1 only.
 
@@ -33,7 +33,7 @@ const provider = new Provider(issuer, {
   enabledJWA: { idTokenSigningAlgValues: ["ES256"], userinfoSigningAlgValues: ["ES256"] },
   acrValues: [...new Set(people.map(({ acr }) => acr))],
   cookies: { keys: [randomBytes(32).toString("hex")] },
-  claims: { profile: ["name", "preferred_username"], email: ["email"] },
+  claims: { amr: null, profile: ["name", "preferred_username"], email: ["email"] },
   findAccount,
   loadExistingGrant,
   fetch: (url, { dispatcher, ...options }) => fetch(url, options), // its own refuses to call this machine
@@ -64,7 +64,7 @@ async function signIn(request, response) {
   const typed = new URLSearchParams(await text(request));
   const person = people.find(({ login, password }) => login === typed.get("login") && password === typed.get("password"));
   if (!person) return response.writeHead(403, { "content-type": "text/html" }).end(FORM);
-  return provider.interactionFinished(request, response, { login: { accountId: person.sub, acr: person.acr } });
+  return provider.interactionFinished(request, response, { login: { accountId: person.sub, acr: person.acr, amr: person.amr } });
 }
 
 const answer = provider.callback();

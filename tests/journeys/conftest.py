@@ -9,9 +9,8 @@ import pytest
 from running_demo import CHROMIUM, CI, RunningDemo, demo_in
 
 # Where continuous integration runs, a missing browser is a failure; elsewhere its stories are not collected.
-collect_ignore = (
-    [] if CI or CHROMIUM else ["test_journey_browser.py", "test_journey_accessible.py", "test_journey_outside.py"]
-)
+_STORIES = ("browser", "accessible", "outside", "word")
+collect_ignore = [] if CI or CHROMIUM else [f"test_journey_{story}.py" for story in _STORIES]
 
 
 @pytest.fixture(scope="session")
