@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import re
@@ -17,6 +18,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 
 from gateway.demo.legacy_activity import Activity
+from gateway.demo.legacy_live import number_of
 from gateway.demo.legacy_register import EXPORT_HEADER, HEALTH_HEADER, Register
 
 _ROWS_AT_ONCE: Final = 50
@@ -44,6 +46,7 @@ class Exports:
         ]
 
     async def csv(self, request: Request) -> Response:
+        """Everybody, or `limite` of them; with `intervalle_ms` one row after the other, so far apart."""
         return self._as_csv(request, EXPORT_HEADER, "demandeurs.csv")
 
     async def health(self, request: Request) -> Response:
@@ -52,19 +55,19 @@ class Exports:
 
     def _as_csv(self, request: Request, header: tuple[str, ...], name: str) -> Response:
         disposition = {"content-disposition": f'attachment; filename="{name}"'}
-        pieces = self._csv_pieces(_limit(request), header)
+        pieces = self._csv_pieces(_limit(request), header, number_of(request, "intervalle_ms", 0.0) / 1_000)
         return StreamingResponse(pieces, media_type="text/csv", headers=disposition)
 
-    async def _csv_pieces(self, limit: int, header: tuple[str, ...]) -> AsyncIterator[str]:
+    async def _csv_pieces(self, limit: int, header: tuple[str, ...], pause_s: float) -> AsyncIterator[str]:
         text = io.StringIO()
         writer = csv.writer(text, delimiter=";")
         writer.writerow(header)
-        for rows in self._register.export(limit, _ROWS_AT_ONCE, header):
+        for rows in self._register.export(limit, 1 if pause_s else _ROWS_AT_ONCE, header):
             writer.writerows(rows)
             yield text.getvalue()
             text.seek(0)
             text.truncate()
-            await anyio.lowlevel.checkpoint()
+            await asyncio.sleep(pause_s)
         yield text.getvalue()
 
     async def ndjson(self, request: Request) -> Response:

@@ -36,8 +36,8 @@ class Live:
 
     async def events(self, request: Request) -> Response:
         """Server-sent events (HTML Living Standard §9.2), one person each, in order of id."""
-        interval_s = min(_query_number(request, "intervalle_ms", 1_000.0) / 1_000, _LONGEST_WAIT_S)
-        number = int(_query_number(request, "nombre", float(2**31)))
+        interval_s = min(number_of(request, "intervalle_ms", 1_000.0) / 1_000, _LONGEST_WAIT_S)
+        number = int(number_of(request, "nombre", float(2**31)))
         return StreamingResponse(
             self._event_texts(interval_s, number),
             media_type="text/event-stream",
@@ -76,7 +76,7 @@ class Live:
         return record or {"erreur": "demandeur inconnu"}
 
     async def slow(self, request: Request) -> Response:
-        seconds = min(_query_number(request, "secondes", 1.0), _LONGEST_WAIT_S)
+        seconds = min(number_of(request, "secondes", 1.0), _LONGEST_WAIT_S)
         await asyncio.sleep(seconds)
         return JSONResponse({"attendu": seconds})
 
@@ -84,7 +84,8 @@ class Live:
         return JSONResponse({"ecritures": self._activity.saved, "requetes_non_sures": self._activity.unsafe})
 
 
-def _query_number(request: Request, name: str, default: float) -> float:
+def number_of(request: Request, name: str, default: float) -> float:
+    """A number of the query; the default where it is none."""
     try:
         value = float(request.query_params.get(name, default))
     except ValueError:

@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -219,6 +220,20 @@ class RunningDemo:
             records = [one for one in records if one["kind"] in ("answer", "refusal")]
             chains |= {one["chain"] for one in records if one["caller"]["user"] == user}
         return len(chains)
+
+    def worker_of(self, connection: socket.socket) -> int:
+        """The gateway's process that holds the other end of a connection (proc(5), tcp and fd)."""
+        mine = f"{connection.getsockname()[1]:04X}"
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[1].endswith(f":{self.port:04X}") and fields[2].endswith(f":{mine}"):
+                wanted = f"socket:[{fields[9]}]"
+                for pid in self.told["pids"]["workers"]:
+                    for entry in Path(f"/proc/{pid}/fd").iterdir():
+                        with contextlib.suppress(OSError):
+                            if str(entry.readlink()) == wanted:
+                                return int(pid)
+        raise LookupError("nobody holds this connection")
 
     def is_ready(self) -> bool:
         """Whether every worker answers to its store and ledger."""

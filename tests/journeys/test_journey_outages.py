@@ -75,21 +75,6 @@ def events(demo: RunningDemo, caller: Caller) -> Iterator[Events]:
         stream.close()
 
 
-def worker_of(demo: RunningDemo, connection: socket.socket) -> int:
-    """The gateway's process that holds the other end of a connection (proc(5), tcp and fd)."""
-    mine = f"{connection.getsockname()[1]:04X}"
-    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        fields = line.split()
-        if fields[1].endswith(f":{demo.port:04X}") and fields[2].endswith(f":{mine}"):
-            wanted = f"socket:[{fields[9]}]"
-            for pid in demo.told["pids"]["workers"]:
-                for entry in Path(f"/proc/{pid}/fd").iterdir():
-                    with contextlib.suppress(OSError):
-                        if str(entry.readlink()) == wanted:
-                            return int(pid)
-    raise LookupError("nobody holds this connection")
-
-
 def works(demo: RunningDemo, caller: Caller, number: int) -> bool:
     """Whether a record is answered with its number."""
     try:
@@ -193,7 +178,7 @@ def test_a_worker_that_is_killed_takes_nothing_with_it(running: RunningDemo) -> 
     caller, other = running.proven(max_persons=LIMIT), running.proven(max_persons=LIMIT)
     requests = [running.record(other, number) for number in running.ids[600 : 600 + LIMIT]]
     with events(running, caller) as stream, ThreadPoolExecutor(1) as thread:
-        worker = worker_of(running, stream.connection)
+        worker = running.worker_of(stream.connection)
         many = thread.submit(at_once, running.port, requests)
         until(lambda: running.used(other)["sensitive-hour"], what="the first of many answers")
         os.kill(worker, signal.SIGKILL)
