@@ -13,7 +13,7 @@ import orjson
 from starlette.responses import Response
 
 from gateway.core.reasons import Reason, Refusal
-from gateway.core.signals import EVENT_TYP, LOGOUT_TYP, Signal, event_of, logout_of
+from gateway.core.signals import EVENT_TYP, LOGOUT_TYP, Disbelieved, Signal, event_of, logout_of
 from gateway.edge import answers
 from gateway.edge.context import Context, sent
 from gateway.edge.jwks import NotFetched
@@ -22,7 +22,9 @@ from gateway.edge.step_up import recorded
 
 MAX_BYTES = 32_768
 EVENT_TYPE = "application/secevent+jwt"
-Reader = Callable[[Mapping[str, object], str, str, float], Signal | str]
+_OF_KEYS = ("no key", "the signature", "the algorithm")
+"""How what is wrong with keys begins in words."""
+Reader = Callable[[Mapping[str, object], str, str, float], Signal | Disbelieved]
 
 
 class PartnerSignals:
@@ -62,16 +64,23 @@ class PartnerSignals:
         except NotFetched:
             return _told(context, 503, {"err": "unavailable", "description": "your keys cannot be had; send it again"})
         partner = sso.partner
-        signal = claims if isinstance(claims, str) else read(claims, partner.issuer, partner.client_id, now)
-        if isinstance(signal, Signal) and not await context.doors.signals.first(partner.id, signal.jti, signal.until):
-            signal = "it came before"
-        if isinstance(signal, str):
-            # anybody can send one: a count, and not a record each
-            context.doors.records.count(("refusal", partner.id, "signal_refused"), now=now)
-            error = "invalid_key" if "signature" in signal else "invalid_request"
-            return _told(context, 400, {"err": error, "error": error, "description": signal})
-        await self._act(context, sso, signal)
-        return _told(context, status, {})
+        if isinstance(claims, str):
+            signal: Signal | Disbelieved = Disbelieved(
+                "invalid_key" if claims.startswith(_OF_KEYS) else "invalid_request", claims
+            )
+        else:
+            signal = read(claims, partner.issuer, partner.client_id, now)
+        if isinstance(signal, Signal):
+            if await context.doors.signals.first(partner.id, signal.jti, signal.until):
+                await self._act(context, sso, signal)
+                return _told(context, status, {})
+            if typ == EVENT_TYP:  # whoever has not heard our answer sends it again
+                return _told(context, status, {})
+            signal = Disbelieved("invalid_request", "it came before")
+        # anybody can send one: a count, and not a record each
+        context.doors.records.count(("refusal", partner.id, "signal_refused"), now=now)
+        said = {"err": signal.error, "error": signal.error, "description": signal.why}
+        return _told(context, 400, said)
 
     async def _act(self, context: Context, sso: PartnerSso, signal: Signal) -> None:
         doors, partner = context.doors, sso.partner

@@ -4,7 +4,17 @@ from typing import Any
 
 import pytest
 
-from gateway.core.signals import CREDENTIAL_CHANGE, LOGGED_OUT, SESSION_REVOKED, Signal, event_of, logout_of
+from gateway.core.signals import (
+    CREDENTIAL_CHANGE,
+    LOGGED_OUT,
+    RISK_LEVEL_CHANGE,
+    SESSION_REVOKED,
+    VERIFICATION,
+    Disbelieved,
+    Signal,
+    event_of,
+    logout_of,
+)
 
 NOW = 1_800_000_000.0
 ISSUER, CLIENT = "https://sso.example", "gateway"
@@ -48,7 +58,7 @@ def test_a_right_logout_token_ends_that_session() -> None:
     ids=str,
 )
 def test_a_wrong_logout_token_ends_nothing(changes: dict[str, Any]) -> None:
-    assert isinstance(logout_of(changed(LOGOUT, changes), ISSUER, CLIENT, NOW), str)
+    assert isinstance(logout_of(changed(LOGOUT, changes), ISSUER, CLIENT, NOW), Disbelieved)
 
 
 @pytest.mark.parametrize(
@@ -65,26 +75,55 @@ def test_a_right_event_names_its_subject_at_the_top_or_inside(subject: object, k
         assert (signal.sub, signal.ends, signal.changed) == ("42", True, is_change)
 
 
-def test_an_event_of_another_kind_is_noted_and_ends_nothing() -> None:
-    signal = event_of(changed(EVENT, {"events": {"https://x/assurance-level-change": {}}}), ISSUER, CLIENT, NOW)
+@pytest.mark.parametrize("kind", [VERIFICATION, RISK_LEVEL_CHANGE, "https://x/unheard-of"])
+@pytest.mark.parametrize("subject", [SUBJECT, {"format": "opaque", "id": "stream"}, {"format": "email"}, None], ids=str)
+def test_an_event_of_another_kind_is_noted_and_ends_nothing(kind: str, subject: object) -> None:
+    signal = event_of(changed(EVENT, {"events": {kind: {}}, "sub_id": subject}), ISSUER, CLIENT, NOW)
     assert isinstance(signal, Signal) and not signal.ends
 
 
+SESSION = {"format": "opaque", "id": "s1"}
+
+
 @pytest.mark.parametrize(
-    "changes",
+    ("beside", "sid"),
     [
-        {"iss": "https://other.example"},
-        {"aud": "other"},
-        {"iat": NOW - 8 * 86_400},
-        {"jti": None},
-        {"events": {}},
-        {"events": {SESSION_REVOKED: {}, CREDENTIAL_CHANGE: {}}},
-        {"events": {SESSION_REVOKED: "x"}},
-        {"sub_id": {"format": "iss_sub", "iss": "https://other.example", "sub": "42"}},
-        {"sub_id": {"format": "email", "email": "a@b"}},
-        {"sub_id": None},
+        ({"session": SESSION}, "s1"),
+        ({"session": SESSION, "tenant": {"format": "opaque", "id": "t"}}, "s1"),
+        ({"device": {"format": "opaque", "id": "d"}}, None),
+        ({"session": {"format": "iss_sub", "iss": ISSUER, "sub": "s1"}}, None),
+        ({"session": {"format": "opaque", "id": 1}}, None),
     ],
     ids=str,
 )
-def test_a_wrong_event_ends_nothing(changes: dict[str, Any]) -> None:
-    assert isinstance(event_of(changed(EVENT, changes), ISSUER, CLIENT, NOW), str)
+def test_of_a_complex_subject_that_session_is_meant_or_all_of_the_user_s(
+    beside: dict[str, Any], sid: str | None
+) -> None:
+    signal = event_of({**EVENT, "sub_id": {"format": "complex", "user": SUBJECT, **beside}}, ISSUER, CLIENT, NOW)
+    assert isinstance(signal, Signal) and (signal.sub, signal.sid) == ("42", sid)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"iss": "https://other.example"}, "invalid_issuer"),
+        ({"aud": "other"}, "invalid_audience"),
+        ({"iat": NOW - 8 * 86_400}, "invalid_request"),
+        ({"jti": None}, "invalid_request"),
+        ({"events": {}}, "invalid_request"),
+        ({"events": {SESSION_REVOKED: {}, CREDENTIAL_CHANGE: {}}}, "invalid_request"),
+        ({"events": {SESSION_REVOKED: "x"}}, "invalid_request"),
+        ({"sub_id": {"format": "iss_sub", "iss": "https://other.example", "sub": "42"}}, "invalid_request"),
+        ({"sub_id": {"format": "iss_sub", "iss": ISSUER, "sub": 42}}, "invalid_request"),
+        ({"sub_id": {"format": "email", "email": "a@b"}}, "invalid_request"),
+        ({"sub_id": {"format": "opaque", "id": "42"}}, "invalid_request"),
+        ({"sub_id": {"format": "complex", "session": SESSION}}, "invalid_request"),
+        ({"sub_id": {"format": "complex", "user": {"format": "email", "email": "a@b"}}}, "invalid_request"),
+        ({"sub_id": "42"}, "invalid_request"),
+        ({"sub_id": None}, "invalid_request"),
+    ],
+    ids=str,
+)
+def test_a_wrong_event_ends_nothing_and_has_its_error(changes: dict[str, Any], error: str) -> None:
+    wrong = event_of(changed(EVENT, changes), ISSUER, CLIENT, NOW)
+    assert isinstance(wrong, Disbelieved) and wrong.error == error
