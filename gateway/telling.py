@@ -4,7 +4,7 @@ Each has a queue in the store and a loop of its own here: one that is silent kee
 """
 
 import asyncio
-import contextlib
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -22,6 +22,8 @@ from gateway.wiring import Opened
 
 LOOK_EVERY_S = 2.0
 """How often a worker looks for what is due."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,11 @@ async def run_errands(errands: Iterable[Errand]) -> None:
 async def _run(errand: Errand) -> None:
     """Whatever store and ledger cannot do now waits for the next round: what was sent may then be sent twice."""
     while True:
-        with contextlib.suppress(StoreUnavailable, LedgerUnavailable):
+        try:
             await deliver_due(errand.queue, errand.receiver)
             WAITING.labels(errand.kind, errand.partner).set(await errand.queue.waiting())
+        except (StoreUnavailable, LedgerUnavailable):
+            pass
+        except Exception:  # a message that cannot be read is put off already, and ends no worker
+            log.exception("%s: a message cannot be sent; the others go on", errand.receiver.name)
         await asyncio.sleep(LOOK_EVERY_S)

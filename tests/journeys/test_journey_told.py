@@ -90,8 +90,9 @@ def test_who_is_frozen_here_is_signed_out_at_their_partner_and_shown_why(
 def test_a_freeze_while_the_gateway_is_dead_is_told_by_the_next_one(
     running: RunningDemo, sacha: AtTheirPartner
 ) -> None:
-    (parent,) = running.told["pids"]["gateway"]
-    os.kill(parent, signal.SIGKILL)
+    pids = running.told["pids"]
+    for pid in (*pids["gateway"], *pids["workers"]):
+        os.kill(pid, signal.SIGKILL)
     until(lambda: nobody_listens(running), what="the end of every worker")
     running.command("freeze", "user", "sacha")
     until(lambda: is_ended(sacha), within_s=TOLD_WITHIN_S, what="the end of the session at the partner's")

@@ -8,6 +8,7 @@ from gateway.keyring import KeyRing
 from gateway.stores import keys
 from gateway.stores.connection import Store
 from gateway.stores.freezes import Freezes, signals_to
+from gateway.stores.people import People
 from gateway.stores.sending import WAITS_S, Sending, Waiting
 from gateway.stores.sessions import Sessions
 from gateway.stores.tokens import Tokens
@@ -60,6 +61,16 @@ async def test_the_partner_hears_who_was_frozen_and_who_goes_on_but_not_why(
     assert sorted(await kinds(queue)) == ["risk-level-change", "session-revoked"]
     assert await freezes.unfreeze("user", user, now=clock.at)
     assert await kinds(queue) == ["risk-level-change"]
+
+
+async def test_the_partner_hears_of_who_is_frozen_on_the_page_too(
+    store: Store, keyring: KeyRing, user: str, queue: Sending, clock
+) -> None:
+    people = People(store, keyring, clock, told=frozenset({"agency"}))
+    await people.freeze(user, by="o", reason="r")
+    assert await queue.waiting() == 2
+    await people.unfreeze(user)
+    assert await queue.waiting() == 3
 
 
 async def test_a_token_s_user_is_known_to_the_partner_too(
