@@ -1,5 +1,6 @@
 """The admin listener, in the server's parent process: health, readiness, metrics. Never on the public port."""
 
+import contextlib
 import json
 import os
 import threading
@@ -61,6 +62,11 @@ class Handler(BaseHTTPRequestHandler):
         self._workers = workers
         self._reload = reload
         super().__init__(*arguments)  # type: ignore[arg-type]  # what socketserver gives, passed on
+
+    def handle(self) -> None:
+        """Serve one connection; whoever asks may be gone before the answer (HAProxy's checks are)."""
+        with contextlib.suppress(ConnectionError):
+            super().handle()
 
     def do_GET(self) -> None:
         """Answer one request."""

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import socket
 import time
 from collections.abc import Iterator
 from http.server import ThreadingHTTPServer
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gateway.admin import RELOAD_HEADER, STATE_FRESH_S, State, listen, states, write_state
+from gateway.admin import RELOAD_HEADER, STATE_FRESH_S, Handler, State, listen, states, write_state
 from gateway.config import Mistake
 from gateway.reloading import Taken
 
@@ -147,3 +148,11 @@ def test_what_became_of_a_reload_is_told(port: int, taken: Taken, status: int, s
 def test_a_taken_port_is_said_so(port: int, tmp_path: Path) -> None:
     with pytest.raises(OSError, match="in use"):
         listen("127.0.0.1", port, tmp_path, frozenset, lambda: RELOADS[-1])
+
+
+def test_who_asks_and_goes_away_before_the_answer_is_no_fault(tmp_path: Path) -> None:
+    asking, asked = socket.socketpair()
+    asking.sendall(b"GET /readyz HTTP/1.0\r\n\r\n")
+    asking.close()
+    with asked:
+        Handler(tmp_path, lambda: frozenset({ME}), lambda: RELOADS[-1], asked, ("127.0.0.1", 1), None)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.config import GATEWAY, PARTNERS, POLICY, ConfigurationError, load, warnings
 from gateway.config.lines import line_of
+from gateway.config.loading import NODE_VARIABLE
 from gateway.config.partners import PRESETS
 from gateway.config.tables import seconds
 from gateway.core.extraction import Class
@@ -282,3 +283,14 @@ def test_the_line_found_holds_the_key(tables, elements, top) -> None:
     tomllib.loads(text)
     for path, line in written:
         assert line_of(text, path) == line
+
+
+def test_the_environment_names_the_node_where_several_share_a_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path)
+    assert load(tmp_path).gateway.node == "gateway"
+    monkeypatch.setenv(NODE_VARIABLE, "gateway-2")
+    assert load(tmp_path).gateway.node == "gateway-2"
+    monkeypatch.setenv(NODE_VARIABLE, "../gateway")
+    assert mistakes(tmp_path)[0].startswith("environment: GATEWAY_NODE: '../gateway'")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gateway import admin, serve
 from gateway.config.loading import Admin, Listen
+from gateway.reloading import Taken
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docker" / "Dockerfile").read_text()
@@ -23,10 +24,20 @@ def instructions() -> list[tuple[str, str]]:
     return [(word, rest) for word, _, rest in (line.partition(" ") for line in joined.splitlines() if line.strip())]
 
 
+def stages() -> dict[str, list[tuple[str, str]]]:
+    """Each stage by its name, with all of the stage that it begins from; the last has none."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    name = ""
+    for word, rest in instructions():
+        if word == "FROM":
+            base, _, name = rest.partition(" AS ")
+            found[name] = list(found.get(base, ()))
+        found[name].append((word, rest))
+    return found
+
+
 def final_stage() -> list[tuple[str, str]]:
-    found = instructions()
-    last = max(at for at, (word, _) in enumerate(found) if word == "FROM")
-    return found[last:]
+    return stages()[""]
 
 
 def said(word: str) -> str:
@@ -69,8 +80,8 @@ def test_all_that_the_wheel_is_built_of_is_copied() -> None:
     assert needed <= {source.partition("/")[0] for source in copied()}
 
 
-def test_both_stages_have_one_python_that_the_project_supports() -> None:
-    bases = {rest.partition(" ")[0] for word, rest in instructions() if word == "FROM"}
+def test_all_stages_have_one_python_that_the_project_supports() -> None:
+    bases = {rest.partition(" ")[0] for word, rest in instructions() if word == "FROM"} - set(stages())
     assert len(bases) == 1
     version = re.fullmatch(r"python:(\d+)\.(\d+)-slim-trixie", bases.pop())
     least = re.fullmatch(r">=(\d+)\.(\d+)", PROJECT["project"]["requires-python"])
@@ -110,11 +121,11 @@ def test_the_health_check_asks_where_the_configuration_says(tmp_path: Path) -> N
     state, config = tmp_path / "state", tmp_path / "config"
     state.mkdir()
     config.mkdir()
-    listener = admin.listen("127.0.0.1", 0, state, lambda: frozenset({os.getpid()}))
+    listener = admin.listen("127.0.0.1", 0, state, lambda: frozenset({os.getpid()}), lambda: Taken("", (), {}))
     try:
         (config / "gateway.toml").write_text(f"[admin]\nport = {listener.server_port}\n")
         assert ask_health(config) == 1, "no worker has said that it is ready"
-        admin.write_state(state, ready=True, why="")
+        admin.write_state(state, admin.State(True))
         assert ask_health(config) == 0
     finally:
         listener.shutdown()
@@ -123,3 +134,9 @@ def test_the_health_check_asks_where_the_configuration_says(tmp_path: Path) -> N
 
 def test_without_an_admin_table_the_health_check_asks_at_the_defaults() -> None:
     assert str({"address": Admin().address, "port": Admin().port}) in health_program()
+
+
+def test_the_image_of_the_demo_runs_without_privileges_and_is_not_the_last() -> None:
+    users = [rest for word, rest in stages()["demo"] if word == "USER"]
+    assert users[-1] == said("USER")
+    assert list(stages())[-1] == ""

@@ -3,6 +3,7 @@
 ``gateway.toml`` belongs to the operator, ``partners.toml`` to who signs contracts, ``policy.toml`` to the officer.
 """
 
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -125,6 +126,9 @@ class SignIn(Table):
     chooser: bool = True
 
 
+NODE_VARIABLE = "GATEWAY_NODE"
+"""In the environment: this node's name, where several share one configuration."""
+
 NODE = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 """Names of nodes that can stand in a ledger file's name."""
 
@@ -185,7 +189,7 @@ def load(directory: Path, *, files: Path | None = None) -> Settings:
     """
     files = files or directory
     mistakes: list[Mistake] = []
-    gateway = _read(files, GATEWAY, GatewayFile, mistakes)
+    gateway = _named(_read(files, GATEWAY, GatewayFile, mistakes), mistakes)
     partners = _read(files, PARTNERS, PartnersFile, mistakes)
     policy_file = _read(files, POLICY, PolicyFile, mistakes)
     policy: Policy | None = None
@@ -208,6 +212,17 @@ def load(directory: Path, *, files: Path | None = None) -> Settings:
     if mistakes or gateway is None or partners is None or policy is None:
         raise ConfigurationError(mistakes)
     return Settings(directory.resolve(), gateway, partners.partners, policy, pages_url)
+
+
+def _named(gateway: GatewayFile | None, mistakes: list[Mistake]) -> GatewayFile | None:
+    """With the node's name of the environment, where it says one."""
+    name = os.environ.get(NODE_VARIABLE)
+    if gateway is None or not name:
+        return gateway
+    if not re.fullmatch(NODE, name):
+        words = f"{name!r}: at most 64 letters, digits, '.', '_' and '-', the first a letter or digit"
+        mistakes.append(Mistake("environment", None, NODE_VARIABLE, words))
+    return gateway.model_copy(update={"node": name})
 
 
 def _pages_url(gateway: GatewayFile) -> str:

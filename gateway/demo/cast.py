@@ -63,8 +63,12 @@ TOKENS: Final = (
 )
 
 
-def provider_file(partner: str, client_secret: str, gateway: str) -> str:
-    """The users and the one client of a partner's provider, as `gateway.demo.sso` reads them."""
+def provider_file(partner: str, client_secret: str, gateway: str, signals: str | None = None) -> str:
+    """The users and the one client of a partner's provider, as `gateway.demo.sso` reads them.
+
+    ``signals``: the gateway's address for the provider itself, where it is not what browsers call.
+    """
+    told_at = signals or gateway
     users = [
         {
             "login": one.login,
@@ -82,9 +86,9 @@ def provider_file(partner: str, client_secret: str, gateway: str) -> str:
         "client_id": "gateway",
         "client_secret": client_secret,
         "redirect_uris": [f"{gateway}/.gateway/callback/{partner}"],
-        "backchannel_logout_uri": f"{gateway}/.gateway/back-channel-logout/{partner}",
-        "events_uri": f"{gateway}/.gateway/events/{partner}",
-        "signals": {"issuer": gateway, "jwks_uri": f"{gateway}/.gateway/jwks.json", "audience": partner},
+        "backchannel_logout_uri": f"{told_at}/.gateway/back-channel-logout/{partner}",
+        "events_uri": f"{told_at}/.gateway/events/{partner}",
+        "signals": {"issuer": gateway, "jwks_uri": f"{told_at}/.gateway/jwks.json", "audience": partner},
         "post_logout_redirect_uris": [f"{gateway}/.gateway/signed-out"],
     }
     return json.dumps({"users": users, "clients": [client]})

@@ -83,15 +83,20 @@ def steps(ready: Ready, command: str = "gateway") -> list[tuple[str, list[str]]]
     ]
 
 
-def show(console: Console, ready: Ready, command: str = "gateway") -> None:
-    """Print the tour."""
-    console.print(Rule("The gateway is up", align="left"))
-    for number, (sentence, lines) in enumerate(steps(ready, command), 1):
+def show_steps(console: Console, told: list[tuple[str, list[str]]], code: str = "") -> None:
+    """Print steps one after the other, and ``code`` after the third."""
+    for number, (sentence, lines) in enumerate(told, 1):
         console.print(Text(f"\n{number}. {sentence}", "bold"), soft_wrap=True)
         for line in lines:
             console.print(Text(f"     {line}", "cyan"), soft_wrap=True)
-        if number == 3 and console.is_terminal:
-            console.print(Text(qr(otpauth(ready))), soft_wrap=True)
+        if number == 3 and code:
+            console.print(Text(code), soft_wrap=True)
+
+
+def show(console: Console, ready: Ready, command: str = "gateway") -> None:
+    """Print the tour."""
+    console.print(Rule("The gateway is up", align="left"))
+    show_steps(console, steps(ready, command), qr(otpauth(ready)) if console.is_terminal else "")
     console.print(
         Text(
             f"\nThe application itself, unprotected: {ready.upstream}    health and metrics: {ready.admin}/metrics"

@@ -1,0 +1,146 @@
+"""The demo in containers: what is made once, before its services start, and who then plays in it.
+
+`python -m gateway.demo.containers prepare` fills the volumes of `docker/compose.yaml`, once: the configuration and its
+keys, the store's accounts, both partners' people, the certificate of the partners' inner address, the population.
+`… cast` enrols people and issues tokens once the store answers, and says what to open and type.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+
+from gateway.config import load
+from gateway.demo import cast, certificate, population, ready, tour
+from gateway.demo.ready import Pids, Ready, ReadyPartner
+from gateway.initialise import DEMO_MARK, PARTNER_IDS, write_configuration
+
+GATEWAY: Final = "http://localhost:8080"
+INNER: Final = "partners"
+"""The partners' host name between containers: HAProxy, with TLS, for no secret crosses a network in clear."""
+PORTS: Final = {"relais-emploi": 8002, "cap-insertion": 8003}
+INNER_PORTS: Final = {"relais-emploi": 8442, "cap-insertion": 8443}
+SIGNALS: Final = "http://proxy:8081"
+"""Where providers tell that somebody's access ended."""
+STEPS: Final = 7
+"""How many steps of the tour are the same in containers."""
+ALLOWED: Final = "-@all +@read +@write +@scripting +@transaction +@connection -@dangerous +info +time +wait"
+"""What the gateway's account may do at the store: no administration, no listing of keys, no emptying."""
+
+
+@dataclass(frozen=True, slots=True)
+class Volumes:
+    """Where the services' folders are mounted; each service sees its own alone."""
+
+    config: Path
+    store: Path
+    partners: Path
+    proxy: Path
+    application: Path
+    told: Path
+
+    @classmethod
+    def of(cls, root: Path, config: Path) -> Volumes:
+        """The volumes under ``root`` beside the configuration's."""
+        return cls(config, *(root / name for name in ("store", "partners", "proxy", "application", "told")))
+
+
+def store_accounts(password: str) -> str:
+    """Redis' ACL file: the password of the gateway's account by its hash; everybody else may ask for a sign of life."""
+    digest = hashlib.sha256(password.encode()).hexdigest()
+    return f"user default on nopass -@all +ping\nuser gateway on #{digest} ~* resetchannels {ALLOWED}\n"
+
+
+def changes(proxies: str) -> Mapping[str, Mapping[str, str]]:
+    """What is different from the example's files between containers."""
+    partners = {}
+    for at, name in enumerate(PARTNER_IDS):
+        issuer, inner = f"http://localhost:{PORTS[name]}", f"https://{INNER}:{INNER_PORTS[name]}"
+        ends = {"authorization": f"{issuer}/authorize", "token": f"{inner}/token", "jwks": f"{inner}/jwks"}
+        written = ", ".join(f'{end} = "{url}"' for end, url in ends.items())
+        partners[f'issuer = "http://127.0.0.1:{8002 + at}"'] = f'issuer = "{issuer}"\nendpoints = {{ {written} }}'
+    return {
+        "gateway.toml": {
+            '[listen]\naddress = "127.0.0.1"': '[listen]\naddress = "0.0.0.0"',
+            'from outside\naddress = "127.0.0.1"': 'from outside\naddress = "0.0.0.0"',
+            "\ntrusted_proxies = []": f'\ntrusted_proxies = ["{proxies}"]',
+            '\nurl = "redis://127.0.0.1:6379"': '\nurl = "redis://redis:6379"',
+            '\n# user = "gateway" ': '\nuser = "gateway" ',
+            '\n# password_file = "store.password"': '\npassword_file = "store.password"',
+            '\ndirectory = "ledger"': '\ndirectory = "/var/lib/gateway/ledger"',
+            '"http://127.0.0.1:8001"': '"http://application:8001"',
+        },
+        "partners.toml": partners,
+    }
+
+
+def prepare(volumes: Volumes, persons: int, proxies: str) -> None:
+    """Fill the volumes. What is whole stays as it is; what a stop left half-made is made anew.
+
+    :raises OSError, AlreadyThere: there is a configuration that this did not make
+    """
+    database = volumes.application / "population.db"
+    if (volumes.config / DEMO_MARK).exists():
+        if database.exists():
+            return
+        for left in volumes.config.iterdir():
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+    password = secrets.token_urlsafe(32)
+    write_configuration(volumes.config, changes(proxies))
+    (volumes.config / DEMO_MARK).touch()
+    _write_private(volumes.config / "store.password", password.encode())
+    (volumes.store / "users.acl").write_text(store_accounts(password), "ascii")
+    authority, pair = certificate.made_for(INNER)
+    (volumes.config / "partners-ca.pem").write_bytes(authority)
+    _write_private(volumes.proxy / "partners.pem", pair)
+    for name in PARTNER_IDS:
+        told = cast.provider_file(name, cast.partner_secret(volumes.config, name), GATEWAY, SIGNALS)
+        _write_private(volumes.partners / f"{name}.json", told.encode())
+    population.build(database, persons)  # at the end and in one step: it says that all is there
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    path.touch(mode=0o600)
+    path.write_bytes(content)
+
+
+def enter(volumes: Volumes) -> Ready:
+    """Enrol everybody and issue the tokens, once; the ready file says who.
+
+    :raises StoreUnavailable, ConfigurationError:
+    """
+    ids = ready.single_persons(volumes.application / "population.db")
+    partners = tuple(ReadyPartner(name, f"http://localhost:{PORTS[name]}") for name in PARTNER_IDS)
+    users, tokens = asyncio.run(cast.enter(load(volumes.config)))
+    told = Ready(GATEWAY, "", "", str(volumes.config), partners, users, tokens, ids)
+    ready.write(volumes.told / "ready.json", told.as_json(Pids((), (), (), ())))
+    return told
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(prog="python -m gateway.demo.containers", description=__doc__)
+    arguments.add_argument("what", choices=("prepare", "cast"))
+    arguments.add_argument("--persons", type=int, default=int(os.environ.get("PERSONS", "100000")))
+    arguments.add_argument("--root", type=Path, default=Path("/srv/demo"), help="the folder of the volumes")
+    arguments.add_argument("--proxies", default=os.environ.get("PROXIES", "127.0.0.1"), help="HAProxy's network")
+    given = arguments.parse_args()
+    volumes = Volumes.of(given.root, Path(os.environ.get("GATEWAY_CONFIG", "config")))
+    if given.what == "prepare":
+        prepare(volumes, given.persons, given.proxies)
+    elif not (volumes.told / "ready.json").exists():
+        tour.show_steps(Console(file=sys.stdout, width=120), tour.steps(enter(volumes))[:STEPS])
+
+
+if __name__ == "__main__":
+    main()
