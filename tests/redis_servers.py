@@ -67,9 +67,16 @@ class RedisServer:
 
     def ask(self, *command: Any) -> Any:
         """One command, on a connection of its own."""
-        with contextlib.closing(
-            redis.Redis(port=self.port, socket_timeout=5, retry=Retry(NoBackoff(), 0), decode_responses=True)
-        ) as connection:
+        return self._ask(command, decode_responses=True)
+
+    def raw(self, *command: Any) -> Any:
+        """As ``ask``, in bytes."""
+        return self._ask(command, decode_responses=False)
+
+    def _ask(self, command: tuple[Any, ...], *, decode_responses: bool) -> Any:
+        once = Retry(NoBackoff(), 0)
+        client = redis.Redis(port=self.port, socket_timeout=5, retry=once, decode_responses=decode_responses)
+        with contextlib.closing(client) as connection:
             return connection.execute_command(*command)
 
     def says(self, word: str) -> bool:
@@ -138,3 +145,19 @@ def running(directory: Path, settings: dict[str, str] | None = None) -> Iterator
         yield server.start()
     finally:
         server.kill()
+
+
+@contextlib.contextmanager
+def replicated(directory: Path, replicas: int = 1) -> Iterator[tuple[RedisServer, ...]]:
+    """A primary and its replicas, each up to date, while the block runs; the primary first."""
+    with contextlib.ExitStack() as ends:
+        primary = ends.enter_context(running(directory / "0"))
+        follows = {"replicaof": f"127.0.0.1\n{primary.port}"}
+        servers = [primary, *(ends.enter_context(running(directory / str(at + 1), follows)) for at in range(replicas))]
+        wait_for(lambda: in_step(primary) == replicas, "the replicas")
+        yield tuple(servers)
+
+
+def in_step(primary: RedisServer) -> int:
+    """How many replicas have all that their primary has."""
+    return int(primary.ask("WAIT", 16, 1)) if primary.ask("SET", "in-step", "1") else 0

@@ -32,7 +32,7 @@ LARGEST_RECORD = 1_000
 """Persons of one record, which is charged whole or not at all."""
 
 _CHARGE = Script("charge_reading", "charge", "charge_all")
-_USAGE = Script("usage")
+_USAGE = Script("usage", waits=False)
 
 Records = tuple[tuple[PersonCharge, ...], ...]
 

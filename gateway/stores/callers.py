@@ -28,7 +28,7 @@ from gateway.stores.tokens import well_formed
 KEPT_S = 0.8
 MOST_KEPT = 10_000
 LONGEST_COOKIE = 200
-_CALLER = Script("caller")
+_CALLER = Script("caller", waits=False)
 _Name = tuple[str, str]
 
 

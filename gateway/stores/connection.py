@@ -8,70 +8,54 @@ Rules of this file:
 
 import asyncio
 import contextlib
-import hashlib
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from functools import cached_property
-from importlib import resources
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
-
-from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, RedisError
 
 from gateway.config.store import StoreAddress, address_of
 from gateway.ports import StoreUnavailable
 from gateway.stores import keys
 from gateway.stores.clock import StoreClock
-from gateway.stores.faults import NO_ANSWER, StoreLost, translated
-from gateway.stores.servers import pool_of
+from gateway.stores.faults import StoreLost, StoreRefused
+from gateway.stores.scripts import Argument as Argument
+from gateway.stores.scripts import Run, writes
+from gateway.stores.scripts import Script as Script
+from gateway.stores.servers import Server
+from gateway.stores.topology import Topology, named
 
 SAMPLE_EVERY_S = 1.0
+AGAIN_S = 0.1
 EPOCH_FILE = "store-epoch"
-
-Argument = bytes | str | int | float
-
-
-class Script:
-    """One script of ``stores/lua``, called by its digest; its files one after the other, behind ``tag.lua``."""
-
-    def __init__(self, *names: str) -> None:
-        self.names = names
-
-    @cached_property
-    def source(self) -> bytes:
-        """The text that is sent when the store does not know the digest."""
-        folder = resources.files("gateway.stores") / "lua"
-        return b"\n".join((folder / f"{name}.lua").read_bytes() for name in ("tag", *self.names))
-
-    @cached_property
-    def digest(self) -> str:
-        """SHA-1 of the source, as EVALSHA asks for."""
-        return hashlib.sha1(self.source, usedforsecurity=False).hexdigest()
 
 
 class Store:
-    """A pool of connections to one server, its clock, and its epoch."""
+    """The server or servers behind an address, their clock, and their epoch."""
 
-    def __init__(self, where: str | StoreAddress, *, timeout_s: float = 0.8) -> None:
+    def __init__(
+        self, where: str | StoreAddress, *, timeout_s: float = 0.8, wall: Callable[[], float] = time.time
+    ) -> None:
         self.clock = StoreClock()
         self.epoch = b""
         self.highest_sequence = 0
-        self._timeout_s = timeout_s
         self._address = address_of(where) if isinstance(where, str) else where
-        if self._address.several:
-            raise StoreUnavailable(f"a store behind a {self._address.topology} is not served yet")
-        self._pool = pool_of(self._address, None, timeout_s)
-        self._redis = Redis(connection_pool=self._pool)
-        self._execute: Callable[..., Awaitable[Any]] = self._redis.execute_command
+        if self._address.topology == "cluster":
+            raise StoreUnavailable("a store behind a cluster is not served yet")
+        self._topology = Topology(self._address, self.clock, timeout_s=timeout_s, wall=wall)
         self._sampler: asyncio.Task[None] | None = None
+        self._hurry = asyncio.Event()
 
     @classmethod
-    async def connect(cls, where: str | StoreAddress, *, timeout_s: float = 0.8) -> "Store":
-        """Connect to a URL or an address; raises ``StoreUnavailable`` when nobody answers."""
-        store = cls(where, timeout_s=timeout_s)
+    async def connect(
+        cls, where: str | StoreAddress, *, timeout_s: float = 0.8, wall: Callable[[], float] = time.time
+    ) -> "Store":
+        """Connect to a URL or an address; raises ``StoreUnavailable`` when nobody answers.
+
+        ``wall``: this machine's clock, which is ``now`` where several servers stand behind the address.
+        """
+        store = cls(where, timeout_s=timeout_s, wall=wall)
         try:
             await store.sample()
         except StoreUnavailable:
@@ -87,66 +71,71 @@ class Store:
             sampler.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await sampler
-        await self._redis.aclose()
-        await self._pool.disconnect()
+        await self._topology.close()
 
-    @contextlib.asynccontextmanager
-    async def _faults_translated(self, *, alone: bool = True) -> AsyncIterator[None]:
+    @property
+    def doubt(self) -> str:
+        """What is not as it should be with the servers behind the address; empty where all is well."""
+        return self._topology.refusal or self._topology.scarce or self._topology.doubt
+
+    @contextlib.contextmanager
+    def _asking(self, *, writing: bool) -> Iterator[Server]:
+        """The server that is asked. Refuses at once what could only fail; after a fault it looks who is primary."""
+        if why := self._topology.why_not(writing=writing):
+            raise StoreRefused(why)
         try:
-            async with asyncio.timeout(self._timeout_s):
-                yield
-        except TimeoutError as fault:
-            raise StoreUnavailable(f"no answer within {self._timeout_s} s ({NO_ANSWER.what_to_do})") from fault
-        except (RedisError, OSError) as fault:
-            raise translated(fault, alone=alone) from fault
+            yield self._topology.primary
+        except StoreUnavailable:
+            self._hurry.set()
+            raise
 
     async def call(self, *command: Argument) -> Any:
         """Run one command."""
-        async with self._faults_translated():
-            return await self._execute(*command)
+        with self._asking(writing=writes([command])) as server:
+            return await server.call(*command)
 
     async def calls(self, *commands: Sequence[Argument], atomic: bool = False) -> list[Any]:
         """Run several commands in one round trip; ``atomic``: as one transaction."""
-        async with self._faults_translated(alone=False), self._redis.pipeline(transaction=atomic) as pipeline:
-            for command in commands:
-                pipeline.execute_command(*command)
-            answers = list(await pipeline.execute(raise_on_error=False))
-            for answer in answers:
-                if isinstance(answer, Exception):
-                    raise answer
-            return answers
+        if not commands:
+            return []
+        with self._asking(writing=writes(commands)) as server:
+            return await server.calls(commands, atomic=atomic)
 
     async def run(self, script: Script, names: Sequence[bytes | str], arguments: Sequence[Argument]) -> Any:
         """Run a script; the store is taught it when it does not know it (after its restart)."""
-        async with self._faults_translated():
-            try:
-                return await self._execute("EVALSHA", script.digest, len(names), *names, *arguments)
-            except NoScriptError:
-                return await self._execute("EVAL", script.source, len(names), *names, *arguments)
+        with self._asking(writing=script.waits) as server:
+            return await server.run(Run(script, names, arguments))
 
     async def sample(self) -> None:
-        """Read the store's time once."""
-        before = time.monotonic()
-        seconds, micros = await self.call("TIME")
-        self.clock.sampled(int(seconds) + int(micros) / 1e6, before, time.monotonic())
+        """Look once who is primary and what time it is there; raises ``StoreUnavailable``."""
+        await self._topology.look()
 
     async def _keep_sampling(self) -> None:
+        """Each second; sooner after a fault, where another server may have taken over meanwhile."""
         while self._sampler is not None:
-            await asyncio.sleep(SAMPLE_EVERY_S)
+            if self._address.several:
+                every_s = AGAIN_S if self._topology.refusal else SAMPLE_EVERY_S
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(every_s - AGAIN_S):
+                        await self._hurry.wait()
+                self._hurry.clear()
+                await asyncio.sleep(AGAIN_S)
+            else:
+                await asyncio.sleep(SAMPLE_EVERY_S)
             with contextlib.suppress(StoreUnavailable):  # seen by every request; here it only shows as an old sample
                 await self.sample()
 
     async def complaints(self) -> tuple[str, ...]:
-        """What is wrong with the server's configuration, in words: it must neither evict nor forget."""
-        memory, persistence = (
-            _fields(answer) for answer in await self.calls(("INFO", "memory"), ("INFO", "persistence"))
-        )
-        found: list[str] = []
-        policy = memory.get("maxmemory_policy", "unknown")
-        if memory.get("maxmemory", "0") != "0" and policy != "noeviction":
-            found.append(f"maxmemory-policy is {policy}: budgets could be evicted; set it to noeviction")
-        if persistence.get("aof_enabled") != "1":
-            found.append("appendonly is off: budgets would be forgotten at a restart; set appendonly yes")
+        """What is wrong with the servers' configuration, in words: none may evict or forget, nor lack its replicas."""
+        found = [self.doubt] if self.doubt else []
+        for server in self._topology.servers:
+            memory, persistence = await server.calls([("INFO", "memory"), ("INFO", "persistence")])
+            place = f"{named(server.node)}: " if self._address.several else ""
+            policy = memory.get("maxmemory_policy", "unknown")
+            if str(memory.get("maxmemory", 0)) != "0" and policy != "noeviction":
+                found.append(f"{place}maxmemory-policy is {policy}: budgets could be evicted; set it to noeviction")
+            if str(persistence.get("aof_enabled")) != "1":
+                found.append(f"{place}appendonly is off: budgets would be forgotten at a restart; set appendonly yes")
         return tuple(found)
 
     async def ensure_epoch(self, directory: Path, minimum_sequence: int | None = None) -> bytes:
@@ -159,7 +148,7 @@ class Store:
         known = file.read_bytes().strip() if file.exists() else b""
         if not known:
             await self.call("SET", keys.EPOCH, secrets.token_hex(16), "NX")
-        epoch, sequence = await self.calls(("GET", keys.EPOCH), ("GET", keys.SEQUENCE))
+        epoch, sequence, *_ = await self.calls(("GET", keys.EPOCH), ("GET", keys.SEQUENCE), *self._last_write())
         if not epoch:
             raise StoreLost(f"the store has no epoch, {file} has one: it was emptied; rebuild it from the ledger")
         if known and known != epoch:
@@ -174,6 +163,13 @@ class Store:
         self.epoch = bytes(epoch)
         self.highest_sequence = max(int(sequence or 0), minimum_sequence or 0, known_since)
         return self.epoch
+
+    def _last_write(self) -> Sequence[Sequence[Argument]]:
+        """A write behind what is read: once it is acknowledged, so is all that was read.
+
+        Without it a number could be believed that whoever takes the primary's place has never heard of.
+        """
+        return (("SET", keys.PROBE, "1", "EX", keys.MINUTE_S),) if self._address.replicas else ()
 
     async def check_epoch(self, directory: Path) -> None:
         """Compare again, as a running worker does each second: takes up where the store has been rebuilt meanwhile.
@@ -195,13 +191,6 @@ class Store:
         await self.calls(("SET", keys.EPOCH, epoch), ("SET", keys.SEQUENCE, sequence), atomic=True)
         _write_synced(directory / EPOCH_FILE, epoch.encode())
         await self.ensure_epoch(directory, sequence)
-
-
-def _fields(info: Any) -> dict[str, str]:
-    if isinstance(info, dict):
-        return {str(name): str(value) for name, value in info.items()}
-    lines = bytes(info).decode().splitlines()
-    return dict(line.split(":", 1) for line in lines if ":" in line)
 
 
 def _write_synced(file: Path, content: bytes) -> None:

@@ -30,10 +30,9 @@ class NotAcknowledged(StoreUnavailable):
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """``refused``: the server did nothing. ``elsewhere``: another server is to be asked, so look who it is."""
+    """``refused``: the server did nothing."""
 
     refused: bool
-    elsewhere: bool
     what_to_do: str
 
 
@@ -42,26 +41,26 @@ _FAILING_OVER = "a failover is under way, or the address names a replica: name t
 _ACCESS = "look at store.user and store.password_file, and at the server's ACL"
 
 ERRORS: Final[dict[str, Meaning]] = {
-    "MOVED": Meaning(True, True, "another node of the cluster serves it: name the cluster as redis+cluster://"),
-    "ASK": Meaning(True, True, _MOVING),
-    "TRYAGAIN": Meaning(True, False, _MOVING),
-    "CROSSSLOT": Meaning(True, False, "one call named two slots of a cluster: name the cluster as redis+cluster://"),
-    "CLUSTERDOWN": Meaning(True, True, "a part of the cluster has no primary: see CLUSTER INFO"),
-    "READONLY": Meaning(True, True, _FAILING_OVER),
-    "MASTERDOWN": Meaning(True, True, _FAILING_OVER),
-    "LOADING": Meaning(True, False, "the server is reading its data: wait"),
-    "NOREPLICAS": Meaning(True, False, "fewer replicas than min-replicas-to-write asks for: start them"),
-    "BUSY": Meaning(True, False, "a script holds the server up: end it with SCRIPT KILL"),
-    "OOM": Meaning(True, False, "the server has no memory left: raise maxmemory"),
-    "MISCONF": Meaning(True, False, "the server cannot write to its disk: make room there"),
-    "NOAUTH": Meaning(True, False, _ACCESS),
-    "WRONGPASS": Meaning(True, False, _ACCESS),
+    "MOVED": Meaning(True, "another node of the cluster serves it: name the cluster as redis+cluster://"),
+    "ASK": Meaning(True, _MOVING),
+    "TRYAGAIN": Meaning(True, _MOVING),
+    "CROSSSLOT": Meaning(True, "one call named two slots of a cluster: name the cluster as redis+cluster://"),
+    "CLUSTERDOWN": Meaning(True, "a part of the cluster has no primary: see CLUSTER INFO"),
+    "READONLY": Meaning(True, _FAILING_OVER),
+    "MASTERDOWN": Meaning(True, _FAILING_OVER),
+    "LOADING": Meaning(True, "the server is reading its data: wait"),
+    "NOREPLICAS": Meaning(True, "fewer replicas than min-replicas-to-write asks for: start them"),
+    "BUSY": Meaning(True, "a script holds the server up: end it with SCRIPT KILL"),
+    "OOM": Meaning(True, "the server has no memory left: raise maxmemory"),
+    "MISCONF": Meaning(True, "the server cannot write to its disk: make room there"),
+    "NOAUTH": Meaning(True, _ACCESS),
+    "WRONGPASS": Meaning(True, _ACCESS),
     # A script may meet these where it has written already.
-    "NOPERM": Meaning(False, False, f"{_ACCESS}: a right is missing"),
-    "EXECABORT": Meaning(False, False, "see the server's log"),
+    "NOPERM": Meaning(False, f"{_ACCESS}: a right is missing"),
+    "EXECABORT": Meaning(False, "see the server's log"),
 }
-UNKNOWN: Final = Meaning(False, False, "see the server's log")
-NO_ANSWER: Final = Meaning(False, True, "whether it was done is not known: taken as done")
+UNKNOWN: Final = Meaning(False, "see the server's log")
+NO_ANSWER: Final = Meaning(False, "whether it was done is not known: taken as done")
 
 
 def word_of(fault: RedisError) -> str:

@@ -38,6 +38,9 @@ SEQUENCE: Final = "seq"
 LINKED: Final = "linked"
 """The number of charges that made a link: as long as it stands, everybody is who they were."""
 
+PROBE: Final = "probe"
+"""Written for its acknowledgement alone."""
+
 TOKENS: Final = "tokens"
 """A set of the ids of all tokens."""
 

@@ -1,17 +1,25 @@
-"""How one server of the store is connected to: by socket or by name, over TLS or not, with a password from its file."""
+"""One server of the store: how it is connected to, and how what it is told is acknowledged by its replicas."""
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from redis.asyncio import BlockingConnectionPool, Connection, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.credentials import CredentialProvider
-from redis.exceptions import AuthenticationError
+from redis.exceptions import AuthenticationError, NoScriptError, RedisError, ResponseError
 
 from gateway.config.store import Node, StoreAddress
+from gateway.ports import StoreUnavailable
+from gateway.stores.faults import NO_ANSWER, NotAcknowledged, translated
+from gateway.stores.scripts import Argument, Run, writes
 
-MOST_CONNECTIONS = 32
+MOST_CONNECTIONS: Final = 32
+WAIT_SHARE: Final = 0.75
+"""The part of a call's time after which replicas are not waited for any more: then the answer says how many have it."""
 
 
 class FileCredentials(CredentialProvider):
@@ -34,16 +42,141 @@ class FileCredentials(CredentialProvider):
         return self.get_credentials()
 
 
-def pool_of(address: StoreAddress, node: Node | None, timeout_s: float) -> BlockingConnectionPool:
-    """The connections to one server: that of ``address``, or the one that ``node`` names. Nothing is tried twice."""
-    return _pool(
-        address, node, timeout_s, MOST_CONNECTIONS, address.user, address.password_file, database=address.database
-    )
+class Server:
+    """One server, asked over a pool of connections of its own. Every fault is ``StoreUnavailable``, in ``timeout_s``.
+
+    Where the address asks for replicas, WAIT goes behind what was written, in the same pipeline on the same connection:
+    anywhere else it speaks of another connection's writes, and acknowledges falsely.
+    """
+
+    def __init__(self, address: StoreAddress, node: Node | None = None, *, timeout_s: float) -> None:
+        self.node = node
+        self._replicas = address.replicas
+        self._timeout_s = timeout_s
+        self._wait = ("WAIT", address.replicas, int(timeout_s * 1000 * WAIT_SHARE))
+        self._redis = Redis(
+            connection_pool=_pool(
+                address,
+                node,
+                timeout_s,
+                MOST_CONNECTIONS,
+                _credentials(address.user, address.password_file),
+                database=address.database,
+            )
+        )
+        self._raw = Redis(connection_pool=self._redis.connection_pool)
+        self._raw.response_callbacks = {}  # within a transaction a command's first answer is QUEUED: no shape fits it
+        self._execute: Callable[..., Awaitable[Any]] = self._redis.execute_command
+        self._execute_raw: Callable[..., Awaitable[Any]] = self._raw.execute_command
+
+    async def close(self) -> None:
+        """Close every connection; what is under way on one ends as a fault."""
+        await self._redis.aclose()
+        await self._redis.connection_pool.disconnect()
+
+    async def call(self, *command: Argument) -> Any:
+        """Run one command."""
+        if self._replicas and writes([command]):
+            (answer,) = await self.calls([command])
+            return answer
+        async with self._faults_translated():
+            return await self._execute(*command)
+
+    async def calls(self, commands: Sequence[Sequence[Argument]], *, atomic: bool = False) -> list[Any]:
+        """Run several commands in one round trip; ``atomic``: as one transaction. Raises what the first of them met."""
+        sent = [("MULTI",), *commands, ("EXEC",)] if atomic else commands
+        alone = len(commands) == 1 and not atomic
+        async with self._faults_translated(alone=alone):
+            answers = await self._pipelined(sent, acknowledged=bool(self._replicas) and writes(commands))
+            _raise_first(answers)
+            if atomic:
+                answers = answers[-1]
+                _raise_first(answers)
+            return [self._shaped(one, answer) for one, answer in zip(commands, answers, strict=True)]
+
+    def _shaped(self, command: Sequence[Argument], answer: Any) -> Any:
+        """An answer as the library shapes it where a command is sent alone."""
+        shape = self._redis.response_callbacks.get(str(command[0]))
+        return answer if shape is None else shape(answer)
+
+    async def run(self, run: Run) -> Any:
+        """Run a script; the server is taught it when it does not know it (after its restart)."""
+        async with self._faults_translated():
+            (answer,) = await self._taught([run])
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+    async def runs(self, runs: Sequence[Run]) -> list[Any]:
+        """Run scripts in one round trip: the answer of each, or the ``StoreUnavailable`` that it met.
+
+        Raises ``StoreUnavailable`` where it is not known of any whether it was done, or whether it will last.
+        """
+        async with self._faults_translated(alone=False):
+            answers = await self._taught(runs)
+        return [translated(answer) if isinstance(answer, Exception) else answer for answer in answers]
+
+    async def _taught(self, runs: Sequence[Run]) -> list[Any]:
+        waits = bool(self._replicas) and any(run.script.waits for run in runs)
+        answers = await self._pipelined([run.known() for run in runs], acknowledged=waits)
+        unknown = [at for at, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        if unknown:
+            more = await self._pipelined([runs[at].whole() for at in unknown], acknowledged=waits)
+            for at, answer in zip(unknown, more, strict=True):
+                answers[at] = answer
+        return answers
+
+    async def _pipelined(self, commands: Sequence[Sequence[Argument]], *, acknowledged: bool) -> list[Any]:
+        """The answers of commands sent together, errors of the server's among them; raises ``NotAcknowledged``."""
+        if len(commands) == 1 and not acknowledged:
+            try:
+                return [await self._execute_raw(*commands[0])]
+            except ResponseError as error:
+                return [error]
+        async with self._raw.pipeline(transaction=False) as pipeline:
+            for command in (*commands, self._wait) if acknowledged else commands:
+                pipeline.execute_command(*command)
+            answers = list(await pipeline.execute(raise_on_error=False))
+        if acknowledged:
+            have_it = answers.pop()
+            if not all(isinstance(answer, NoScriptError) for answer in answers):
+                self._check_acknowledged(have_it)
+        return answers
+
+    def _check_acknowledged(self, answer: Any) -> None:
+        if isinstance(answer, Exception):
+            raise answer
+        if int(answer) < self._replicas:
+            raise NotAcknowledged(
+                f"{int(answer)} of {self._replicas} replicas have it: what was counted stays counted (start the"
+                " replicas, or set store.replicas to as many as the primary has)"
+            )
+
+    @contextlib.asynccontextmanager
+    async def _faults_translated(self, *, alone: bool = True) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                yield
+        except TimeoutError as fault:
+            raise StoreUnavailable(f"no answer within {self._timeout_s} s ({NO_ANSWER.what_to_do})") from fault
+        except (RedisError, OSError) as fault:
+            raise translated(fault, alone=alone) from fault
 
 
-def sentinel_pool_of(address: StoreAddress, node: Node, timeout_s: float) -> BlockingConnectionPool:
-    """The connections to one sentinel, which has users and passwords of its own."""
-    return _pool(address, node, timeout_s, 2, address.sentinel_user, address.sentinel_password_file)
+def _raise_first(answers: Sequence[Any]) -> None:
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
+
+
+def sentinel_of(address: StoreAddress, node: Node, timeout_s: float) -> Redis:
+    """A client of one sentinel, which has users and passwords of its own. It raises the library's faults."""
+    credentials = _credentials(address.sentinel_user, address.sentinel_password_file)
+    return Redis(connection_pool=_pool(address, node, timeout_s, 2, credentials))
+
+
+def _credentials(user: str, file: Path | None) -> FileCredentials | None:
+    return None if file is None else FileCredentials(user, file)
 
 
 def _pool(
@@ -51,11 +184,11 @@ def _pool(
     node: Node | None,
     timeout_s: float,
     most: int,
-    user: str,
-    password_file: Path | None,
+    credentials: FileCredentials | None,
     *,
     database: int = 0,
 ) -> BlockingConnectionPool:
+    """Connections to ``node``, or to the server of the address itself. Nothing is tried twice."""
     settings: dict[str, Any] = {"db": database}
     kind: type[Connection] | type[UnixDomainSocketConnection] = Connection
     if node is None and address.socket:
@@ -68,8 +201,6 @@ def _pool(
         settings["ssl_ca_certs"] = str(address.ca_file) if address.ca_file else None
         settings["ssl_certfile"] = str(address.client_certificate) if address.client_certificate else None
         settings["ssl_keyfile"] = str(address.client_key) if address.client_key else None
-    if password_file is not None:
-        settings["credential_provider"] = FileCredentials(user, password_file)
     return BlockingConnectionPool(
         max_connections=most,
         timeout=timeout_s,
@@ -79,5 +210,6 @@ def _pool(
         socket_connect_timeout=timeout_s,
         retry=Retry(NoBackoff(), 0),
         health_check_interval=0,
+        credential_provider=credentials,
         **settings,
     )

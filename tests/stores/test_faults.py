@@ -32,8 +32,10 @@ def server() -> Iterator[RedisServer]:
 @asynccontextmanager
 async def to(server: RedisServer, timeout_s: float = 2.0) -> AsyncIterator[Store]:
     store = Store(server.url, timeout_s=timeout_s)
-    yield store
-    await store.close()
+    try:
+        yield store
+    finally:
+        await store.close()
 
 
 def _replica(server: RedisServer) -> None:
