@@ -7,6 +7,7 @@ import signal
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,9 @@ from gateway.stores.tokens import Tokens
 
 LIMIT = Limit("user", "user:u:x:60", Scope.USER, Class.SENSITIVE, 60, 60, Then.REFUSE)
 CHARGE = Charge((LIMIT,), ((PersonCharge((b"1" * 16,), ("nir",), Class.SENSITIVE),),))
+
+NEW = replace(CHARGE, records=((PersonCharge((b"2" * 16,), ("nir",), Class.SENSITIVE),),))
+"""Of somebody not known to be counted: the store must be asked."""
 
 
 @pytest.fixture
@@ -61,7 +65,7 @@ async def test_a_stopped_store_is_unavailable_and_usable_when_it_goes_on(server:
     await budgets.charge(CHARGE)
     os.kill(server.pid, signal.SIGSTOP)
     with pytest.raises(StoreUnavailable):
-        await budgets.charge(CHARGE)
+        await budgets.charge(NEW)
     with pytest.raises(StoreUnavailable):
         await hurt.call("PING")
     os.kill(server.pid, signal.SIGCONT)
@@ -76,10 +80,10 @@ async def test_a_killed_store_is_unavailable_and_knows_all_when_it_is_back(
     await budgets.charge(CHARGE)
     os.kill(server.pid, signal.SIGKILL)
     with pytest.raises(StoreUnavailable):
-        await budgets.charge(CHARGE)
+        await budgets.charge(NEW)
     server.stop()
     with pytest.raises(StoreUnavailable):
-        await budgets.charge(CHARGE)
+        await budgets.charge(NEW)
     server.start()
     server.wait_ready()
     assert (await budgets.charge(CHARGE)).persons[0][0].new == 0
