@@ -23,12 +23,17 @@ RELOAD_HEADER = "Gateway-Reload"
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A worker's word on itself: ready, or why not; which generation it decides by, or why by no newer one."""
+    """A worker's word on itself: ready, or why not; which generation it decides by, or why by no newer one.
+
+    ``ending``: it begins no conversation any more; ``conversations``: open WebSockets.
+    """
 
     ready: bool
     why: str = ""
     generation: int = 0
     behind: str = ""
+    ending: bool = False
+    conversations: int = 0
 
 
 def write_state(folder: Path, state: State) -> None:

@@ -24,7 +24,7 @@ from gateway.pipeline import Pipeline
 from gateway.ports import StoreUnavailable
 from gateway.reaper import Reaper
 from gateway.reloading import generation_in, load_generation
-from gateway.serve import CONFIG_VARIABLE, RUN_VARIABLE
+from gateway.serve import CONFIG_VARIABLE, ENDING, RUN_VARIABLE
 from gateway.stores.faults import StoreLost
 from gateway.telling import Errand, errands_of, run_errands
 from gateway.websocket import serve_websocket
@@ -59,6 +59,8 @@ class App:
         self._settings = settings
         self._generation = generation
         self._behind = ""
+        self._ending = False
+        self._conversations = 0
         self._keyring = KeyRing.load(settings.path(settings.gateway.keys))
         listen = settings.gateway.listen
         self._reaper = Reaper(listen.port, silent_s=listen.silent_timeout, kept_alive_s=listen.kept_alive_timeout)
@@ -83,9 +85,16 @@ class App:
             elif scope["type"] == "http":
                 await self.pipeline(scope, receive, send)
             elif scope["type"] == "websocket":
-                await serve_websocket(self.pipeline, scope, receive, send)
+                await self._converse(self.pipeline, scope, receive, send)
         finally:
             self._reaper.leave(peer)
+
+    async def _converse(self, pipeline: Pipeline, scope: Scope, receive: Receive, send: Send) -> None:
+        self._conversations += 1
+        try:
+            await serve_websocket(pipeline, scope, receive, send)
+        finally:
+            self._conversations -= 1
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -149,7 +158,7 @@ class App:
             READY.set(0 if why else 1)
             self._metrics.tell()
             with contextlib.suppress(OSError):  # the folder is gone when the parent is
-                write_state(folder, State(not why, why, self._generation, self._behind))
+                self._say(folder)
             beats += 1
             if beats % WRITE_ACTIVITY_EVERY_S == 0 and self._opened is not None:
                 await self._opened.activity.flush()
@@ -159,7 +168,7 @@ class App:
             await asyncio.sleep(1)
 
     async def _follow(self) -> None:
-        """Decide by the configuration that the server has accepted since: every request that begins from now on.
+        """Do as the server says: decide by the configuration that it has accepted since, and prepare for the end.
 
         What cannot be taken yet (a ledger that cannot be written) is tried again; the old one holds until then.
         """
@@ -169,7 +178,21 @@ class App:
             with contextlib.suppress(OSError):  # the folder is gone when the parent is
                 if (generation := generation_in(folder)) != self._generation:
                     await self._take(folder, generation)
-                    write_state(folder, State(not self._why, self._why, self._generation, self._behind))
+                    self._say(folder)
+                if self._ending or (folder / ENDING).exists():
+                    self._end()
+                    self._say(folder)
+
+    def _end(self) -> None:
+        """The server is to end: whoever balances load is told so, and conversations are closed."""
+        self._ending = True
+        if self.pipeline is not None:
+            self.pipeline.ending = True
+
+    def _say(self, folder: Path) -> None:
+        why = "it is to end" if self._ending else self._why
+        state = State(not why, why, self._generation, self._behind, self._ending, self._conversations)
+        write_state(folder, state)
 
     async def _take(self, folder: Path, generation: int) -> None:
         try:

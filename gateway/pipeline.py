@@ -49,11 +49,15 @@ log = logging.getLogger(__name__)
 
 
 class Pipeline:
-    """The path. One per worker; a new policy replaces ``doors`` and ``served`` together."""
+    """The path. One per worker; a new policy replaces ``doors`` and ``served`` together.
+
+    ``ending``: the server is to end, and conversations with it.
+    """
 
     def __init__(self, doors: Doors, served: Served) -> None:
         self.doors = doors
         self.served = served
+        self.ending = False
         self._kept_for_nobody = KeptForNobody()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -6,6 +6,7 @@ import shutil
 import signal
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from http.server import ThreadingHTTPServer
@@ -23,6 +24,17 @@ from gateway.reloading import Check, InForce, Taken
 CONFIG_VARIABLE = "GATEWAY_CONFIG"
 RUN_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 DRAIN_S = 60
+"""How long answers that are on their way may take to their end once the server is to end."""
+
+GOODBYE_S = 3.0
+"""How long workers have for closing WebSockets before that; who balances load has seen by then that nobody is ready."""
+
+LAST_FRAMES_S = 0.5
+"""How long the last frames of conversations have for reaching their clients: the workers' connections end abruptly."""
+
+ENDING = "ending"
+"""A file in the server's folder that tells workers that it is to end."""
+
 RESPAWN_S = 2.0
 
 
@@ -30,6 +42,7 @@ class Server(MPServer):
     """Granian's server with the admin listener beside it. A hangup brings a new policy, and replaces no process."""
 
     on_hangup: Callable[[], None]
+    on_end: Callable[[], None]
 
     def worker_pids(self) -> frozenset[int]:
         """The process ids of the workers alive now."""
@@ -40,6 +53,11 @@ class Server(MPServer):
         """Start workers again no sooner than ``RESPAWN_S`` after a death: a crash loop must not spin."""
         self.main_loop_interrupt.wait(RESPAWN_S)
         super()._respawn_workers(workers, spawn_target, target_loader, delay)
+
+    def _stop_workers(self):  # type: ignore[no-untyped-def]
+        """Granian would drop WebSockets without a word, and be called ready to its end."""
+        self.on_end()
+        super()._stop_workers()  # type: ignore[no-untyped-call]
 
     def _reload(self, spawn_target, target_loader):  # type: ignore[no-untyped-def]
         """Granian would start every worker anew, and fail a few requests."""
@@ -92,11 +110,23 @@ def serve(settings: Settings, *, check: Check, announce: Callable[[str], None]) 
         tell(taken, announce)
         return taken
 
+    def say_goodbye() -> None:
+        (folder / ENDING).touch()
+        deadline, told = time.monotonic() + GOODBYE_S, False
+        while time.monotonic() < deadline:
+            said = admin.states(folder, server.worker_pids()).values()
+            told = told or any(one.conversations for one in said)
+            if all(one.ending and not one.conversations for one in said):
+                time.sleep(LAST_FRAMES_S if told else 0)
+                return
+            time.sleep(0.05)
+
     def start_admin() -> None:
         at = settings.gateway.admin
         listening.append(admin.listen(at.address, at.port, folder, server.worker_pids, reload))
 
     server.on_startup(start_admin)
+    server.on_end = say_goodbye
     server.on_hangup = lambda: threading.Thread(target=reload, name="reload", daemon=True).start()
     for warning in warnings(settings):
         announce(str(warning))

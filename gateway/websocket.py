@@ -38,7 +38,7 @@ MAX_MESSAGE_BYTES = 1_048_576
 WATCH_S = 0.15
 """How often the caller is looked up again: what ``Callers`` keeps may be 0.8 s old, and the promise is 1 s."""
 LAST_WORDS_S = 2.0
-NORMAL, POLICY_VIOLATION, TOO_BIG, FAULT = 1000, 1008, 1009, 1011
+NORMAL, POLICY_VIOLATION, TOO_BIG, FAULT, SERVICE_RESTART = 1000, 1008, 1009, 1011, 1012
 _NEVER_SENT = {1005: NORMAL, 1006: FAULT, 1015: FAULT}
 """Codes that stand for what happened and are never written into a frame (RFC 6455 section 7.4.1)."""
 _FAULTS = frozenset(
@@ -183,9 +183,7 @@ class _Conversation:
         tasks: list[asyncio.Task[_Ending]] = []
         try:
             await self._send({"type": "websocket.accept", "subprotocol": self.upstream.subprotocol})
-            ways = [self._to_application(), self._to_client()]
-            if not self.application.observing:
-                ways.append(self._watch())
+            ways = [self._to_application(), self._to_client(), self._watch()]
             tasks = [asyncio.create_task(self._ended(way)) for way in ways]
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             self._over = True
@@ -238,11 +236,12 @@ class _Conversation:
             raise ClientStalled from fault
 
     async def _watch(self) -> _Ending:
-        """Ends when the caller may ask nothing more."""
-        while True:
-            if gone := await self.means.charger.still_allowed():
+        """Ends when the caller may ask nothing more, or the server is to end: another may then be asked."""
+        while not self.pipeline.ending:
+            if not self.application.observing and (gone := await self.means.charger.still_allowed()):
                 return _refused(gone)
             await asyncio.sleep(WATCH_S)
+        return _Ending(SERVICE_RESTART, "the gateway restarts")
 
     # From the client to the application
 

@@ -82,8 +82,15 @@ class = "sensitive"
 persons = 2
 per = "1h"
 """
-SERVE = "import sys, pathlib, gateway.config, gateway.serve as s;"
-SERVE += "s.serve(gateway.config.load(pathlib.Path(sys.argv[1])), announce=lambda words: None)"
+PARTNERS = """
+[partners.p]
+name = "P"
+issuer = "https://sso.example"
+client_id = "gateway"
+client_secret = "not used here, and long enough"
+algorithms = ["ES256"]
+"""
+SERVE = (sys.executable, "-m", "gateway", "serve", "--config")
 
 
 def nir(number: int) -> str:
@@ -203,9 +210,9 @@ def house() -> Iterator[House]:
         settings = GATEWAY.format(port=port, admin=admin, store=redis.url, upstream=upstream)
         (directory / "gateway.toml").write_text(settings)
         (directory / "policy.toml").write_text(POLICY)
-        (directory / "partners.toml").write_text("")
+        (directory / "partners.toml").write_text(PARTNERS)
         KeyRing.create(directory / "keys")
-        with subprocess.Popen([sys.executable, "-c", SERVE, str(directory)], env=os.environ) as gateway:
+        with subprocess.Popen([*SERVE, str(directory)], env=os.environ) as gateway:
             try:
                 wait_ready(house, gateway)
                 yield house
