@@ -8,6 +8,7 @@ from gateway.config import ApplicationTable, Settings
 from gateway.core.charging import KnownLimits
 from gateway.core.classify import Routes
 from gateway.core.policy import Policy, Route, UniqueKind
+from gateway.core.standings import KnownStandings
 from gateway.edge.answers import Site
 from gateway.reading.rules import LinkTemplate, Rules
 from gateway.upstream import Deadlines, Origin, Upstream
@@ -17,7 +18,10 @@ _PARAMETER = re.compile(r"\{([a-zA-Z_][a-zA-Z0-9_]*)(:\*)?\}")
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """An application with everything the path asks of it. ``observing``: nothing is asked, masked or refused."""
+    """An application with everything the path asks of it. ``observing``: nothing is asked, masked or refused.
+
+    ``kinds``, ``ranks``: the policy's kinds of identifiers by name, and their order.
+    """
 
     name: str
     table: ApplicationTable
@@ -25,7 +29,10 @@ class Application:
     routes: Routes
     rules: Rules
     minting: dict[str, Rules]
+    kinds: dict[str, UniqueKind]
+    ranks: dict[str, int]
     limits: KnownLimits
+    standings: KnownStandings
     site: Site
     upstream: Upstream
     deadlines: Deadlines
@@ -47,7 +54,7 @@ class Application:
     def deadlines_for(self, route: Route | None) -> Deadlines:
         """The deadlines of one exchange: the route's where it sets them."""
         own = self.deadlines
-        if route is None:
+        if route is None or not route.own_deadlines:
             return own
         return Deadlines(
             own.connect_s,
@@ -117,7 +124,10 @@ def build(settings: Settings, policy: Policy, name: str, upstream: Upstream) -> 
         routes=Routes(routes, policy.unsafe_default),
         rules=Rules(policy.fields, policy.unique, links, tells=policy.tells),
         minting={mints: Rules(policy.fields, policy.unique, links, mints, policy.tells) for mints in minted},
+        kinds={kind.kind: kind for kind in policy.unique},
+        ranks={kind.kind: rank for rank, kind in enumerate(policy.unique)},
         limits=KnownLimits(policy, observe=table.mode == "observe"),
+        standings=KnownStandings(policy),
         site=site,
         upstream=upstream,
         deadlines=Deadlines(table.connect_timeout, table.header_timeout, table.idle_timeout, table.total_timeout),

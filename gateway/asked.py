@@ -52,7 +52,7 @@ async def look(
         written = [named for name in names_in(kept) if (named := application.rules.named(name)) and named.unique]
         passage.writes_identifier = any(named.klass >= Class.INTERNAL for named in written)
         klass = max([klass, *(named.klass for named in written)])
-    passage.classified = replace(classified, klass=klass)
+    passage.classified = classified if klass is classified.klass else replace(classified, klass=klass)
     return passage.classified
 
 
@@ -62,7 +62,7 @@ def identify_in(application: Application, *, plainly: bool = False) -> Identify:
     ``plainly``: only as the kind writes it. Where a token is minted for whom the request names, two spellings of one
     number could be two persons to the application.
     """
-    kinds = {kind.kind: kind for kind in application.policy.unique}
+    kinds = application.kinds
 
     def one(kind: str, value: str) -> Identifier | None:
         found = identify(kinds[kind], value)

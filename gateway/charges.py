@@ -85,7 +85,7 @@ class Charger:
         self._clock = clock
         self._claims = claims
         self._explaining = explaining
-        self._hash = person_hash
+        self.hash_of = self._hash = person_hash
         self._unnamed = 0
         self._in_force = in_force
         self.classified: Classified = classified
@@ -95,9 +95,10 @@ class Charger:
     def _decide_by(self, application: Application, callers: Callers) -> None:
         self._application, self._callers = application, callers
         self._limits = application.limits
+        self.reach = application.standings.of
         self.observing = application.observing
         self.policy: Policy = application.policy
-        self._ranks = {kind.kind: rank for rank, kind in enumerate(self.policy.unique)}
+        self._ranks = application.ranks
 
     @property
     def now(self) -> float:
@@ -151,7 +152,9 @@ class Charger:
         asked_anew = self.observing
         while True:
             now = self.now
-            plan = decide.plan(self.policy, self.classified, self.caller, persons, now, also_hide=hidden, masks=masks)
+            plan = decide.plan(
+                self.policy, self.classified, self.caller, persons, now, also_hide=hidden, masks=masks, reach=self.reach
+            )
             if not asked_anew and self._wants_proof(plan, hidden):
                 asked_anew = True
                 if gone := await self.still_allowed(anew=True):
@@ -335,24 +338,20 @@ class Charger:
         told = (needy, taken, unnamed, known.sequence, known.alarms)
         return Outcome(*told, persons=persons, why=why, unnamed_floors=floors)
 
-    def hash_of(self, identifier: Identifier) -> bytes:
-        """The keyed hash under which an identifier is known."""
-        return self._hash(identifier)
-
     def shows(self, plan: decide.Plan) -> bool:
         """Whether a confirmation for no answer in particular would show something of what a plan hides."""
         route = self.classified.route
         hidden = plan.hide - (route.mask if route else frozenset())
         classes = {found.klass for one in plan.persons for found in one.person.found if found.category in hidden}
         rules = (self.policy.classes[klass] for klass in classes)
-        refusals = (decide.standing(self.policy, self.caller, one.klass, self.now) for one in rules if not one.once)
+        refusals = (self.reach(self.caller, one.klass, self.now) for one in rules if not one.once)
         return any(isinstance(one, Refusal) and one.reason is Reason.PROOF_REQUIRED for one in refusals)
 
     async def standing_for(self, klass: Class) -> Refusal | None:
         """Why the caller may not reach ``klass`` now, if so."""
-        standing = decide.standing(self.policy, self.caller, klass, self.now)
+        standing = self.reach(self.caller, klass, self.now)
         while await self.claimed([standing]):
-            standing = decide.standing(self.policy, self.caller, klass, self.now)
+            standing = self.reach(self.caller, klass, self.now)
         return standing if isinstance(standing, Refusal) else None
 
     def wholly_masked(self, persons: Sequence[PersonFound], hide: frozenset[str]) -> Outcome:

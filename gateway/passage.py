@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, IPv6Network, ip_address
+from itertools import product
 from typing import Any, Protocol
 
 from gateway.application import Application
@@ -25,11 +26,13 @@ _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Crockford's base 32: no I, L, O, U, so that a reference can be read out on the telephone."""
 
 
+_THREE = tuple(map("".join, product(_ALPHABET, repeat=3)))
+
+
 def reference_of(request_id: str) -> str:
     """The short form of a request id, such as ``K7Q-4M2``: its first 30 bits."""
     number = int(request_id[:8], 16) >> 2
-    letters = "".join(_ALPHABET[number >> shift & 31] for shift in range(25, -1, -5))
-    return f"{letters[:3]}-{letters[3:]}"
+    return f"{_THREE[number >> 15]}-{_THREE[number & 32_767]}"
 
 
 class Body(Protocol):

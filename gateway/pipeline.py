@@ -26,7 +26,7 @@ from gateway.core.canonical import Headers, Target, canonicalise, check_headers,
 from gateway.core.charging import limits_of
 from gateway.core.classify import Classified
 from gateway.core.extraction import Class
-from gateway.core.policy import TOTP, WEBAUTHN, Policy, Route
+from gateway.core.policy import TOTP, WEBAUTHN, Route
 from gateway.core.reasons import Reason, Refusal
 from gateway.doors import Doors, Served
 from gateway.edge import answers
@@ -92,10 +92,10 @@ class Pipeline:
         application = passage.application
         if application is None:
             return Refusal(Reason.UNKNOWN_HOST)
-        if await self._preflight(passage, application):
+        if passage.method == b"OPTIONS" and await self._preflight(passage, application):
             return None
         body = RequestBody(passage.receive, passage.headers, passage.method, served.timeouts.body_idle_s)
-        if kept_id := await keeping.sends(passage, body):
+        if passage.method == b"POST" and (kept_id := await keeping.sends(passage, body)):
             return await self._send_kept(passage, application, kept_id)
         passage.body, passage.body_ended = body, lambda: body.ended
         who = await self.identify(passage, application)
@@ -182,9 +182,9 @@ class Pipeline:
         return target
 
     async def _preflight(self, passage: Passage, application: Application) -> bool:
-        """Answer a CORS preflight (Fetch standard) from the configuration; it is never forwarded."""
+        """Answer OPTIONS that is a CORS preflight (Fetch standard) from the configuration; it is never forwarded."""
         asked = [value for name, value in passage.headers if folded(name) == b"access-control-request-method"]
-        if passage.method != b"OPTIONS" or not asked:
+        if not asked:
             return False
         headers = answers.always(passage.asked, application.site)
         if passage.asked.origin in application.site.cors_origins:
@@ -214,15 +214,15 @@ class Pipeline:
                 return refusal
             found = ANONYMOUS
         passage.know(found)
-        if found.elsewhere(passage.places) and not application.observing:
+        if found.places and found.elsewhere(passage.places) and not application.observing:
             return Refusal(Reason.PROOF_REQUIRED, kinds=(WEBAUTHN, TOTP), elsewhere=True, detail="a new place")
         return passage.caller or found
 
     async def _unshown(self, passage: Passage, caller: Caller) -> Refusal | None:
         """Why the caller's token does not count here: the key that it is bound to was not shown. Asked once."""
-        if passage.possession:
-            return None
         possession = self.doors.possession
+        if passage.possession or not possession.matters(passage.credential, caller):
+            return None
         refusal = await possession.shown(passage.credential, caller, passage.headers, passage.asked)
         passage.possession = refusal is None
         passage.nonce = possession.nonce if passage.credential.scheme == DPOP else ""
@@ -248,13 +248,13 @@ class Pipeline:
             return Refusal(Reason.NO_CALLER)
         if application.observing:
             return decide.Standing()
-        standing = await self._reach(passage, application.policy, classified.klass)
+        standing = await self._reach(passage, application, classified.klass)
         if isinstance(standing, Refusal) and passage.credential.kind == "token":
             # the proof may have been made at another worker since this one last asked
             found = await self.identify(passage, application, anew=True)
             if isinstance(found, Refusal):
                 return found
-            standing = await self._reach(passage, application.policy, classified.klass)
+            standing = await self._reach(passage, application, classified.klass)
         if isinstance(standing, Refusal) or not classified.reads:
             known = decide.Standing() if isinstance(standing, Refusal) else standing
             caller, now = passage.caller or caller, self.doors.clock.now()
@@ -264,15 +264,15 @@ class Pipeline:
                 return used_up
         return standing
 
-    async def _reach(self, passage: Passage, policy: Policy, klass: Class) -> decide.Standing | Refusal:
+    async def _reach(self, passage: Passage, application: Application, klass: Class) -> decide.Standing | Refusal:
         """On what the caller may reach a class; a proof that serves one answer is claimed for this one."""
         claims, hasher = self.doors.challenges, self.doors.hasher
-        await claim_acts(passage, policy, self.doors.clock.now(), claims, hasher)
+        await claim_acts(passage, application.policy, self.doors.clock.now(), claims, hasher)
         while True:
             caller = passage.caller
             if caller is None:
                 return Refusal(Reason.NO_CALLER)
-            standing = decide.standing(policy, caller, klass, self.doors.clock.now())
+            standing = application.standings.of(caller, klass, self.doors.clock.now())
             if isinstance(standing, Refusal) or not standing.claim or standing.proof is None:
                 return standing
             await claim(passage, standing.proof, claims)

@@ -169,7 +169,10 @@ class Reaper:
 
 
 def _key(peer: Sequence[object] | None) -> Peer:
-    return (str(peer[0]), int(str(peer[1]))) if peer else ("", 0)
+    if not peer:
+        return ("", 0)
+    address, port = peer[0], peer[1]
+    return (address if isinstance(address, str) else str(address), port if isinstance(port, int) else int(str(port)))
 
 
 def _descriptors() -> Iterable[int]:

@@ -186,7 +186,15 @@ class StreamRelease:
             shape = tuple((one.found, one.floor) for one in found)
             known = shapes.get(shape)
             if known is None:
-                known = decide.plan(charger.policy, charger.classified, charger.caller, found, now, also_hide=hidden)
+                known = decide.plan(
+                    charger.policy,
+                    charger.classified,
+                    charger.caller,
+                    found,
+                    now,
+                    also_hide=hidden,
+                    reach=charger.reach,
+                )
                 shapes[shape] = known
             costed = tuple(
                 decide.Costed(person, one.klass, one.clear, one.masked)

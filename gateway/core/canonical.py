@@ -12,6 +12,7 @@ Rules of this file:
 import re
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 
 from gateway.core.reasons import Reason, Refusal
@@ -50,6 +51,9 @@ METHOD_OVERRIDES = frozenset({b"x-http-method-override", b"x-http-method", b"x-m
 _PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
 _FORBIDDEN_RAW = re.compile(rb"[\x00-\x20\x7f#]")
+_FORBIDDEN_QUERY = re.compile(rb"[\x00-\x20\x7f]")
+_PLAIN_PATH = re.compile(rb"(?:/[A-Za-z0-9_~-][A-Za-z0-9_~.-]*+)++/?+|/")
+"""Most paths: no escape, empty segment or dot segment, nor any character that somebody might read as another."""
 _DECODED_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _OVERLONG = re.compile(rb"[\xc0\xc1]|\xe0[\x80-\x9f]|\xf0[\x80-\x8f]|[\xf8-\xff][\x80-\xbf]")
 _DOTS = frozenset({b".", b".."})
@@ -82,9 +86,15 @@ def canonicalise(raw_path: bytes, query: bytes, allow: frozenset[str] = frozense
     ``allow`` holds an application's exceptions: ``double-slash``, ``semicolon``, ``encoded-slash``, ``backslash``.
     Returns a ``Refusal`` naming what is ambiguous.
     """
+    if _PLAIN_PATH.fullmatch(raw_path) and (not query or not _FORBIDDEN_QUERY.search(query)):
+        return Target(raw_path + b"?" + query if query else raw_path, (raw_path,), query)
+    return _examined(raw_path, query, allow)
+
+
+def _examined(raw_path: bytes, query: bytes, allow: frozenset[str]) -> Target | Refusal:
     if not raw_path.startswith(b"/"):
         return _malformed("the target is not in origin form")
-    if _FORBIDDEN_RAW.search(raw_path) or re.search(rb"[\x00-\x20\x7f]", query):
+    if _FORBIDDEN_RAW.search(raw_path) or _FORBIDDEN_QUERY.search(query):
         return _malformed("a control character, a space or '#' in the target")
     if _PERCENT.search(raw_path):
         return _malformed("'%' without two hexadecimal digits in the path")
@@ -158,6 +168,7 @@ _REWRITES = (
 )
 
 
+@lru_cache(maxsize=1024)
 def folded(name: bytes) -> bytes:
     """A header's name as every application may read it: lower-cased, ``_`` as ``-``."""
     return name.lower().replace(b"_", b"-")

@@ -232,6 +232,10 @@ def _with_passkey(policy: Policy, caller: Caller, now: float) -> bool:
     return any(proof.opens(rule, now) for proof in shown for rule in policy.classes.values())
 
 
+_Asked = tuple[int, int, int]
+"""The identities of a caller, a proof and a mandate."""
+
+
 class KnownLimits:
     """``limits_of`` under one policy, remembered by everything of a caller that it looks at."""
 
@@ -239,11 +243,26 @@ class KnownLimits:
         self._policy = policy
         self._observe = observe
         self._known: dict[tuple[object, ...], tuple[Limit, ...]] = {}
+        self._second = 0
+        self._lately: dict[_Asked, tuple[Caller, Proof | None, Mandate | None, tuple[Limit, ...]]] = {}
 
     def of(
         self, caller: Caller, now: float, proof: Proof | None = None, mandate: Mandate | None = None
     ) -> tuple[Limit, ...]:
-        """The same tuple for the same caller and proof, while no grant begins or ends."""
+        """The same tuple for the same caller and proof, while no grant begins or ends (looked at each second)."""
+        second = int(now)
+        if second != self._second:
+            self._second = second
+            self._lately.clear()
+        asked = (id(caller), id(proof), id(mandate))
+        lately = self._lately.get(asked)
+        if lately is not None and lately[0] is caller and lately[1] is proof and lately[2] is mandate:
+            return lately[3]
+        limits = self._anew(caller, now, proof, mandate)
+        self._lately[asked] = (caller, proof, mandate, limits)
+        return limits
+
+    def _anew(self, caller: Caller, now: float, proof: Proof | None, mandate: Mandate | None) -> tuple[Limit, ...]:
         grants = tuple([grant for grant in caller.grants if now < grant.until]) if caller.grants else ()
         under = (proof.id, proof.kind, proof.factor_id, proof.cooling(now)) if proof is not None else None
         passkey = _with_passkey(self._policy, caller, now)

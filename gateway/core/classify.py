@@ -69,7 +69,9 @@ class Routes:
     """One application's routes, compiled."""
 
     def __init__(self, routes: Sequence[Route], unsafe_default: Class) -> None:
-        self._routes = tuple((route, compile_template(route.template)) for route in routes)
+        self._routes = tuple(
+            (route, route.template.partition("{")[0].encode(), compile_template(route.template)) for route in routes
+        )
         self._unsafe_default = unsafe_default
 
     def classify(self, method: bytes, target: Target) -> Classified | Refusal:
@@ -90,8 +92,10 @@ class Routes:
     def _one(self, method: bytes, path: bytes, queried: frozenset[str]) -> Classified | Refusal:
         covering = [
             (route, match)
-            for route, pattern in self._routes
-            if (match := pattern.fullmatch(path)) and (not route.query or not queried.isdisjoint(route.query))
+            for route, start, pattern in self._routes
+            if path.startswith(start)
+            and (match := pattern.fullmatch(path))
+            and (not route.query or not queried.isdisjoint(route.query))
         ]
         as_method = b"GET" if method == b"HEAD" else method
         if not covering:

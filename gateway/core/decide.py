@@ -8,8 +8,9 @@ Rules of this file:
 4. A challenge is given only where a fresh proof would open this very answer, ``Retry-After`` only where waiting would.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from gateway.core.assurance import Caller, Mandate, Proof, fresh, mandated
 from gateway.core.charging import ONE_ANSWER, Limit, Usage, Violation
@@ -54,6 +55,10 @@ class Standing:
     proof: Proof | None = None
     mandate: Mandate | None = None
     claim: bool = False
+
+
+Reach = Callable[[Caller, Class, float], Standing | Refusal]
+"""Whether a caller may reach a class at a time: ``standing`` under one policy."""
 
 
 def standing(policy: Policy, caller: Caller, klass: Class, now: float) -> Standing | Refusal:
@@ -183,20 +188,23 @@ def plan(
     *,
     also_hide: frozenset[str] = frozenset(),
     masks: bool = True,
+    reach: Reach | None = None,
 ) -> Plan:
     """Decide what of an answer is masked and what the rest asks for.
 
-    ``also_hide``: categories that an exhausted budget masks; ``masks`` false: this content cannot be masked.
+    ``also_hide``: categories that an exhausted budget masks; ``masks`` false: this content cannot be masked;
+    ``reach``: ``standing`` under this policy, where it is known better than anew.
     """
+    reach = reach or partial(standing, policy)
     route = classified.route
     hide = (route.mask if route else frozenset()) | also_hide
     if masks:
-        hide |= _hidden_for_want_of_proof(policy, classified, caller, persons, now, hide)
+        hide |= _hidden_for_want_of_proof(policy, classified, caller, persons, now, hide, reach)
     else:
         hide = frozenset()
     costed = tuple(_cost(person, hide) for person in persons)
     needs = max((one.klass for one in costed), default=Class.PUBLIC)
-    return Plan(hide, costed, needs, standing(policy, caller, needs, now))
+    return Plan(hide, costed, needs, reach(caller, needs, now))
 
 
 def _hidden_for_want_of_proof(
@@ -206,6 +214,7 @@ def _hidden_for_want_of_proof(
     persons: Sequence[PersonFound],
     now: float,
     hide: frozenset[str],
+    reach: Reach,
 ) -> frozenset[str]:
     by_class: dict[Class, list[Found]] = {}
     for person in persons:
@@ -216,7 +225,7 @@ def _hidden_for_want_of_proof(
     for klass, found_of_class in by_class.items():
         rule = policy.classes[klass]
         without = (classified.route.without if classified.route else None) or rule.without
-        if without is not Without.MASK or not isinstance(standing(policy, caller, klass, now), Refusal):
+        if without is not Without.MASK or not isinstance(reach(caller, klass, now), Refusal):
             continue
         if all(found.maskable for found in found_of_class):
             hidden.update(found.category for found in found_of_class)

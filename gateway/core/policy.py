@@ -116,6 +116,11 @@ class Route:
     idle_timeout_s: float | None = None
     total_timeout_s: float | None = None
 
+    @property
+    def own_deadlines(self) -> bool:
+        """Whether it sets any."""
+        return not (self.header_timeout_s is self.idle_timeout_s is self.total_timeout_s is None)
+
 
 @dataclass(frozen=True, slots=True)
 class BudgetRule:

@@ -42,6 +42,10 @@ class Possession:
         """What a proof made now must name."""
         return self._nonce_of(int(self._clock.now() // NONCE_S))
 
+    def matters(self, credential: Credential, caller: Caller) -> bool:
+        """Whether a key has to be shown, or was: else ``shown`` has nothing against it."""
+        return credential.kind == "token" and (bool(caller.key) or credential.scheme == DPOP)
+
     async def shown(self, credential: Credential, caller: Caller, headers: Headers, asked: Asked) -> Refusal | None:
         """Why the caller's token does not count in this request, if so. To be asked once for each request."""
         if credential.kind != "token":

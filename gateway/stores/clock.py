@@ -22,7 +22,9 @@ class StoreClock:
 
     def now(self) -> float:
         """The store's time, Unix seconds."""
-        self._latest = max(self._latest, time.monotonic() + self._offset_s)
+        now = time.monotonic() + self._offset_s
+        if now > self._latest:
+            self._latest = now
         return self._latest
 
     @property

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.canonical import Target, canonicalise, check_headers, end_to_end, host_of
+from gateway.core.canonical import Target, _examined, canonicalise, check_headers, end_to_end, host_of
 from gateway.core.reasons import Reason, Refusal
 
 ALL = frozenset({"double-slash", "semicolon", "encoded-slash", "backslash"})
@@ -123,3 +123,14 @@ def test_hop_by_hop_headers_and_those_that_connection_names_do_not_travel_on() -
         (b"x-b", b"3"),
     ]
     assert end_to_end(headers) == [(b"x-b", b"2"), (b"x-a", b"1"), (b"x-b", b"3")]
+
+
+@given(
+    st.lists(st.sampled_from([b"/", b".", b"a", b"9", b"_", b"~", b"-", b"%", b"2", b"f", b";", b"\\", b"%41"]))
+    .map(b"".join)
+    .map(b"/".__add__),
+    st.sampled_from([b"", b"a=%2F;b", b"a b", b"\x00"]),
+)
+def test_a_plain_path_is_read_as_any_other(path: bytes, query: bytes) -> None:
+    assert canonicalise(path, query) == _examined(path, query, frozenset())
+    assert canonicalise(path, query, ALL) == _examined(path, query, ALL)
