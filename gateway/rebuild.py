@@ -10,7 +10,7 @@ Rules of this file:
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 
@@ -38,11 +38,15 @@ Entries = Mapping[bytes, float]
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """What the ledger says of every budget at one time; ``latest``: its newest charge, Unix seconds."""
+    """What the ledger says of every budget at one time; ``latest``: its newest charge, Unix seconds.
+
+    ``owners``: for whom each is counted, by the limit's key.
+    """
 
     budgets: Mapping[Budget, Entries]
     records: int
     latest: float
+    owners: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def entries(self) -> int:
@@ -62,6 +66,7 @@ def since(policy: Policy, now: float) -> float:
 def replay(policy: Policy, charges: Iterable[RecordedCharge], now: float) -> Rebuilt:
     """Every budget of ``policy`` at ``now``, from the charges since ``since(policy, now)`` in any order."""
     times: dict[Budget, dict[bytes, list[float]]] = {}
+    owners: dict[str, str] = {}
     records, latest = 0, 0.0
     for charge in charges:
         records += 1
@@ -73,13 +78,14 @@ def replay(policy: Policy, charges: Iterable[RecordedCharge], now: float) -> Reb
             for one in counted:
                 if limit.klass <= one.klass and (one.outside or not limit.outside):
                     key = limit.floor.key if limit.floor and limit.mark in one.floors else limit.key
+                    owners[key] = limit.owner
                     times.setdefault((key, limit.window_s), {}).setdefault(one.person, []).append(charge.now)
     budgets: dict[Budget, Entries] = {}
     for budget, persons in times.items():
         found = {person: first for person, at in persons.items() if (first := _first(at, budget[1], now)) is not None}
         if found:
             budgets[budget] = found
-    return Rebuilt(budgets, records, latest)
+    return Rebuilt(budgets, records, latest, owners)
 
 
 _OF_CALLER = ("user", "partner", "credential", "credential_kind", "lineage")
@@ -167,13 +173,15 @@ async def write(
     done = 0
     for (key, window_s), entries in rebuilt.budgets.items():
         name, life_ms = keys.budget(key), (window_s + keys.BUDGET_SLACK_S) * 1000
+        place = store.place_of(rebuilt.owners.get(key) or key)
         persons = list(entries.items())
         for start in range(0, len(persons), ENTRIES_PER_CALL):
             part = persons[start : start + ENTRIES_PER_CALL]
             values = [value for person, at in part for value in (math.ceil(at * 1000), person)]
-            await store.calls(("ZADD", name, "GT", *values), ("PEXPIRE", name, life_ms), atomic=True)
+            await store.calls(("ZADD", name, "GT", *values), ("PEXPIRE", name, life_ms), atomic=True, place=place)
             done += len(part)
             progress(done)
-    clock, counted = await store.calls(("GET", keys.CLOCK), ("GET", keys.SEQUENCE))
-    await store.call("SET", keys.CLOCK, max(int(clock or 0), math.ceil(rebuilt.latest * 1000)))
-    await store.renew_epoch(directory, max(int(counted or 0), sequence))
+    said = (await store.each_place(("GET", keys.CLOCK), ("GET", keys.SEQUENCE))).values()
+    clock = max(int(clock or 0) for clock, _ in said)
+    await store.each_place(("SET", keys.CLOCK, max(clock, math.ceil(rebuilt.latest * 1000))))
+    await store.renew_epoch(directory, max(sequence, *(int(counted or 0) for _, counted in said)))

@@ -42,6 +42,7 @@ from gateway.ledger.verify import Progress, Verification
 from gateway.ports import StoreUnavailable
 from gateway.reading.identifiers import identify
 from gateway.stores.connection import Store
+from gateway.stores.keys import LINKS
 
 Report = TypeVar("Report")
 
@@ -220,9 +221,9 @@ async def _hashes(settings: Settings, keys: KeyRing, identifier: Identifier) -> 
     except StoreUnavailable:
         return found, False
     try:
-        root = await store.call("GET", b"l:" + own)
+        root = await store.call("GET", b"l:" + own, place=LINKS)
         if root:
-            group = await store.call("HVALS", b"g:" + root)
+            group = await store.call("HVALS", b"g:" + root, place=LINKS)
             found |= {bytes(root).hex(), *(bytes(one).hex() for one in group)}
     except StoreUnavailable:
         return found, False

@@ -3,6 +3,7 @@
 Rules of this file:
 
 1. One script call decides and writes; all charges waiting in one turn of the loop share it, each separate in effect.
+   Where the store has slots it takes more of them: ``reserving``.
 2. A record goes in one call, whole. A stream of records is split into calls, and stops at the first violation.
 3. When a call fails, everything waiting fails with it: nobody waits twice for a dead store.
 4. Who is known to be counted already costs no call (``known``).
@@ -22,6 +23,7 @@ from gateway.stores import keys
 from gateway.stores.charging_format import charged, packed_limits, packed_records, settled
 from gateway.stores.connection import Argument, Script, Store
 from gateway.stores.known import KnownPersons
+from gateway.stores.reserving import Reservations, apart, by_place
 
 IDENTIFIERS_PER_CALL = 350
 """About 5 ms of the store's time, with ten limits."""
@@ -55,6 +57,7 @@ class Budgets:
         self._store = store
         self._clock = clock or store.clock
         self._known = KnownPersons(monotonic)
+        self._reservations = Reservations(store) if store.spread else None
         self._waiting: deque[_Waiting] = deque()
         self._sender: asyncio.Task[None] | None = None
 
@@ -91,18 +94,19 @@ class Budgets:
 
     async def withdraw(self, limits: Sequence[Limit], member: bytes) -> None:
         """Take back a reservation under a name that nobody else has: nothing that was released is ever taken back."""
-        await self._store.calls(*(("ZREM", keys.budget(limit.key), member) for limit in limits))
+        for place, group in by_place(self._store, limits).items():
+            await self._store.calls(*(("ZREM", keys.budget(limit.key), member) for limit in group), place=place)
 
     async def usage(self, limits: Sequence[Limit]) -> tuple[Usage, ...]:
         """How much of each limit is used now."""
-        if not limits:
-            return ()
-        parts = {limit.key: limit.window_s for limit in limits}
-        parts |= {limit.floor.key: limit.window_s for limit in limits if limit.floor is not None}
-        names = [keys.CLOCK, *map(keys.budget, parts)]
-        windows = [window_s * 1000 for window_s in parts.values()]
-        answers = await self._store.run(_USAGE, names, [self._now_ms(), *windows])
-        said = dict(zip(parts, answers, strict=True))
+        said: dict[str, tuple[int, int]] = {}
+        for place, group in by_place(self._store, limits).items():
+            parts = {limit.key: limit.window_s for limit in group}
+            parts |= {limit.floor.key: limit.window_s for limit in group if limit.floor is not None}
+            names = [keys.CLOCK, *map(keys.budget, parts)]
+            windows = [window_s * 1000 for window_s in parts.values()]
+            answers = await self._store.run(_USAGE, names, [self._now_ms(), *windows], place=place)
+            said.update(zip(parts, answers, strict=True))
         return tuple(_usage(limit, said) for limit in limits)
 
     def _now_ms(self) -> int:
@@ -121,9 +125,11 @@ class Budgets:
         try:
             while self._waiting:
                 sent = self._next_call()
-                for one, answer in zip(sent, await self._call(sent), strict=True):
-                    if not one.outcome.done():
-                        one.outcome.set_result(charged(one.charge.limits, answer))
+                for one, answer in zip(sent, await self._answers(sent), strict=True):
+                    if isinstance(answer, StoreUnavailable):
+                        self._fail([one], answer)
+                    elif not one.outcome.done():
+                        one.outcome.set_result(answer)
         except StoreUnavailable as fault:
             self._fail([*sent, *self._waiting], fault)
         finally:
@@ -140,12 +146,21 @@ class Budgets:
     def _next_call(self) -> list[_Waiting]:
         taken: list[_Waiting] = []
         size = 0
+        seen: set[bytes] = set()
         while self._waiting:
             if taken and size + self._waiting[0].size > IDENTIFIERS_PER_CALL:
+                break
+            if self._reservations is not None and not apart(self._waiting[0].charge, seen):
                 break
             size += self._waiting[0].size
             taken.append(self._waiting.popleft())
         return taken
+
+    async def _answers(self, sent: list[_Waiting]) -> Sequence[Charged | StoreUnavailable]:
+        if self._reservations is not None:
+            return await self._reservations.charge([one.charge for one in sent], self._now_ms())
+        answers = await self._call(sent)
+        return [charged(one.charge.limits, answer) for one, answer in zip(sent, answers, strict=True)]
 
     async def _call(self, sent: list[_Waiting]) -> Any:
         index: dict[str, int] = {}

@@ -19,9 +19,10 @@ from gateway.config.store import StoreAddress, address_of
 from gateway.ports import StoreUnavailable
 from gateway.stores import keys
 from gateway.stores.clock import StoreClock
+from gateway.stores.cluster import Cluster
 from gateway.stores.faults import StoreLost, StoreRefused
 from gateway.stores.scripts import Argument as Argument
-from gateway.stores.scripts import Run, writes
+from gateway.stores.scripts import Placed, Run, tagged, tagged_names, writes
 from gateway.stores.scripts import Script as Script
 from gateway.stores.servers import Server
 from gateway.stores.topology import Topology, named
@@ -32,18 +33,22 @@ EPOCH_FILE = "store-epoch"
 
 
 class Store:
-    """The server or servers behind an address, their clock, and their epoch."""
+    """The server or servers behind an address, their clock, and their epoch.
+
+    ``place``: where the keys of a command are (``keys.PLACES``); it matters only where the store has slots.
+    """
 
     def __init__(
         self, where: str | StoreAddress, *, timeout_s: float = 0.8, wall: Callable[[], float] = time.time
     ) -> None:
         self.clock = StoreClock()
         self.epoch = b""
-        self.highest_sequence = 0
         self._address = address_of(where) if isinstance(where, str) else where
-        if self._address.topology == "cluster":
-            raise StoreUnavailable("a store behind a cluster is not served yet")
-        self._topology = Topology(self._address, self.clock, timeout_s=timeout_s, wall=wall)
+        self.spread = self._address.topology == "cluster"
+        self.places = keys.PLACES if self.spread else (keys.HOME,)
+        self._lowest: dict[str, int] = {}
+        kind = Cluster if self.spread else Topology
+        self._topology: Cluster | Topology = kind(self._address, self.clock, timeout_s=timeout_s, wall=wall)
         self._sampler: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()
 
@@ -79,32 +84,111 @@ class Store:
         return self._topology.refusal or self._topology.scarce or self._topology.doubt
 
     @contextlib.contextmanager
-    def _asking(self, *, writing: bool) -> Iterator[Server]:
+    def _asking(self, place: str, *, writing: bool) -> Iterator[Server]:
         """The server that is asked. Refuses at once what could only fail; after a fault it looks who is primary."""
-        if why := self._topology.why_not(writing=writing):
+        topology = self._topology.at(place)
+        if why := topology.why_not(writing=writing):
             raise StoreRefused(why)
         try:
-            yield self._topology.primary
+            yield topology.primary
         except StoreUnavailable:
             self._hurry.set()
             raise
 
-    async def call(self, *command: Argument) -> Any:
-        """Run one command."""
-        with self._asking(writing=writes([command])) as server:
-            return await server.call(*command)
+    def _tag(self, place: str) -> str:
+        return keys.tag(place) if self.spread else ""
 
-    async def calls(self, *commands: Sequence[Argument], atomic: bool = False) -> list[Any]:
+    async def call(self, *command: Argument, place: str = keys.HOME) -> Any:
+        """Run one command."""
+        with self._asking(place, writing=writes([command])) as server:
+            return await server.call(*tagged(self._tag(place), command))
+
+    async def calls(self, *commands: Sequence[Argument], atomic: bool = False, place: str = keys.HOME) -> list[Any]:
         """Run several commands in one round trip; ``atomic``: as one transaction."""
         if not commands:
             return []
-        with self._asking(writing=writes(commands)) as server:
-            return await server.calls(commands, atomic=atomic)
+        with self._asking(place, writing=writes(commands)) as server:
+            return await server.calls([tagged(self._tag(place), one) for one in commands], atomic=atomic)
 
-    async def run(self, script: Script, names: Sequence[bytes | str], arguments: Sequence[Argument]) -> Any:
+    async def run(
+        self,
+        script: Script,
+        names: Sequence[bytes | str],
+        arguments: Sequence[Argument],
+        *,
+        place: str = keys.HOME,
+    ) -> Any:
         """Run a script; the store is taught it when it does not know it (after its restart)."""
-        with self._asking(writing=script.waits) as server:
-            return await server.run(Run(script, names, arguments))
+        with self._asking(place, writing=script.waits) as server:
+            return await server.run(Run(script, tagged_names(self._tag(place), names), arguments))
+
+    async def run_all(self, placed: Sequence[Placed]) -> list[Any]:
+        """Run scripts in many places, one round trip for each server: each one's answer or ``StoreUnavailable``."""
+        answers: list[Any] = [None] * len(placed)
+        groups: dict[int, list[int]] = {}
+        for at, one in enumerate(placed):
+            try:
+                topology = self._topology.at(one.place)
+            except StoreUnavailable as fault:
+                self._hurry.set()
+                answers[at] = fault
+            else:
+                groups.setdefault(id(topology), []).append(at)
+        await asyncio.gather(*(self._run_group(placed, group, answers) for group in groups.values()))
+        return answers
+
+    async def _run_group(self, placed: Sequence[Placed], group: list[int], answers: list[Any]) -> None:
+        runs = [
+            Run(placed[at].script, tagged_names(self._tag(placed[at].place), placed[at].names), placed[at].arguments)
+            for at in group
+        ]
+        try:
+            with self._asking(placed[group[0]].place, writing=any(run.script.waits for run in runs)) as server:
+                found = await server.runs(runs)
+        except StoreUnavailable as fault:
+            found = [fault] * len(group)
+        for at, answer in zip(group, found, strict=True):
+            if isinstance(answer, StoreUnavailable):
+                self._hurry.set()
+            answers[at] = answer
+
+    async def each_place(
+        self, *commands: Sequence[Argument], last: Sequence[Sequence[Argument]] = ()
+    ) -> dict[str, list[Any]]:
+        """Run the same commands in every place, and ``last`` behind them in one: one round trip for each server."""
+        groups: dict[int, list[str]] = {}
+        for place in self.places:
+            groups.setdefault(id(self._topology.at(place)), []).append(place)
+        found: dict[str, list[Any]] = {}
+        for group in groups.values():
+            size = len(commands)
+            sent = [tagged(self._tag(place), one) for place in group for one in commands]
+            sent += [tagged(self._tag(group[0]), one) for one in last]
+            with self._asking(group[0], writing=writes(sent)) as server:
+                said = await server.calls(sent)
+            found.update({place: said[at * size : (at + 1) * size] for at, place in enumerate(group)})
+        return {place: found[place] for place in self.places}
+
+    def place_of(self, owner: str) -> str:
+        """Where everything is counted that is counted for ``owner``."""
+        return keys.place_of(owner) if self.spread else keys.HOME
+
+    def lowest(self, place: str) -> int:
+        """How many charges a place has acknowledged: with fewer it was rolled back."""
+        return self._lowest.get(place, 0)
+
+    def acknowledged(self, place: str, sequence: int) -> None:
+        """A place has acknowledged so many charges."""
+        self._lowest[place] = max(self.lowest(place), sequence)
+
+    @property
+    def highest_sequence(self) -> int:
+        """The highest number of a charge that any place has acknowledged."""
+        return max(self._lowest.values(), default=0)
+
+    @highest_sequence.setter
+    def highest_sequence(self, sequence: int) -> None:
+        self._lowest[keys.HOME] = sequence
 
     async def sample(self) -> None:
         """Look once who is primary and what time it is there; raises ``StoreUnavailable``."""
@@ -148,21 +232,37 @@ class Store:
         known = file.read_bytes().strip() if file.exists() else b""
         if not known:
             await self.call("SET", keys.EPOCH, secrets.token_hex(16), "NX")
-        epoch, sequence, *_ = await self.calls(("GET", keys.EPOCH), ("GET", keys.SEQUENCE), *self._last_write())
-        if not epoch:
-            raise StoreLost(f"the store has no epoch, {file} has one: it was emptied; rebuild it from the ledger")
-        if known and known != epoch:
-            raise StoreLost(f"the store's epoch is not that of {file}: it is another store")
-        if minimum_sequence is not None and int(sequence or 0) < minimum_sequence:
-            raise StoreLost(
-                f"the store counts {int(sequence or 0)} charges, the ledger {minimum_sequence}: rolled back"
-            )
+            made = await self.call("GET", keys.EPOCH)
+            await self.each_place(("SET", keys.EPOCH, made, "NX"))
+        before = dict(self._lowest) if known == self.epoch else {}
+        said = await self.each_place(("GET", keys.EPOCH), ("GET", keys.SEQUENCE), last=self._last_write())
+        epoch = known or bytes(said[keys.HOME][0] or b"")
+        for place, (theirs, _) in said.items():
+            self._check_same(place, theirs, epoch, file)
+        counted = {place: int(sequence or 0) for place, (_, sequence) in said.items()}
+        highest = max(counted.values())
+        if minimum_sequence is not None and highest < minimum_sequence:
+            raise StoreLost(f"the store counts {highest} charges, the ledger {minimum_sequence}: rolled back")
+        for place, number in before.items():
+            if counted[place] < number:
+                raise StoreLost(f"{self._where(place)} counts {counted[place]} of {number} charges: rolled back")
         if not known:
-            _write_synced(file, bytes(epoch))
-        known_since = self.highest_sequence if bytes(epoch) == self.epoch else 0
-        self.epoch = bytes(epoch)
-        self.highest_sequence = max(int(sequence or 0), minimum_sequence or 0, known_since)
+            _write_synced(file, epoch)
+        if epoch != self.epoch:
+            self.epoch, self._lowest = epoch, {}
+        for place, number in counted.items():
+            self.acknowledged(place, number)
         return self.epoch
+
+    def _where(self, place: str) -> str:
+        return f"the store's part {place!r}" if self.spread else "the store"
+
+    def _check_same(self, place: str, theirs: bytes | None, epoch: bytes, file: Path) -> None:
+        where = self._where(place)
+        if not theirs:
+            raise StoreLost(f"{where} has no epoch, {file} has one: it was emptied; rebuild it from the ledger")
+        if theirs != epoch:
+            raise StoreLost(f"{where} has an epoch that is not that of {file}: it is another store")
 
     def _last_write(self) -> Sequence[Sequence[Argument]]:
         """A write behind what is read: once it is acknowledged, so is all that was read.
@@ -183,12 +283,12 @@ class Store:
 
     async def forget_epoch(self) -> None:
         """Take the epoch away: whoever knew it charges nothing until ``renew_epoch``."""
-        await self.call("DEL", keys.EPOCH)
+        await self.each_place(("DEL", keys.EPOCH))
 
     async def renew_epoch(self, directory: Path, sequence: int) -> None:
         """Declare this store whole again, once it has been rebuilt from the ledger up to ``sequence``."""
         epoch = secrets.token_hex(16)
-        await self.calls(("SET", keys.EPOCH, epoch), ("SET", keys.SEQUENCE, sequence), atomic=True)
+        await self.each_place(("SET", keys.SEQUENCE, sequence), ("SET", keys.EPOCH, epoch))
         _write_synced(directory / EPOCH_FILE, epoch.encode())
         await self.ensure_epoch(directory, sequence)
 

@@ -47,6 +47,15 @@ class Run(NamedTuple):
         return ("EVAL", self.script.source, len(self.names), *self.names, *self.arguments)
 
 
+class Placed(NamedTuple):
+    """One call of a script in one place of the store."""
+
+    place: str
+    script: Script
+    names: Sequence[bytes | str]
+    arguments: Sequence[Argument]
+
+
 READS = frozenset(
     (
         *("GET", "MGET", "EXISTS", "TTL", "PTTL", "TIME", "PING", "INFO", "ROLE", "DBSIZE"),
@@ -61,3 +70,23 @@ READS = frozenset(
 def writes(commands: Sequence[Sequence[Argument]]) -> bool:
     """Whether one of them may write."""
     return any(command[0] not in READS for command in commands)
+
+
+_OF_NO_KEY = frozenset(["CONFIG", "DBSIZE", "INFO", "PING", "ROLE", "SCRIPT", "TIME"])
+_OF_MANY_KEYS = frozenset(["DEL", "EXISTS", "MGET"])
+
+
+def tagged_names(tag: str, names: Sequence[bytes | str]) -> Sequence[bytes | str]:
+    """Names of keys with a tag before them."""
+    if not tag:
+        return names
+    return [tag.encode() + name if isinstance(name, bytes) else tag + name for name in names]
+
+
+def tagged(tag: str, command: Sequence[Argument]) -> Sequence[Argument]:
+    """A command whose keys have a tag before their names."""
+    if not tag or command[0] in _OF_NO_KEY:
+        return command
+    last = len(command) if command[0] in _OF_MANY_KEYS else 2
+    names = [one if isinstance(one, bytes) else str(one) for one in command[1:last]]
+    return [command[0], *tagged_names(tag, names), *command[last:]]

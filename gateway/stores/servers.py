@@ -51,9 +51,8 @@ class Server:
 
     def __init__(self, address: StoreAddress, node: Node | None = None, *, timeout_s: float) -> None:
         self.node = node
-        self._replicas = address.replicas
         self._timeout_s = timeout_s
-        self._wait = ("WAIT", address.replicas, int(timeout_s * 1000 * WAIT_SHARE))
+        self.expect(address.replicas)
         self._redis = Redis(
             connection_pool=_pool(
                 address,
@@ -69,6 +68,11 @@ class Server:
         self._execute: Callable[..., Awaitable[Any]] = self._redis.execute_command
         self._execute_raw: Callable[..., Awaitable[Any]] = self._raw.execute_command
 
+    def expect(self, replicas: int) -> None:
+        """From now on so many replicas must have a write before it counts."""
+        self.replicas = replicas
+        self._wait = ("WAIT", replicas, int(self._timeout_s * 1000 * WAIT_SHARE))
+
     async def close(self) -> None:
         """Close every connection; what is under way on one ends as a fault."""
         await self._redis.aclose()
@@ -76,7 +80,7 @@ class Server:
 
     async def call(self, *command: Argument) -> Any:
         """Run one command."""
-        if self._replicas and writes([command]):
+        if self.replicas and writes([command]):
             (answer,) = await self.calls([command])
             return answer
         async with self._faults_translated():
@@ -87,7 +91,7 @@ class Server:
         sent = [("MULTI",), *commands, ("EXEC",)] if atomic else commands
         alone = len(commands) == 1 and not atomic
         async with self._faults_translated(alone=alone):
-            answers = await self._pipelined(sent, acknowledged=bool(self._replicas) and writes(commands))
+            answers = await self._pipelined(sent, acknowledged=bool(self.replicas) and writes(commands))
             _raise_first(answers)
             if atomic:
                 answers = answers[-1]
@@ -117,7 +121,7 @@ class Server:
         return [translated(answer) if isinstance(answer, Exception) else answer for answer in answers]
 
     async def _taught(self, runs: Sequence[Run]) -> list[Any]:
-        waits = bool(self._replicas) and any(run.script.waits for run in runs)
+        waits = bool(self.replicas) and any(run.script.waits for run in runs)
         answers = await self._pipelined([run.known() for run in runs], acknowledged=waits)
         unknown = [at for at, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
         if unknown:
@@ -146,9 +150,9 @@ class Server:
     def _check_acknowledged(self, answer: Any) -> None:
         if isinstance(answer, Exception):
             raise answer
-        if int(answer) < self._replicas:
+        if int(answer) < self.replicas:
             raise NotAcknowledged(
-                f"{int(answer)} of {self._replicas} replicas have it: what was counted stays counted (start the"
+                f"{int(answer)} of {self.replicas} replicas have it: what was counted stays counted (start the"
                 " replicas, or set store.replicas to as many as the primary has)"
             )
 

@@ -98,12 +98,20 @@ class Topology:
     """The servers behind an address, of which one is primary.
 
     ``refusal``: why nothing is asked of it. ``scarce``: why nothing is written. ``doubt``: what else is not as it
-    should be. All are empty where all is well.
+    should be. All are empty where all is well. ``node``: the primary, where somebody else knows who it is, and
+    ``promotable``: how many replicas that one says could take its place.
     """
 
     def __init__(
-        self, address: StoreAddress, clock: StoreClock, *, timeout_s: float, wall: Callable[[], float] = time.time
+        self,
+        address: StoreAddress,
+        clock: StoreClock,
+        *,
+        timeout_s: float,
+        wall: Callable[[], float] = time.time,
+        node: Node | None = None,
     ) -> None:
+        self.promotable: int | None = None
         self.refusal = ""
         self.scarce = ""
         self.doubt = ""
@@ -112,7 +120,7 @@ class Topology:
         self._timeout_s = timeout_s
         self._wall = wall
         self._sentinels = Sentinels(address, timeout_s) if address.topology == "sentinel" else None
-        self._primary = None if self._sentinels else Server(address, timeout_s=timeout_s)
+        self._primary = None if self._sentinels else Server(address, node, timeout_s=timeout_s)
         self._replicas: dict[Node, Server] = {}
         self._retired: list[tuple[float, Server]] = []
 
@@ -122,6 +130,10 @@ class Topology:
         if self._primary is None:
             raise StoreUnavailable(self.refusal or "the primary is not known yet")
         return self._primary
+
+    def at(self, place: str) -> "Topology":
+        """What serves a place: all places are here."""
+        return self
 
     def why_not(self, *, writing: bool) -> str:
         """Why nothing is asked now (``writing``: nothing written); empty where it may be."""
@@ -158,6 +170,8 @@ class Topology:
             if self._primary is not None:
                 self._retired.append((time.monotonic(), self._primary))
             self._primary = server
+        if self.promotable is not None and replication is not None:
+            server.expect(min(self._address.replicas, max(self.promotable, len(replication.here))))
         self.scarce = self._scarce(server, replication)
         self.doubt = await self._doubt(replication)
 
@@ -190,16 +204,16 @@ class Topology:
         return f"the clock of {named(server.node)} is {ahead_s:+.1f} s from this machine's: set both by the same source"
 
     def _scarce(self, server: Server, replication: Replication | None) -> str:
-        wanted = self._address.replicas
-        if replication is None or not wanted:
+        most = self._address.replicas
+        if replication is None or not most:
             return ""
-        if len(replication.all) > wanted:
+        if len(replication.all) > most:
             return (
-                f"{named(server.node)} has {len(replication.all)} replicas and store.replicas is {wanted}: one that"
+                f"{named(server.node)} has {len(replication.all)} replicas and store.replicas is {most}: one that"
                 " lacks a write could take its place; set store.replicas to as many as there are"
             )
-        if len(replication.here) < wanted:
-            return f"{named(server.node)} has {len(replication.here)} of {wanted} replicas: start the others"
+        if len(replication.here) < server.replicas:
+            return f"{named(server.node)} has {len(replication.here)} of {server.replicas} replicas: start the others"
         return ""
 
     async def _doubt(self, replication: Replication | None) -> str:

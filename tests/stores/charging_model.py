@@ -1,6 +1,7 @@
 """What a charge means, said a second time and slowly: the oracle of ``lua/charge.lua``."""
 
 import copy
+import itertools
 import math
 from dataclasses import dataclass, field
 
@@ -50,6 +51,96 @@ class Model:
         return Charged(granted, tuple(persons), violations, alarms, sequence)
 
 
+class SpreadModel(Model):
+    """The same where budgets of several owners are counted apart, and what is linked stays so, granted or not."""
+
+    def charge(self, charge: Charge, now_ms: int) -> Charged:
+        linked, records = _linked(self.state, charge, now_ms)
+        if charge.commit:
+            self.state.root, self.state.group = linked.root, linked.group
+        owners = dict.fromkeys(limit.owner for limit in charge.limits)
+        found = [
+            _counted_apart(State(self.state.entries, linked.root, linked.group), limits, records, now_ms)
+            for limits in (tuple(one for one in charge.limits if one.owner == owner) for owner in owners)
+        ]
+        granted = min((len(states) - 1 for states, *_ in found), default=len(records))
+        alarms: set[Limit] = set()
+        for owner, (states, _, _) in zip(owners, found, strict=True):
+            if charge.commit and granted:
+                mine = [limit for limit in charge.limits if limit.owner == owner]
+                alarms |= {limit for limit in mine if _alarmed(limit, self.state, states[-1], now_ms)}
+                for key in (key for limit in mine for key, _ in _parts(limit)):
+                    self.state.entries[key] = states[granted].entries.get(key, {})
+        violations = {one.limit: one for states, _, more in found if len(states) - 1 == granted for one in more}
+        return Charged(
+            granted,
+            tuple(_joined([persons[at] for _, persons, _ in found], records[at]) for at in range(granted)),
+            tuple(violations[limit] for limit in charge.limits if limit in violations),
+            tuple(limit for limit in charge.limits if limit in alarms),
+            0,
+        )
+
+
+Resolved = list[tuple[PersonCharge, bytes, list[bytes], bool]]
+"""The persons of a record: who was asked for, what stands for them, by which identifiers, and whether one more."""
+
+
+def _linked(state: State, charge: Charge, now: int) -> tuple[State, list[Resolved]]:
+    """Every person of a charge, and the state with what its records link."""
+    state, records = copy.deepcopy(state), []
+    for record in charge.records:
+        records.append([])
+        for person in record:
+            for index, (root, members) in enumerate(_resolve(state, charge.limits, person, now)):
+                records[-1].append((person, root, members, index > 0))
+                for limit in charge.limits if person.klass is not Class.PUBLIC else ():
+                    if person.klass >= limit.klass:
+                        state.entries.setdefault(limit.key, {})[root] = now
+                if not index:
+                    _alias(state, person, root)
+    return state, records
+
+
+def _counted_apart(
+    state: State, limits: tuple[Limit, ...], records: list[Resolved], now: int
+) -> tuple[list[State], list[list[Counted]], tuple[Violation, ...]]:
+    """What one owner's budgets are after each record that they have room for, and what the next one violates."""
+    states, persons = [state], []
+    for record in records:
+        trial, counted = copy.deepcopy(states[-1]), []
+        for person, root, members, _ in record:
+            new = sum(_count(trial, limit, root, members, person, now) for limit in limits)
+            floors = tuple(limit.mark for limit in limits if _on_floor(trial, limit, root, person, now))
+            counted.append(Counted(root, new, floors))
+        if violations := tuple(_violations(states[-1], trial, limits, now)):
+            return states, persons, violations
+        states.append(trial)
+        persons.append(counted)
+    return states, persons, ()
+
+
+def _joined(parts: list[list[Counted]], record: Resolved) -> tuple[Counted, ...]:
+    """The persons of a record, with what all budgets say: in the order asked, then who turned out to be more."""
+    whole = [
+        Counted(root, sum(part[at].new for part in parts), tuple(mark for part in parts for mark in part[at].floors))
+        for at, (_, root, _, _) in enumerate(record)
+    ]
+    more = [one[3] for one in record]
+    return (*itertools.compress(whole, [not one for one in more]), *itertools.compress(whole, more))
+
+
+def _alarmed(limit: Limit, before: State, after: State, now: int) -> bool:
+    held, wanted = len(before.live(limit, now)), len(after.live(limit, now))
+    return limit.then is Then.ALARM and held <= limit.limit < wanted
+
+
+def _alias(state: State, person: PersonCharge, root: bytes) -> None:
+    if person.aliases and root not in state.root:
+        _join(state, root, person.kinds[0], root)
+    for alias in person.aliases:
+        state.root.setdefault(alias, root)
+
+
 def _parts(limit: Limit) -> list[tuple[str, int]]:
     """Where a person may be counted, and how many there."""
     return [(limit.key, limit.limit), *([(limit.floor.key, limit.floor.persons)] if limit.floor else [])]
@@ -83,11 +174,8 @@ def _record(state: State, limits: tuple[Limit, ...], record: tuple[PersonCharge,
             new = sum(_count(state, limit, root, members, person, now) for limit in limits)
             floors = tuple(limit.mark for limit in limits if _on_floor(state, limit, root, person, now))
             (more if index else first).append(Counted(root, new, floors))
-            if not index and person.aliases:
-                if root not in state.root:
-                    _join(state, root, person.kinds[0], root)
-                for alias in person.aliases:
-                    state.root.setdefault(alias, root)
+            if not index:
+                _alias(state, person, root)
     return (*first, *more)
 
 
