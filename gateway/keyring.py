@@ -200,6 +200,15 @@ class KeyRing:
         """The public keys of assertions, newest first (RFC 7517 section 5)."""
         return {"keys": [key.public_jwk() for key in reversed(self._assertion)]}
 
+    def fingerprints(self) -> Mapping[str, str]:
+        """By purpose, a digest of the oldest key: equal where key rings are one, and it tells nothing of the key."""
+        oldest = {purpose: next(iter(kept.values())) for purpose, kept in self._secrets.items()}
+        oldest[ASSERTION] = self._assertion[0].pem
+        return {
+            purpose: blake2b(secret, digest_size=16, person=b"fingerprint").hexdigest()
+            for purpose, secret in oldest.items()
+        }
+
     def _current(self, purpose: str) -> tuple[str, bytes]:
         return self._newest[purpose]
 

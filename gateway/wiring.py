@@ -48,6 +48,7 @@ from gateway.stores.partner_tokens import PartnerTokens, SeenProofs
 from gateway.stores.passkeys import Passkeys
 from gateway.stores.people import People
 from gateway.stores.recovery import RecoveryCodes
+from gateway.stores.same_keys import require_same_keys
 from gateway.stores.sealed_answers import SealedAnswers
 from gateway.stores.seats import Seats
 from gateway.stores.sessions import Sessions
@@ -98,6 +99,7 @@ async def open_all(settings: Settings, keyring: KeyRing, metrics: PrometheusMetr
         # First of all: a store that stays lost must not begin a new chain at every try.
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         await store.ensure_epoch(directory, await asyncio.to_thread(last_charge_seq, directory))
+        await require_same_keys(store, keyring.fingerprints())
         ledger = await Ledger.open(
             directory,
             gateway.node,

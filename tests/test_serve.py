@@ -1,10 +1,12 @@
 """The end of a server, and a restart that nobody notices: what is on its way arrives, what stays open is told."""
 
 import contextlib
+import http.client
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from gateway.config import GATEWAY, Settings, load
+from gateway.keyring import KeyRing
 
 HAPROXY = """
 defaults
@@ -120,3 +123,28 @@ def test_two_gateways_are_restarted_one_by_one_and_no_request_fails(application:
             before = hammer.answered
             until(lambda: hammer.answered > before + 100 or hammer.failed, what="a hundred answers")
         assert hammer.failed == []
+
+
+def test_a_node_with_keys_of_its_own_is_never_ready_and_says_why(application: str, tmp_path: Path) -> None:
+    with running_stack(application) as stack:
+        settings = beside(stack, tmp_path / "b")
+        shutil.rmtree(tmp_path / "b" / "keys")
+        KeyRing.create(tmp_path / "b" / "keys")
+        for path in (stack.directory / "keys").glob("partner-*"):
+            shutil.copy(path, tmp_path / "b" / "keys")
+        command = [sys.executable, "-m", "gateway", "serve", "--config", str(tmp_path / "b"), "--die-with-parent"]
+        with (tmp_path / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+            try:
+                until(lambda: "not those that the store was begun with" in said(settings), what="the reason")
+                assert wire.send(settings.gateway.listen.port, wire.request("/", stack.host)).status == 503
+            finally:
+                process.terminate()
+
+
+def said(settings: Settings) -> str:
+    """What the admin listener says of readiness; nothing before it listens."""
+    connection = http.client.HTTPConnection("127.0.0.1", settings.gateway.admin.port, timeout=wire.PATIENCE_S)
+    with contextlib.closing(connection), contextlib.suppress(ConnectionRefusedError):
+        connection.request("GET", "/readyz")
+        return connection.getresponse().read().decode()
+    return ""

@@ -41,6 +41,9 @@ LINKED: Final = "linked"
 PROBE: Final = "probe"
 """Written for its acknowledgement alone."""
 
+FINGERPRINTS: Final = "keys"
+"""A hash: purpose of a key to the fingerprint of the oldest one, which all nodes share."""
+
 TOKENS: Final = "tokens"
 """A set of the ids of all tokens."""
 
