@@ -116,26 +116,33 @@ def counterpart(pytestconfig: pytest.Config) -> Iterator[Counterpart]:
         given = [os.environ[f"GATEWAY_INTEROP_{name}"] for name in names]
         yield Counterpart(*given, algorithm=os.environ.get("GATEWAY_INTEROP_ALGORITHM", "ES256"))
         return
-    cache = pytestconfig.cache.mkdir("interop")
-    with (cache / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in several processes, and what they share is made by one
-        folder = installed(cache)
     port, told_at = free_ports(2)
     # a secret that is another one where it is not form-encoded before it goes into the header (RFC 6749, 2.3.1)
     who = ("alice", "correct horse", "sub-alice")
     ours = Counterpart(f"http://127.0.0.1:{port}", "gateway", "s:e c+r%et", *who, port=told_at, key=made_key())
-    with running(ours, folder, port):
+    with running(ours, folder_of(pytestconfig), port):
         yield ours
 
 
+def folder_of(config: pytest.Config) -> Path:
+    """Where the provider is installed, for everybody."""
+    cache = config.cache.mkdir("interop")
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in several processes, and what they share is made by one
+        return installed(cache)
+
+
 @contextlib.contextmanager
-def running(ours: Counterpart, folder: Path, port: int) -> Iterator[None]:
-    """oidc-provider as a process, until it is left."""
+def running(
+    ours: Counterpart, folder: Path, port: int, *, partner: str = "agency", site: str = ORIGIN, told: str = ""
+) -> Iterator[None]:
+    """oidc-provider as a process, until it is left. ``told``: where it tells of logouts; else ``ours.port``."""
+    told = told or f"http://127.0.0.1:{ours.port}"
     registered = {
         "id_token_signed_response_alg": ours.algorithm,
-        "redirect_uris": [f"{ORIGIN}/.gateway/callback/agency"],
-        "post_logout_redirect_uris": [f"{ORIGIN}/.gateway/signed-out"],
-        "backchannel_logout_uri": f"http://127.0.0.1:{ours.port}/.gateway/back-channel-logout/agency",
+        "redirect_uris": [f"{site}/.gateway/callback/{partner}"],
+        "post_logout_redirect_uris": [f"{site}/.gateway/signed-out"],
+        "backchannel_logout_uri": f"{told}/.gateway/back-channel-logout/{partner}",
         "backchannel_logout_session_required": True,
     }
     basic = registered | {
