@@ -130,7 +130,10 @@ class Sessions(Protocol):
         idle_s: int | None = None,
         absolute_s: int | None = None,
         proof: Proof | None = None,
+        sign_out_by: str = "",
     ) -> str: ...
+
+    async def sign_out_by(self, family: str, user: str) -> str: ...
 
     async def know(self, family: str, places: frozenset[str]) -> None: ...
 

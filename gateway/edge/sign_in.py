@@ -1,4 +1,4 @@
-"""Signing in at a partner and signing out."""
+"""Signing in at a partner."""
 
 import re
 from collections.abc import Mapping
@@ -159,6 +159,7 @@ class SignIn:
             idle_s=rule.idle_s,
             absolute_s=rule.absolute_s,
             proof=proof if isinstance(proof, Proof) else None,
+            sign_out_by=signed_in.sign_out_by,
         )
         opened = await context.doors.callers.by_session(cookie)
         if isinstance(opened, NoCaller):
@@ -171,34 +172,6 @@ class SignIn:
         said = {"verdict": "refusal", "reason": str(refusal.reason), "detail": refusal.detail}
         await recorded(context, _record(context, sso) | said, reserve=True)  # refused in any case
         return await context.refuse(refusal)
-
-    async def sign_out(self, context: Context) -> Response:
-        """``POST sign-out``: the session ends here, then at the partner."""
-        if not context.same_origin():
-            return await context.refuse(Refusal(Reason.BAD_ORIGIN))
-        cookie = cookies.read(context.headers, cookies.SESSION)
-        address: str | None = None
-        if cookie is not None:
-            identified = await _signed_in(context)
-            await context.doors.sessions.end(cookie)
-            if isinstance(identified, Identified):
-                context.doors.callers.forget(identified.caller.credential_id)
-                address = await self._ends_at(context, identified.caller.partner)
-        headers = [cookies.end_session()]
-        if address is not None:
-            # a redirect would be stopped by form-action, which holds for what follows a form
-            headers.append((b"refresh", f"0; url={address}".encode()))
-        return context.page("signed_out", {"partner_address": address}, headers)
-
-    async def _ends_at(self, context: Context, partner: str) -> str | None:
-        sso = self._partners.get(partner)
-        back_to = f"{context.doors.pages_url}/.gateway/signed-out"
-        return None if sso is None else await sso.end_address(back_to, context.doors.clock.now())
-
-
-async def signed_out(context: Context) -> Response:
-    """``GET signed-out``: where the partner sends people back; changes nothing."""
-    return context.page("signed_out", {"partner_address": None})
 
 
 async def _signed_in(context: Context) -> Identified | Refusal | None:

@@ -25,7 +25,8 @@ from gateway.edge.notices import notices_page, seen
 from gateway.edge.pages import FOLDER
 from gateway.edge.reason import reason
 from gateway.edge.recovery import make_codes, recovery_page, step_up_recovery
-from gateway.edge.sign_in import SignIn, signed_out
+from gateway.edge.sign_in import SignIn
+from gateway.edge.sign_out import SignOut
 from gateway.edge.signals import PartnerSignals
 from gateway.edge.sso import PartnerSso
 from gateway.edge.step_up import step_up_page, step_up_totp
@@ -42,7 +43,7 @@ def build(doors: Doors) -> Starlette:
         )
         for partner in doors.partners.values()
     }
-    sign_in, signals = SignIn(partners), PartnerSignals(partners)
+    sign_in, sign_out, signals = SignIn(partners), SignOut(partners), PartnerSignals(partners)
 
     def get(path: str, handler: Handler) -> Route:
         return Route(f"/.gateway/{path}", endpoint(doors, handler), methods=["GET"])
@@ -59,10 +60,10 @@ def build(doors: Doors) -> Starlette:
         post("sign-in", sign_in.typed),
         get("sign-in/{partner}", sign_in.entry),
         get("callback/{partner}", sign_in.callback),
-        post("sign-out", sign_in.sign_out),
+        post("sign-out", sign_out.sign_out),
         post("back-channel-logout/{partner}", signals.back_channel_logout),
         post("events/{partner}", signals.events),
-        get("signed-out", signed_out),
+        get("signed-out", sign_out.signed_out),
         get("ticket", tickets.ticket),
         get("window", tickets.window),
         get("window-done", tickets.window_done),

@@ -12,10 +12,10 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import orjson
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
@@ -34,6 +34,8 @@ from gateway.edge.provider import Provider, Tokens, UserInfo
 
 OIDC_FLOW = "oidc"
 FLOW_TTL_S = 600
+LONGEST_HINT = 4_096
+"""A longer ID token makes an address that not every server takes; who it is about is then only hinted at."""
 _MEDIA_TYPES = {"json": "application/json", "jwt": "application/jwt"}
 
 
@@ -41,12 +43,14 @@ _MEDIA_TYPES = {"json": "application/json", "jwt": "application/jwt"}
 class SignedIn:
     """Who came back, and the key of the target that they wanted (``None``: nothing kept).
 
-    ``word``: what the partner has signed of how they signed in, for the policy to take as a proof or not.
+    ``word``: what the partner has signed of how they signed in, for the policy to take as a proof or not;
+    ``sign_out_by``: what the partner needs to end its own session.
     """
 
     person: Person
     return_flow: str | None
     word: Word = NO_WORD
+    sign_out_by: str = field(default="", repr=False)
 
 
 class PartnerSso:
@@ -108,7 +112,7 @@ class PartnerSso:
             return believed
         person, word = believed
         wanted = kept.get("return")
-        return SignedIn(person, wanted if isinstance(wanted, str) else None, word)
+        return SignedIn(person, wanted if isinstance(wanted, str) else None, word, hint_of(tokens.id_token, person))
 
     async def _believed(self, tokens: Tokens, nonce: str, now: float) -> tuple[Person, Word] | Refusal:
         claims = await self._claims(tokens.id_token, nonce, now)
@@ -159,14 +163,23 @@ class PartnerSso:
         """What a token of this type, signed by the partner, says; else why it is not believed. :raises NotFetched:"""
         return await self.provider.signed(token, typ, now)
 
-    async def end_address(self, back_to: str, now: float) -> str | None:
-        """Where the partner ends its own session (OpenID Connect RP-Initiated Logout 1.0); ``None``: nowhere."""
+    async def end_address(self, back_to: str, state: str, sign_out_by: str, now: float) -> str | None:
+        """Where the partner ends its own session (OpenID Connect RP-Initiated Logout 1.0); ``None``: nowhere.
+
+        ``sign_out_by``: as ``hint_of`` said when the person signed in.
+        """
         try:
             address = (await self.provider.endpoints(now)).end_session
         except NotFetched:
             return None
-        query = {"client_id": self.partner.client_id, "post_logout_redirect_uri": back_to}
-        return None if address is None else with_query(address, query)
+        query = {"client_id": self.partner.client_id, "post_logout_redirect_uri": back_to, "state": state}
+        return None if address is None else with_query(address, query | dict(parse_qsl(sign_out_by)))
+
+
+def hint_of(id_token: str, person: Person) -> str:
+    """The parameter that tells a partner which session ends: the ID token, or where that is too long, whose it is."""
+    short = len(id_token) <= LONGEST_HINT
+    return urlencode({"id_token_hint": id_token} if short else {"logout_hint": person.login})
 
 
 def request_of(

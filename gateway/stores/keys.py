@@ -224,6 +224,11 @@ def places(family: str) -> str:
     return f"kn:{family}"
 
 
+def sign_out_by(family: str) -> str:
+    """A string: what a session family's partner needs to end its own session, sealed."""
+    return f"so:{family}"
+
+
 def signal(signal_hash: bytes) -> bytes:
     """A string: a partner's signal of this hash has come."""
     return b"sg:" + signal_hash

@@ -10,7 +10,7 @@ import orjson
 from gateway.core.assurance import Proof
 from gateway.core.places import MOST_KNOWN
 from gateway.core.policy import ABSOLUTE_S, IDLE_S
-from gateway.keyring import KeyRing
+from gateway.keyring import KeyRing, Unsealable
 from gateway.ports import Clock
 from gateway.stores import keys
 from gateway.stores.connection import Argument, Script, Store
@@ -56,13 +56,16 @@ class Sessions:
         idle_s: int | None = None,
         absolute_s: int | None = None,
         proof: Proof | None = None,
+        sign_out_by: str = "",
     ) -> str:
         """Begin a family; returns the cookie's value, which nobody else ever sees.
 
         ``network``, ``browser``: where it is opened from (``core.places``), for its person to recognise; ``places``:
         from where it is known to be used; ``organisation``, ``roles``: as the partner says; ``agency``: whose persons
         are inside for it, as the partner says; ``sid``: the session at the partner's that it came by; ``idle_s``,
-        ``absolute_s``: how long this one lives, if shorter; ``proof``: what it begins with, as its own.
+        ``absolute_s``: how long this one lives, if shorter; ``proof``: what it begins with, as its own;
+        ``sign_out_by``: what its partner needs
+        to end its own session, kept sealed.
         """
         idle_s, absolute_s = min(idle_s or self._idle_s, self._idle_s), absolute_s or self._absolute_s
         cookie, family = secrets.token_urlsafe(32), f"s_{secrets.token_hex(8)}"
@@ -99,11 +102,26 @@ class Sessions:
             ("SET", keys.login(self._keyring.login_hash(partner, login)), fields["user"], "EX", keys.LOGIN_LIFETIME_S),
             remembering(self._keyring, fields["user"], Subject(partner, issuer, sub)),
             *self._known(family, places),
+            *self._sign_out_by(family, fields["user"], sign_out_by, known_s),
             *([] if proof is None else _first(family, replace(proof, credential_id=family))),
             *([("SET", self._sid(partner, sid), fields["user"], "EX", known_s)] if sid else []),
             atomic=True,
         )
         return cookie
+
+    def _sign_out_by(self, family: str, user: str, said: str, known_s: int) -> list[Sequence[Argument]]:
+        if not said:
+            return []
+        sealed = self._keyring.seal(said.encode(), f"sign-out:{user}")
+        return [("SET", keys.sign_out_by(family), sealed, "EX", known_s)]
+
+    async def sign_out_by(self, family: str, user: str) -> str:
+        """What the partner of ``user`` needs to end the session that a family came by; empty: nothing is known."""
+        sealed = await self._store.call("GET", keys.sign_out_by(family))
+        try:
+            return self._keyring.unseal(sealed, f"sign-out:{user}").decode() if sealed else ""
+        except Unsealable:  # the keys were changed since: the partner then asks its person
+            return ""
 
     async def join(self, family: str, *, sees: int, instead_of: str | None = None) -> str | None:
         """One more cookie of a living family, for another host; ``None`` where it has ended.
@@ -190,7 +208,9 @@ class Sessions:
 
     async def end_family(self, family: str) -> None:
         """End every cookie of a family at once."""
-        await self._store.call("DEL", keys.family(family), keys.proofs(family), keys.places(family))
+        await self._store.call(
+            "DEL", keys.family(family), keys.proofs(family), keys.places(family), keys.sign_out_by(family)
+        )
 
     def _sid(self, partner: str, sid: str) -> bytes:
         return keys.partner_session(self._keyring.token_hash(f"sid:{partner}:{sid}"))

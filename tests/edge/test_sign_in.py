@@ -215,24 +215,6 @@ async def test_who_is_signed_in_goes_straight_on(browser: Browser, house: House)
     assert await begun(browser, f"/.gateway/sign-in?flow={flow}") == "/dossiers/7"
 
 
-async def test_sign_out_ends_the_session_here_and_leads_to_the_partner(browser: Browser, house: House) -> None:
-    cookie = browser.cookies["__Host-gateway"] = await house.sign_in()
-    answer = await browser.post("/.gateway/sign-out", sec_fetch_site="same-origin")
-    assert answer.status_code == 200
-    assert await house.caller({"cookie": f"__Host-gateway={cookie}"}) is None
-    assert browser.cookies["__Host-gateway"] == ""
-    address = answer.headers["refresh"].removeprefix("0; url=")
-    assert address.startswith(f"{browser.provider.issuer}/end_session?")
-    assert parse_qs(urlsplit(address).query)["post_logout_redirect_uri"] == [f"{ORIGIN}/.gateway/signed-out"]
-
-
-async def test_another_site_cannot_sign_a_person_out(browser: Browser, house: House) -> None:
-    cookie = browser.cookies["__Host-gateway"] = await house.sign_in()
-    answer = await browser.post("/.gateway/sign-out", sec_fetch_site="cross-site")
-    assert answer.status_code == 403
-    assert await house.caller({"cookie": f"__Host-gateway={cookie}"}) is not None
-
-
 async def test_partner_out_of_reach_is_said(house: House) -> None:
     away = Partner("agency", "Agence Nord", "http://127.0.0.1:1", "gateway", "s")
     async with house.client(away) as client:

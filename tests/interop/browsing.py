@@ -119,6 +119,10 @@ class Browser:
             answer = await self._outside.post(urljoin(here, form.action), data=form.filled(*self._who))
         raise AssertionError("the partner sends nobody back")
 
+    async def status_there(self, address: str) -> int:
+        """How the partner answers to an address, nothing being typed."""
+        return (await self._outside.get(address)).status_code
+
     async def sign_in(self, target: str = "/.gateway/sign-in") -> httpx2.Response:
         """All of it; the gateway's answer to who comes back."""
         return await self.get(await self.at_the_partner(await self.leave(target)))

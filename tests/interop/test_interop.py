@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from edge.conftest import House
 
+from gateway.edge import sso
+
 from .browsing import Browser, changed, form_of, refused, said
 from .conftest import HERE, Counterpart, before
 
@@ -102,8 +104,33 @@ async def test_signing_out_ends_the_session_here_and_there(browser: Browser, hou
     before = {"cookie": f"__Host-gateway={browser.session}"}
     answer = await browser.post("/.gateway/sign-out")
     assert await house.caller(before) is None
-    back = await browser.at_the_partner(answer.headers["refresh"].removeprefix("0; url="))
-    assert back == "/.gateway/signed-out" and (await browser.get(back)).status_code == 200
+    address = answer.headers["refresh"].removeprefix("0; url=")
+    back = await browser.at_the_partner(address)
+    assert back == f"/.gateway/signed-out?state={said(address, 'state')}"
+    assert "signed out here and at Agence Sud" in (await browser.get(back)).text
+    await browser.sign_in()
+    assert browser.typed == 2
+
+
+async def test_the_partner_believes_no_word_of_which_session_ends_but_its_own(
+    browser: Browser, made_here: None
+) -> None:
+    await browser.sign_in()
+    address = (await browser.post("/.gateway/sign-out")).headers["refresh"].removeprefix("0; url=")
+    assert (await browser.status_there(address), await browser.status_there(changed(address, id_token_hint="x"))) == (
+        200,
+        400,
+    )
+
+
+async def test_with_a_hint_at_the_person_alone_it_ends_too(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch, made_here: None
+) -> None:
+    monkeypatch.setattr(sso, "LONGEST_HINT", 100)
+    await browser.sign_in()
+    address = (await browser.post("/.gateway/sign-out")).headers["refresh"].removeprefix("0; url=")
+    assert "id_token_hint" not in address
+    assert (await browser.at_the_partner(address)).startswith("/.gateway/signed-out?state=")
     await browser.sign_in()
     assert browser.typed == 2
 

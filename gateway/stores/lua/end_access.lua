@@ -13,7 +13,7 @@ local sessions, tokens = 0, 0
 for _, family in ipairs(redis.call('SMEMBERS', KEYS[1])) do
   if ends(family) then
     sessions = sessions + redis.call('DEL', tag .. 'sf:' .. family)
-    redis.call('DEL', tag .. 'p:' .. family, tag .. 'kn:' .. family)
+    redis.call('DEL', tag .. 'p:' .. family, tag .. 'kn:' .. family, tag .. 'so:' .. family)
     redis.call('SREM', KEYS[1], family)
   end
 end

@@ -6,7 +6,7 @@
 local ended = 0
 for _, family in ipairs(redis.call('SMEMBERS', KEYS[1])) do
   ended = ended + redis.call('DEL', tag .. 'sf:' .. family)
-  redis.call('DEL', tag .. 'p:' .. family)
+  redis.call('DEL', tag .. 'p:' .. family, tag .. 'kn:' .. family, tag .. 'so:' .. family)
 end
 redis.call('DEL', KEYS[1])
 return ended

@@ -11,7 +11,7 @@ for _, family in ipairs(redis.call('SMEMBERS', KEYS[1])) do
   redis.call('DEL', tag .. 'p:' .. family)
   if family ~= mine then
     sessions = sessions + redis.call('DEL', tag .. 'sf:' .. family)
-    redis.call('DEL', tag .. 'kn:' .. family)
+    redis.call('DEL', tag .. 'kn:' .. family, tag .. 'so:' .. family)
     redis.call('SREM', KEYS[1], family)
   end
 end

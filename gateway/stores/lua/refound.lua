@@ -6,7 +6,7 @@
 
 local cookie = redis.call('HMGET', KEYS[1], 'family', 'until', 'sees')
 if not cookie[1] or cookie[2] or redis.call('EXISTS', tag .. 'sf:' .. cookie[1]) == 0 then return 0 end
-for _, kind in ipairs({tag .. 'sf:', tag .. 'p:', tag .. 'kn:'}) do
+for _, kind in ipairs({tag .. 'sf:', tag .. 'p:', tag .. 'kn:', tag .. 'so:'}) do
   if redis.call('EXISTS', kind .. cookie[1]) == 1 then redis.call('RENAME', kind .. cookie[1], kind .. ARGV[1]) end
 end
 redis.call('SREM', KEYS[3], cookie[1])

@@ -9,7 +9,7 @@ local ended = 0
 for _, family in ipairs(redis.call('SMEMBERS', KEYS[1])) do
   if ARGV[1] == '' or redis.call('HGET', tag .. 'sf:' .. family, 'sid') == ARGV[1] then
     ended = ended + redis.call('DEL', tag .. 'sf:' .. family)
-    redis.call('DEL', tag .. 'p:' .. family, tag .. 'kn:' .. family)
+    redis.call('DEL', tag .. 'p:' .. family, tag .. 'kn:' .. family, tag .. 'so:' .. family)
     redis.call('SREM', KEYS[1], family)
   end
 end
