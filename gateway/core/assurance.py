@@ -99,10 +99,13 @@ class Word:
 NO_WORD = Word()
 
 
-def proof_by_word(rule: AssertedRule, word: Word, user: str, credential_id: str, now: float) -> Proof | str:
+def proof_by_word(
+    rule: AssertedRule, word: Word, user: str, credential_id: str, now: float, ended_at: float | None = None
+) -> Proof | str:
     """The proof that a partner's word is, else why it is none (for the operator, no value of it).
 
     One sign-in at the partner is one proof, however many sessions and tokens come of it: all share its persons.
+    ``ended_at``: when everything of theirs was ended last (Unix seconds); what was confirmed before has ended with it.
     """
     said = {*(f"acr:{one}" for one in (word.acr,) if one), *(f"amr:{one}" for one in word.amr if one)}
     name = next((one for one in rule.names if one in said), None)
@@ -114,6 +117,8 @@ def proof_by_word(rule: AssertedRule, word: Word, user: str, credential_id: str,
         return "its auth_time is to come"
     if now - word.auth_time > rule.max_age_s:
         return "its auth_time is too long ago"
+    if ended_at is not None and word.auth_time <= ended_at:
+        return "its auth_time is before everything of this person was ended"
     once = hashlib.sha256(f"{user} {word.auth_time!r}".encode()).hexdigest()[:16]
     return Proof(once, BY_PARTNER, min(word.auth_time, now), user, credential_id, name)
 
@@ -169,7 +174,7 @@ class Caller:
     number of the last confirmation that this very cookie of a session sees; ``key``: the thumbprint of the key that
     signs each request of a token; ``lineage``: whose token's budgets a token draws on, where one client shows many for
     one user (empty: its own); ``young_since``: since when (Unix seconds) nothing that they confirm is
-    ripe.
+    ripe; ``ended_at``: when everything of theirs was last ended (Unix seconds), as far back as a partner's token goes.
     """
 
     user: str
@@ -194,6 +199,7 @@ class Caller:
     key: str = ""
     lineage: str = ""
     young_since: float | None = None
+    ended_at: float | None = None
 
     def elsewhere(self, places: frozenset[str]) -> bool:
         """Whether a session is used from where it never was confirmed."""
@@ -201,7 +207,7 @@ class Caller:
 
     def with_word(self, rule: AssertedRule, word: Word, now: float) -> "Caller":
         """With the proof that the word in their own token is, if it is one."""
-        proof = proof_by_word(rule, word, self.user, self.credential_id, now)
+        proof = proof_by_word(rule, word, self.user, self.credential_id, now, self.ended_at)
         if not isinstance(proof, Proof) or self.is_machine:
             return self
         ripened = proof if self.young_since is None else proof.cooled(self.young_since, now)

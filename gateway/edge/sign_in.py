@@ -136,7 +136,7 @@ class SignIn:
         if (refused := await context.doors.seating.seated(sso.partner.id, user, record)) is not None:
             return await context.refuse(refused)
         rule = context.doors.policy().of(sso.partner.id)
-        proof = _proof(context, rule.asserted, signed_in.word, user)
+        proof = await _proof(context, rule.asserted, signed_in.word, user)
         if not await recorded(context, record | {"verdict": "accepted"} | _told(proof), reserve=False):
             return await context.refuse(Refusal(Reason.LEDGER_UNAVAILABLE))
         before = cookies.read(context.headers, cookies.SESSION)
@@ -191,10 +191,12 @@ def _query(context: Context) -> dict[str, str] | None:
     return dict(pairs) if len(dict(pairs)) == len(pairs) else None
 
 
-def _proof(context: Context, asserted: AssertedRule | None, word: Word, user: str) -> Proof | str | None:
+async def _proof(context: Context, asserted: AssertedRule | None, word: Word, user: str) -> Proof | str | None:
     """What the partner's word is worth as a proof, or why nothing; ``None``: the policy does not ask for it."""
-    now = context.doors.clock.now()
-    return None if asserted is None else proof_by_word(asserted, word, user, "", now)
+    if asserted is None:
+        return None
+    ended_at = await context.doors.sessions.ended_at(user)
+    return proof_by_word(asserted, word, user, "", context.doors.clock.now(), ended_at)
 
 
 def _told(proof: Proof | str | None) -> dict[str, object]:

@@ -116,7 +116,7 @@ class StoredCallers:
         answer = await self._store.run(_CALLER, [key], [kind, now, self._idle_s, keys.SEEN_EVERY_S])
         if not answer:
             return NoCaller("unknown")
-        credential_id, flat, proofs, grants, frozen, over, closed, places, changed, sees, first_seen = answer
+        credential_id, flat, proofs, grants, frozen, over, closed, places, changed, sees, first_seen, ended_at = answer
         said = texts(flat)
         if "revoked_at" in said:
             return NoCaller("revoked")
@@ -129,6 +129,8 @@ class StoredCallers:
             since = max(float(changed or 0), float(first_seen or 0))
             young = tuple(proof.cooled(since, now) for proof in caller.proofs)
             caller = replace(caller, proofs=young, young_since=since)
+        if ended_at:
+            caller = replace(caller, ended_at=float(ended_at))
         if closed:
             caller = replace(caller, closed_from=Class.of(closed.decode()))
         if sees:

@@ -115,6 +115,11 @@ class Sessions:
         sealed = self._keyring.seal(said.encode(), f"sign-out:{user}")
         return [("SET", keys.sign_out_by(family), sealed, "EX", known_s)]
 
+    async def ended_at(self, user: str) -> float | None:
+        """When everything of ``user`` was last ended (Unix seconds), if that was in the last day."""
+        at = await self._store.call("GET", keys.not_before(user))
+        return float(at) if at else None
+
     async def sign_out_by(self, family: str, user: str) -> str:
         """What the partner of ``user`` needs to end the session that a family came by; empty: nothing is known."""
         sealed = await self._store.call("GET", keys.sign_out_by(family))

@@ -148,6 +148,13 @@ def test_what_a_token_says_is_its_caller_s_proof_and_no_machine_s() -> None:
     assert CALLER.with_word(RULE, NO_WORD, NOW) is CALLER
 
 
+def test_what_was_confirmed_before_everything_was_ended_has_ended_with_it() -> None:
+    said = proof_by_word(RULE, WORD, "u", "s", NOW, NOW - 60)
+    assert said == "its auth_time is before everything of this person was ended"
+    assert isinstance(proof_by_word(RULE, WORD, "u", "s", NOW, NOW - 61), Proof)
+    assert replace(CALLER, ended_at=NOW).with_word(RULE, WORD, NOW).proofs == ()
+
+
 def test_whoever_is_new_has_no_ripe_proof_by_a_token() -> None:
     caller = replace(CALLER, young_since=NOW - 3600).with_word(RULE, WORD, NOW)
     (limit, _) = [one for one in limits_of(POLICY, caller, NOW, proof=caller.proofs[0]) if "cooling" in one.name]

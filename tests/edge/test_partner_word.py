@@ -90,6 +90,15 @@ async def test_who_is_new_has_no_ripe_proof(taking: House, liar: str) -> None:
     assert proof.bound == "vouched"
 
 
+async def test_after_everything_was_ended_an_old_sign_in_at_the_partner_is_no_proof(taking: House, liar: str) -> None:
+    first = await caller_of(taking, await signed_in(taking, of(liar, "word")))
+    taking.clock.forward(120)
+    await taking.closures.not_me(first.user, but="")
+    again = await caller_of(taking, await signed_in(taking, of(liar, "word")))
+    assert first.proofs and again.proofs == ()
+    assert taking.ledger[-1]["detail"] == "no proof: its auth_time is before everything of this person was ended"
+
+
 async def test_what_is_taken_for_a_proof_is_asked_for(taking: House, liar: str) -> None:
     await signed_in(taking, of(liar, "word"))
     asked = (await seen(f"{liar}/word"))["authorize"]

@@ -9,6 +9,7 @@ from gateway.core.extraction import Class
 from gateway.keyring import KeyRing
 from gateway.ports import NoCaller
 from gateway.stores.callers import StoredCallers
+from gateway.stores.closures import Closures
 from gateway.stores.connection import Store
 from gateway.stores.freezes import Freezes
 from gateway.stores.grants import Grants
@@ -147,3 +148,15 @@ async def test_whoever_is_new_is_known_to_be_new(callers: StoredCallers, store: 
     await Seats(store, clock).take("p", caller.user)
     new = await callers.by_token(token, anew=True)
     assert isinstance(new, Caller) and new.young_since == clock.at
+
+
+async def test_it_is_known_when_everything_of_somebody_was_ended(
+    callers: StoredCallers, store: Store, keyring: KeyRing, clock
+) -> None:
+    sessions, closures = Sessions(store, keyring, clock), Closures(store, clock)
+    cookie = await sessions.open(**WHO)
+    caller = await callers.by_session(cookie)
+    assert isinstance(caller, Caller) and caller.ended_at is None and await sessions.ended_at(caller.user) is None
+    await closures.not_me(caller.user, but=caller.credential_id)
+    ended = await callers.by_session(cookie, anew=True)
+    assert isinstance(ended, Caller) and ended.ended_at == await sessions.ended_at(caller.user) == clock.at
