@@ -21,12 +21,12 @@ from gateway.core.charging import Charge, Charged, Counted, Limit, PersonCharge,
 from gateway.core.classify import Classified
 from gateway.core.extraction import Class, Identifier, PersonFound
 from gateway.core.inside import DORMANT, judged
-from gateway.core.policy import Policy, Then
+from gateway.core.policy import WEBAUTHN, Policy, Then
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge.credentials import refusal_of
 from gateway.explaining import Explaining
 from gateway.passage import Passage
-from gateway.ports import Budgets, Callers, Clock, NoCaller, StoreUnavailable
+from gateway.ports import Budgets, Callers, Clock, Factors, NoCaller, StoreUnavailable
 from gateway.recording import PersonTaken
 
 log = logging.getLogger(__name__)
@@ -76,6 +76,7 @@ class Charger:
         claims: Claims,
         explaining: Explaining,
         person_hash: Hash,
+        factors: Factors,
     ) -> None:
         classified = passage.classified
         if classified is None:
@@ -86,6 +87,7 @@ class Charger:
         self._claims = claims
         self._explaining = explaining
         self.hash_of = self._hash = person_hash
+        self._factors = factors
         self._unnamed = 0
         self._in_force = in_force
         self.classified: Classified = classified
@@ -189,6 +191,8 @@ class Charger:
         hard = [one for one in charged.violations if one.limit.then in (Then.REFUSE, Then.MASK)]
         if asked is None or not hard or not all(one.limit.shut for one in hard):
             return None
+        if WEBAUTHN not in await self._factors.kinds(self.caller.user):
+            return None  # who has no passkey is not asked for one: it is waiting that opens it
         limits = tuple(limit.opened() for limit in charge.limits if limit.then is not Then.PROVE)
         ahead = await self.charge(Charge(limits, charge.records, commit=False))
         return asked if ahead.granted == len(charge.records) else None

@@ -17,7 +17,7 @@ from gateway.explaining import Outsiders
 from gateway.keeping import Keeping
 from gateway.means import Activity, Meter, Room
 from gateway.passage import Receive, Scope, Send
-from gateway.ports import Budgets, Callers, Clock, Records
+from gateway.ports import Budgets, Callers, Clock, Factors, Records
 from gateway.sealing import Sealing
 
 
@@ -82,6 +82,7 @@ class Doors:
 
     callers: Callers
     budgets: Budgets
+    factors: Factors
     records: Records
     clock: Clock
     tokens: PartnerTokens

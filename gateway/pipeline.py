@@ -331,6 +331,7 @@ class Pipeline:
             self.doors.challenges,
             Explaining(passage, self.doors.outsiders, self.doors.hasher),
             self.doors.hasher.person_hash,
+            self.doors.factors,
         )
         return Means(
             application.name,

@@ -49,6 +49,12 @@ class Callers(Protocol):
     async def by_session(self, cookie: str, *, anew: bool = False) -> Caller | NoCaller: ...
 
 
+class Factors(Protocol):
+    """What people can confirm with."""
+
+    async def kinds(self, user: str) -> tuple[str, ...]: ...
+
+
 class Budgets(Protocol):
     """Distinct persons per scope and window. All charges waiting in the loop go in one script call."""
 

@@ -143,6 +143,7 @@ def doors_of(opened: Opened, settings: Settings) -> Doors:
     return Doors(
         callers=pages.callers,
         budgets=opened.budgets,
+        factors=pages.factors,
         records=opened.ledger,
         clock=store.clock,
         tokens=pages.partner_tokens,

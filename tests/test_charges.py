@@ -17,11 +17,13 @@ from gateway.core.reasons import Reason, Refusal
 from gateway.explaining import Explaining
 from gateway.keyring import KeyRing
 from gateway.passage import Credential
+from gateway.stores import keys
 from gateway.stores.budgets import Budgets
 from gateway.stores.callers import StoredCallers
 from gateway.stores.challenges import Challenges
 from gateway.stores.clock import StoreClock
 from gateway.stores.connection import Store
+from gateway.stores.factors import Factors
 from gateway.stores.outsiders import Outsiders
 from gateway.stores.tokens import Tokens
 
@@ -92,7 +94,8 @@ class Desk:
         outsiders = Outsiders(self.store, self.keyring, self.clock)
         explaining = Explaining(passage, outsiders, self.keyring)
         hash_of = self.keyring.person_hash
-        return Charger(passage, lambda: (self.app, self.callers), self.budgets, self.clock, claims, explaining, hash_of)
+        serving, factors = (self.app, self.callers), Factors(self.store, self.keyring, self.clock)
+        return Charger(passage, lambda: serving, self.budgets, self.clock, claims, explaining, hash_of, factors)
 
     async def prove(self) -> None:
         user = self.keyring.user_id(CALLER.issuer, CALLER.sub)
@@ -559,6 +562,9 @@ async def test_where_a_passkey_opens_the_floor_it_is_asked_for_and_elsewhere_it_
     desk = await desk_of(small_application(policy=KEPT, replaced=codes), store, keyring, clock)
     await desk.prove()
     assert isinstance(await (await desk.charger()).document(persons(1, 2, 3, 4), masks=False), Outcome)
+    none = refusal(await (await desk.charger()).document(persons(5, 6), masks=False))
+    assert none.reason is Reason.BUDGET_EXHAUSTED and none.retry_s  # who has no passkey can only wait
+    await store.call("HSET", keys.factors(keyring.user_id(CALLER.issuer, CALLER.sub)), "webauthn:f_1", b"")
     asked = refusal(await (await desk.charger()).document(persons(5, 6), masks=False))
     assert (asked.reason, asked.kinds, asked.retry_s) == (Reason.PROOF_REQUIRED, ("webauthn",), None)
     over = refusal(await (await desk.charger()).document(persons(5, 6, 7), masks=False))
