@@ -48,7 +48,7 @@ class Proof:
     def suits(self, rule: ClassRule, asserted: AssertedRule | None) -> bool:
         """Whether ``rule`` takes such a proof, whatever its age; ``asserted``: when the word of its partner is one."""
         if self.kind == BY_PARTNER:
-            return asserted is not None and asserted.serves_rule(rule, self.factor_id)
+            return asserted is not None and self.factor_id in asserted.names and asserted.serves_rule(rule)
         return rule.accepts(self.kind)
 
     def opens(self, rule: ClassRule, now: float, asserted: AssertedRule | None = None) -> bool:

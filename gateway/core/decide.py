@@ -81,7 +81,7 @@ def standing(policy: Policy, caller: Caller, klass: Class, now: float) -> Standi
         return Standing(mandate=mandate)
     proof = fresh(rule, caller, now, partner.asserted)
     if proof is None:
-        return _proof_required(rule, caller)
+        return _proof_required(policy, rule, caller)
     cooling = proof.cooling(now)
     if cooling is not None and _closes(cooling, rule):
         return Refusal(Reason.FACTOR_COOLING, klass=klass, detail=f"bound {proof.bound}")
@@ -93,7 +93,8 @@ def _closes(cooling: Cooling, rule: ClassRule) -> bool:
     return above or (cooling.as_code and not rule.accepts(TOTP))
 
 
-def _proof_required(rule: ClassRule, caller: Caller) -> Refusal:
+def _proof_required(policy: Policy, rule: ClassRule, caller: Caller) -> Refusal:
+    asserted = policy.of(caller.partner).asserted
     most = rule.max_persons if rule.max_persons is None or caller.max_persons is None else caller.max_persons
     return Refusal(
         Reason.PROOF_REQUIRED,
@@ -102,6 +103,7 @@ def _proof_required(rule: ClassRule, caller: Caller) -> Refusal:
         max_age_s=rule.max_age_s,
         limit=most,
         bound=rule.bind,
+        by_partner=caller.credential == "session" and asserted is not None and asserted.serves_rule(rule),
     )
 
 
@@ -303,7 +305,7 @@ def passkey_required(policy: Policy, caller: Caller) -> Refusal | None:
     """What asks for the passkey that opens a caller's floors; ``None``: no class takes one for more than one answer."""
     for rule in policy.classes.values():
         if WEBAUTHN in rule.kinds and not rule.once and not caller.is_machine:
-            return replace(_proof_required(rule, caller), kinds=(WEBAUTHN,))
+            return replace(_proof_required(policy, rule, caller), kinds=(WEBAUTHN,), by_partner=False)
     return None
 
 
@@ -320,4 +322,4 @@ def _challenge(policy: Policy, klass: Class, answer: Plan, caller: Caller) -> Re
         asked = sum(one.person.weight for one in answer.persons if one.klass >= rule.klass)
         if asked > most:
             return Refusal(Reason.ANSWER_EXCEEDS_PROOF, klass=rule.klass, asked=asked, limit=most)
-    return _proof_required(policy.classes[klass], caller)
+    return _proof_required(policy, policy.classes[klass], caller)

@@ -205,9 +205,9 @@ class AssertedRule:
         """What counts, as proofs and the ledger call it: ``acr:eidas2``, ``amr:hwk``."""
         return (*(f"acr:{one}" for one in self.acr), *(f"amr:{one}" for one in self.amr))
 
-    def serves_rule(self, rule: ClassRule, name: str) -> bool:
-        """Whether a proof by what is called ``name`` may open a class; never one where a proof opens one answer."""
-        return bool(rule.kinds) and not rule.once and rule.klass <= self.serves and name in self.names
+    def serves_rule(self, rule: ClassRule) -> bool:
+        """Whether the partner's word may open a class; never one where a proof opens one answer."""
+        return bool(rule.kinds) and not rule.once and rule.klass <= self.serves
 
 
 def taken_in_a_day(rule: "PartnerRule", klass: Class) -> int | None:

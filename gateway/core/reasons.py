@@ -82,7 +82,8 @@ class Refusal:
     where waiting would open it; ``methods``: what the route lists; ``detail``: for the operator, in English;
     ``bound``: the proof would be for this answer alone, of at most ``limit`` persons; ``challenge``: the name under
     which it is asked for; ``pick_up``: where what is withheld waits; ``elsewhere``: the session is used from a network
-    or browser that is new to it; ``nonce``: what the next proof of possession must name.
+    or browser that is new to it; ``nonce``: what the next proof of possession must name;
+    ``by_partner``: signing in anew at their partner would open it too.
     """
 
     reason: Reason
@@ -102,3 +103,4 @@ class Refusal:
     challenge: str | None = None
     pick_up: str | None = None
     nonce: str | None = None
+    by_partner: bool = False

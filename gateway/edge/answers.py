@@ -197,6 +197,7 @@ def render(
             "elsewhere": refusal.elsewhere,
             "window": asking.window_of(site.pages_url, request.host, refusal.challenge if refusal.bound else None),
             "since": since,
+            "at_partner": _at_partner(sign_in_flow) if refusal.by_partner and not refusal.elsewhere else None,
         }
         return page_of("step_up", request, site, headers, values, status=status)
     if reason_flow is not None:
@@ -207,6 +208,11 @@ def render(
     following = (refusal.pick_up, "sealed_open") if refusal.pick_up else _NEXT.get(refusal.reason)
     told = {"title": title, "text": text, "facts": facts, "next": following, "since": since}
     return page_of("refusal", request, site, headers, told, status=status)
+
+
+def _at_partner(flow: str | None) -> str:
+    """Where people sign in anew at their partner, and go on from there."""
+    return f"{SIGN_IN}?again=1" + (f"&flow={flow}" if flow else "")
 
 
 def page_of(

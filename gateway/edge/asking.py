@@ -38,6 +38,7 @@ def step_up_values(
         "act": None,
         "again": None,
         "window": "",
+        "at_partner": None,
     }
 
 

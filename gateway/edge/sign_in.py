@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.responses import Response
@@ -40,7 +41,7 @@ class SignIn:
         query = _query(context)
         if query is None:
             return await context.refuse(Refusal(Reason.MALFORMED_REQUEST))
-        named: dict[str, str] = {name: query[name] for name in ("partner", "hint") if name in query}
+        named: dict[str, str] = {name: query[name] for name in ("partner", "hint", "again") if name in query}
         return await self._begun(context, query.get("flow"), named, way=query.get("way"))
 
     async def entry(self, context: Context) -> Response:
@@ -53,16 +54,28 @@ class SignIn:
         if any(key is not None and not _FLOW_KEY.fullmatch(key) for key in (flow, way)):
             return await context.refuse(Refusal(Reason.MALFORMED_REQUEST))
         identified = await _signed_in(context)
-        if isinstance(identified, Identified):
+        again = self._again(context, identified, named)
+        if isinstance(identified, Identified) and again is None:
             return context.go(await onward(context, identified, flow))
         if not context.on_pages_host:
             return await to_pages(context, flow, named)
+        if again is not None:
+            return await self._go(context, again, flow, again=True)
         typed = await context.doors.flows.take(WAY_FLOW, way) if way is not None else None
         sought = way is not None or "partner" in named
         chosen = self._chosen(named, str((typed or {}).get("domain", "")))
         if chosen is None and not sought and len(self._partners) == 1:
             chosen = next(iter(self._partners.values()))
         return self._page(context, flow, unknown=sought) if chosen is None else await self._go(context, chosen, flow)
+
+    def _again(
+        self, context: Context, identified: Identified | Refusal | None, named: Mapping[str, str]
+    ) -> PartnerSso | None:
+        """Where whoever is signed in here confirms by signing in anew, if that is wanted and a proof."""
+        if not isinstance(identified, Identified) or named.get("again") != "1":
+            return None
+        partner = identified.caller.partner
+        return self._partners.get(partner) if context.doors.policy().of(partner).asserted else None
 
     def _chosen(self, named: Mapping[str, str], typed: str) -> PartnerSso | None:
         domain = typed or domain_of(named.get("hint", ""))
@@ -80,11 +93,11 @@ class SignIn:
         }
         return context.page("sign_in", values, status=404 if unknown else 200)
 
-    async def _go(self, context: Context, sso: PartnerSso, flow: str | None) -> Response:
+    async def _go(self, context: Context, sso: PartnerSso, flow: str | None, *, again: bool = False) -> Response:
         browser = browser_of(context.headers)
         try:
             asserted = context.doors.policy().of(sso.partner.id).asserted
-            address = await sso.begin(browser, flow, context.doors.clock.now(), asserted)
+            address = await sso.begin(browser, flow, context.doors.clock.now(), asserted, again=again)
         except NotFetched as fault:
             return await self._failed(context, sso, _unreachable(fault))
         return context.go(address, [cookies.flow(browser, FLOW_TTL_S)])
@@ -140,6 +153,10 @@ class SignIn:
         if not await recorded(context, record | {"verdict": "accepted"} | _told(proof), reserve=False):
             return await context.refuse(Refusal(Reason.LEDGER_UNAVAILABLE))
         before = cookies.read(context.headers, cookies.SESSION)
+        if signed_in.again and before is not None:
+            confirmed = await self._confirmed(context, user, before, proof, signed_in.return_flow)
+            if confirmed is not None:
+                return confirmed
         if before is not None:
             await context.doors.sessions.end(before)
             context.doors.callers.forget(before)
@@ -167,6 +184,23 @@ class SignIn:
         target = await first_to_see(context, user, signed_in.return_flow)
         target = target or await onward(context, Identified(opened, cookie), signed_in.return_flow)
         return context.go(target, [cookies.session(cookie)])
+
+    async def _confirmed(
+        self, context: Context, user: str, cookie: str, proof: Proof | str | None, flow: str | None
+    ) -> Response | None:
+        """On with the session that was there, and its new proof if there is one; ``None``: it is over, or another's."""
+        identified = await _signed_in(context)
+        if not isinstance(identified, Identified) or identified.caller.user != user:
+            return None
+        if not isinstance(proof, Proof):
+            return context.go(await onward(context, identified, flow))
+        family = identified.caller.credential_id
+        renewed = await context.doors.sessions.rotate(cookie, replace(proof, credential_id=family))
+        context.doors.callers.forget(family)
+        opened = NoCaller("unknown") if renewed is None else await context.doors.callers.by_session(renewed)
+        if renewed is None or isinstance(opened, NoCaller):
+            return None
+        return context.go(await onward(context, Identified(opened, renewed), flow), [cookies.session(renewed)])
 
     async def _failed(self, context: Context, sso: PartnerSso, refusal: Refusal) -> Response:
         said = {"verdict": "refusal", "reason": str(refusal.reason), "detail": refusal.detail}

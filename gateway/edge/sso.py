@@ -44,13 +44,14 @@ class SignedIn:
     """Who came back, and the key of the target that they wanted (``None``: nothing kept).
 
     ``word``: what the partner has signed of how they signed in, for the policy to take as a proof or not;
-    ``sign_out_by``: what the partner needs to end its own session.
+    ``sign_out_by``: what the partner needs to end its own session; ``again``: they were asked to sign in anew.
     """
 
     person: Person
     return_flow: str | None
     word: Word = NO_WORD
     sign_out_by: str = field(default="", repr=False)
+    again: bool = False
 
 
 class PartnerSso:
@@ -62,11 +63,18 @@ class PartnerSso:
         self._flows = flows
 
     async def begin(
-        self, browser: str, return_flow: str | None, now: float, asserted: AssertedRule | None = None
+        self,
+        browser: str,
+        return_flow: str | None,
+        now: float,
+        asserted: AssertedRule | None = None,
+        *,
+        again: bool = False,
     ) -> str:
         """The address at the partner to send a browser to. :raises NotFetched:
 
-        ``asserted``: when its word is a proof: that is then asked for, as far as it can be asked.
+        ``asserted``: when its word is a proof: that is then asked for, as far as it can be asked;
+        ``again``: also of who is signed in there.
         """
         endpoints = await self.provider.endpoints(now)
         nonce, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(64)
@@ -76,10 +84,13 @@ class PartnerSso:
             "verifier": verifier,
             "browser": _hashed(browser),
             "return": return_flow,
+            "again": again,
         }
         state = await self._flows.keep(OIDC_FLOW, kept, FLOW_TTL_S)
         bound = {"state": state, "nonce": nonce, "verifier": verifier}
         query = request_of(self.partner, self.provider.redirect_uri, **bound, asserted=asserted)
+        if again:
+            query["prompt"] = "login"
         if self.partner.par:
             query = {"client_id": self.partner.client_id, "request_uri": await self.provider.push(query, now)}
         return with_query(endpoints.authorization, query)
@@ -112,7 +123,8 @@ class PartnerSso:
             return believed
         person, word = believed
         wanted = kept.get("return")
-        return SignedIn(person, wanted if isinstance(wanted, str) else None, word, hint_of(tokens.id_token, person))
+        flow, hint = wanted if isinstance(wanted, str) else None, hint_of(tokens.id_token, person)
+        return SignedIn(person, flow, word, hint, again=kept.get("again") is True)
 
     async def _believed(self, tokens: Tokens, nonce: str, now: float) -> tuple[Person, Word] | Refusal:
         claims = await self._claims(tokens.id_token, nonce, now)

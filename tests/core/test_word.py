@@ -112,6 +112,21 @@ def test_it_opens_no_class_where_a_proof_is_for_one_answer(changes: dict[str, ob
     assert not made().opens(rule, NOW, replace(RULE, serves=Class.RESTRICTED))
 
 
+@pytest.mark.parametrize(
+    ("caller", "klass", "offered"),
+    [
+        (CALLER, Class.PERSONAL, True),
+        (CALLER, Class.SENSITIVE, False),
+        (replace(CALLER, partner="nobody"), Class.PERSONAL, False),
+        (replace(CALLER, credential="token"), Class.PERSONAL, False),
+    ],
+    ids=["what it serves", "what it does not", "no rule", "a token"],
+)
+def test_to_sign_in_anew_is_offered_where_it_would_open(caller: Caller, klass: Class, offered: bool) -> None:
+    refusal = decide.standing(POLICY, caller, klass, NOW)
+    assert isinstance(refusal, Refusal) and refusal.by_partner is offered
+
+
 def test_the_younger_of_what_class_and_partner_ask_for_holds() -> None:
     short = replace(POLICY, classes=CLASSES | {Class.PERSONAL: replace(CLASSES[Class.PERSONAL], max_age_s=120)})
     assert opens(Class.PERSONAL, PROVEN, NOW + 840) and not opens(Class.PERSONAL, PROVEN, NOW + 841)

@@ -26,6 +26,7 @@ def takes(house: House, rule: AssertedRule) -> None:
 async def taken(house: House, browser: Browser) -> AsyncIterator[Browser]:
     """Somebody's browser, before a gateway whose policy takes the counterpart's word."""
     takes(house, RULE)
+    house.clock.forward(30)  # the counterpart's clock goes on, ours stands still
     yield browser
 
 
