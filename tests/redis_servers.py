@@ -58,6 +58,10 @@ class RedisServer:
         """Speak TLS alone, from the next start."""
         self._settings |= {"port": "0", "tls-port": str(self.port)}
 
+    def follow(self, port: int) -> None:
+        """Be a replica of the server there, from the next start."""
+        self._settings["replicaof"] = f"127.0.0.1\n{port}"
+
     def answers(self) -> bool:
         try:
             socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
@@ -161,3 +165,83 @@ def replicated(directory: Path, replicas: int = 1) -> Iterator[tuple[RedisServer
 def in_step(primary: RedisServer) -> int:
     """How many replicas have all that their primary has."""
     return int(primary.ask("WAIT", 16, 1)) if primary.ask("SET", "in-step", "1") else 0
+
+
+class Sentinel(RedisServer):
+    """One sentinel that watches ``service``, whose primary is at ``primary`` when it starts."""
+
+    def __init__(self, directory: Path, service: str, primary: int, quorum: int, more: str = "") -> None:
+        super().__init__(directory)
+        self._configuration = (
+            f"port {self.port}\nbind 127.0.0.1\ndir {directory}\n"
+            f"sentinel monitor {service} 127.0.0.1 {primary} {quorum}\n"
+            f"sentinel down-after-milliseconds {service} 500\nsentinel failover-timeout {service} 4000\n{more}"
+        )
+
+    def start(self) -> "Sentinel":
+        self.directory.mkdir(parents=True, exist_ok=True)
+        file = self.directory / "sentinel.conf"
+        file.write_text(self._configuration)
+        self._process = self._spawn(["redis-sentinel", str(file)])
+        wait_for(self.answers, f"the sentinel at {self.port}: see {self.directory / 'log'}")
+        return self
+
+
+SERVICE = "jobs"
+
+
+class Watched:
+    """A primary and its replica, watched by three sentinels."""
+
+    def __init__(self, servers: tuple[RedisServer, ...], sentinels: tuple[Sentinel, ...]) -> None:
+        self.servers = servers
+        self.sentinels = sentinels
+
+    @property
+    def url(self) -> str:
+        return f"redis+sentinel://{','.join(f'127.0.0.1:{one.port}' for one in self.sentinels)}/{SERVICE}"
+
+    @property
+    def primary(self) -> RedisServer:
+        """Who is primary, as the sentinels say."""
+        told = [int(one.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)[1]) for one in self.sentinels]
+        (found,) = [one for one in self.servers if one.port == max(told, key=told.count)]
+        return found
+
+    @property
+    def other(self) -> RedisServer:
+        (found,) = [one for one in self.servers if one is not self.primary]
+        return found
+
+    def settled(self) -> bool:
+        """Whether every sentinel knows primary and replica, and the others, so that a failover can begin."""
+        for one in self.sentinels:
+            said = one.ask("SENTINEL", "MASTER", SERVICE)
+            known = said if isinstance(said, dict) else dict(zip(said[::2], said[1::2], strict=True))
+            others = int(known["num-other-sentinels"]), int(known["num-slaves"])
+            if others != (len(self.sentinels) - 1, 1) or "down" in str(known["flags"]):
+                return False
+            (replica,) = one.ask("SENTINEL", "REPLICAS", SERVICE)
+            told = replica if isinstance(replica, dict) else dict(zip(replica[::2], replica[1::2], strict=True))
+            if told["master-link-status"] != "ok" or "down" in str(told["flags"]):
+                return False
+        return in_step(self.primary) == 1
+
+    def bring_back(self, server: RedisServer) -> None:
+        """Start a server again as its container does: it asks the sentinels whom to follow."""
+        server.follow(self.primary.port)
+        server.start()
+
+
+@contextlib.contextmanager
+def watched(directory: Path) -> Iterator[Watched]:
+    """A primary, its replica and three sentinels, ready to fail over, while the block runs."""
+    with contextlib.ExitStack() as ends:
+        servers = ends.enter_context(replicated(directory))
+        sentinels = tuple(Sentinel(directory / f"s{at}", SERVICE, servers[0].port, 2) for at in range(3))
+        for one in sentinels:
+            ends.callback(one.kill)
+            one.start()
+        group = Watched(servers, sentinels)
+        wait_for(group.settled, "the sentinels")
+        yield group
