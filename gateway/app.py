@@ -215,6 +215,8 @@ class App:
         store, ledger = self._opened.store, self._opened.ledger
         if not await ledger.probe(now=store.clock.now()):
             return "the ledger cannot be written"
+        if store.doubt:
+            return store.doubt
         if store.clock.sampled_ago_s > 3:
             return "the store does not answer"
         if abs(store.clock.skew_s) > MOST_SKEW_S:

@@ -62,8 +62,8 @@ async def to(url: str, wall: Wall | None = None, **changes: object) -> AsyncIter
 async def until(holds, what: str) -> None:
     """Let the store look until ``holds()`` is true."""
     async with asyncio.timeout(40):
-        while not await holds():
-            await asyncio.sleep(0.05)  # noqa: ASYNC110  (another process holds it)
+        while not await holds():  # noqa: ASYNC110  (another process brings it about)
+            await asyncio.sleep(0.05)
 
 
 async def works(store: Store) -> bool:
@@ -93,7 +93,8 @@ async def test_one_sentinel_that_answers_is_enough(group: Watched) -> None:
 
 
 @pytest.mark.parametrize(
-    ("service", "said"), [("others", "no sentinel says who is primary of 'others'.*No such master"), ("", "127.0.0.1:1: Error 111")]
+    ("service", "said"),
+    [("others", "no sentinel says who is primary of 'others'.*No such master"), ("", "127.0.0.1:1: Error 111")],
 )
 async def test_where_no_sentinel_knows_it_is_said_of_each(group: Watched, service: str, said: str) -> None:
     hosts = group.url.partition("://")[2].partition("/")[0] if service else "127.0.0.1:1"
