@@ -315,17 +315,20 @@ def running_stack(
     workers: int = 1,
     changes: Mapping[str, Mapping[str, str]] | None = None,
     more: Mapping[str, str] | None = None,
+    store_url: str | None = None,
 ) -> Iterator[Stack]:
-    """Store and gateway before the application at ``upstream``."""
+    """Store and gateway before the application at ``upstream``; ``store_url``: a store that runs already."""
     folder = Path(tempfile.mkdtemp(prefix="gw"))
     embedded = EmbeddedStore(folder / "r")
     with contextlib.ExitStack() as ending:
         ending.callback(shutil.rmtree, folder, ignore_errors=True)
-        embedded.start()
-        ending.callback(embedded.stop)
-        settings = configure(folder / "config", embedded.url, upstream, workers=workers, changes=changes, more=more)
-        embedded.wait_ready()
-        thread = StoreThread(embedded.url)
+        if store_url is None:
+            embedded.start()
+            ending.callback(embedded.stop)
+            embedded.wait_ready()
+        url = store_url or embedded.url
+        settings = configure(folder / "config", url, upstream, workers=workers, changes=changes, more=more)
+        thread = StoreThread(url)
         ending.callback(thread.close)
         log = folder / "log"
         process = ending.enter_context(serving(settings, log))
