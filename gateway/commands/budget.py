@@ -38,6 +38,7 @@ from gateway.stores.budgets import Budgets
 from gateway.stores.encoding import grant_of
 from gateway.stores.faults import StoreLost
 from gateway.stores.grants import OVER_THE_DAY, Grants
+from gateway.stores.subjects import Subjects
 from gateway.stores.tokens import Tokens
 
 app = typer.Typer(no_args_is_help=True, help="Limits: what is used, to raise one for a time, to count anew.")
@@ -49,9 +50,16 @@ async def _grants(at_desk: Desk, user: str) -> tuple[Grant, ...]:
     return tuple(grant for grant in grants if grant.until > at_desk.now)
 
 
+async def _partner(at_desk: Desk, user: str, said: str | None) -> str:
+    """Whose user it is, where that is known; empty: nobody knows."""
+    subject = await Subjects(at_desk.store, at_desk.keys).of(user)
+    return subject.partner if subject is not None else said or ""
+
+
 async def _usage(at_desk: Desk, settings: Settings, user: str, partner: str) -> list[Usage]:
     grants = await _grants(at_desk, user)
-    caller = Caller(user, partner, "", "", "", "person", "session", "", grants=grants)
+    theirs = await _partner(at_desk, user, partner)
+    caller = Caller(user, theirs, "", "", "", "person", "session", "", grants=grants)
     limits = [
         limit
         for misses in (False, True)
@@ -157,11 +165,11 @@ def grant(
     lasts_s = duration_s(lasts)
     if lasts_s > 31 * 86_400:
         fail("a limit is raised for at most 31 days", NO)
-    limit = _smallest(settings, klass)
 
-    async def work() -> Grant | str:
+    async def work() -> tuple[Grant | str, int]:
         async with desk(settings) as at_desk:
             one = await user_named(at_desk, user, partner)
+            limit = _smallest(settings, klass, await _partner(at_desk, one, partner))
             given = Grant(Class.of(klass), persons, at_desk.now + lasts_s)
             who = by or at_desk.account
             about = {"user": one, "class": klass, "persons": persons, "until": int(given.until), "reason_given": reason}
@@ -169,9 +177,9 @@ def grant(
             done = await Grants(at_desk.store).grant(one, given, by=who, reason=reason, now=at_desk.now, limit=limit)
             event = "refused" if done == OVER_THE_DAY else "given"
             await at_desk.record("grant", event, who, **about)
-            return done
+            return done, limit
 
-    done = asyncio.run(work())
+    done, limit = asyncio.run(work())
     if isinstance(done, str):
         fail(f"refused: grants of 24 hours may together be at most {limit} persons for the class {klass}", NO)
     if json:
@@ -180,10 +188,12 @@ def grant(
         say(f"{user}: {persons} persons more of class {klass}, until {at(done.until)}")
 
 
-def _smallest(settings: Settings, klass: str) -> int:
+def _smallest(settings: Settings, klass: str, partner: str) -> int:
+    """The smallest limit of a partner's user; of anybody's, where it is not known whose they are."""
+    policy = settings.policy
     own = [
         rule.limit
-        for rule in settings.policy.budgets
+        for rule in (policy.of(partner).budgets if partner else policy.every_budget)
         if rule.scope is Scope.USER and rule.klass.word == klass and not rule.misses and not rule.outside
     ]
     if not own:

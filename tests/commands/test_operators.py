@@ -210,3 +210,36 @@ def test_a_seat_is_shown_and_freed_with_its_sessions(gateway: Gateway, live: Pat
     assert gateway("partner", "seats", "nobody", "--config", live).status == 1
     (freed, _) = [one for one in records(live) if one.get("event") == "seat_freed"]
     assert (freed["by"], freed["user"], freed["partner"]) == ("officer", user, "relais-emploi")
+
+
+STRICTER = """
+[[partners.relais-emploi.budgets]]
+name = "relais-user-hour"
+scope = "user"
+class = "sensitive"
+persons = 25
+per = "1h"
+"""
+
+
+@pytest.mark.parametrize("by_login", [True, False], ids=["by login", "by id"])
+def test_a_grant_is_at_most_the_partner_s_own_stricter_limit_once_again(
+    gateway: Gateway, live: Path, by_login: bool
+) -> None:
+    with (live / "policy.toml").open("a") as policy:
+        policy.write(STRICTER)
+    issue(gateway, live)
+    who = "camille" if by_login else user_id(live, "4711")
+    given = ("--reason", "case 17", "--by", "officer", "--config", live)
+    refused = gateway("budget", "grant", who, "--persons", 26, *given)
+    assert refused.status == 1 and "at most 25 persons" in refused.err
+    assert gateway("budget", "grant", who, "--persons", 25, *given).status == 0
+    (shown,) = gateway("budget", "show", who, "--config", live, "--json").json
+    assert {one["name"]: one["limit"] for one in shown["budgets"]}["relais-user-hour"] == 50
+
+
+def test_of_whom_nothing_is_known_the_strictest_limit_of_all_holds(gateway: Gateway, live: Path) -> None:
+    with (live / "policy.toml").open("a") as policy:
+        policy.write(STRICTER)
+    refused = gateway("budget", "grant", "u_unknown", "--persons", 26, "--reason", "case 17", "--config", live)
+    assert refused.status == 1 and "at most 25 persons" in refused.err
