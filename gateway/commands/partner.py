@@ -59,8 +59,8 @@ def check(
     """
     settings = settings_of(config)
     partner = _partner(settings, name)
-    callback = f"{settings.pages_url}/.gateway/callback/{name}"
-    steps = asyncio.run(walk(partner, callback, time.time(), _transmitter(settings, partner)))
+    callback, asserted = f"{settings.pages_url}/.gateway/callback/{name}", settings.policy.of(name).asserted
+    steps = asyncio.run(walk(partner, callback, time.time(), _transmitter(settings, partner), asserted))
     wrong = [step for step in steps if step.verdict == "wrong"]
     registered = {
         "redirect_uri": callback,

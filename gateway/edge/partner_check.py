@@ -16,6 +16,7 @@ import orjson
 from joserfc.jwk import KeySet
 
 from gateway.core.events import verification
+from gateway.core.policy import AssertedRule
 from gateway.edge.client_auth import UnusableKey, method_of, signing_key
 from gateway.edge.introspection import introspection_of
 from gateway.edge.jwks import NotFetched, key_set_of
@@ -50,14 +51,21 @@ class Step:
 
 
 async def walk(
-    partner: Partner, redirect_uri: str, now: float, transmitter: Transmitter | None = None
+    partner: Partner,
+    redirect_uri: str,
+    now: float,
+    transmitter: Transmitter | None = None,
+    asserted: AssertedRule | None = None,
 ) -> tuple[Step, ...]:
-    """Every step, as far as one leads to the next. ``transmitter``: also whether it takes events of ours."""
+    """Every step, as far as one leads to the next. ``transmitter``: also whether it takes events of ours.
+
+    ``asserted``: when the policy takes its word for a proof: also whether it says what is asked for then.
+    """
     told = [] if transmitter is None else [await _events(transmitter, now)]
-    return (*[step async for step in _steps(partner, redirect_uri, now)], *told)
+    return (*[step async for step in _steps(partner, redirect_uri, now, asserted)], *told)
 
 
-async def _steps(partner: Partner, redirect_uri: str, now: float) -> AsyncIterator[Step]:
+async def _steps(partner: Partner, redirect_uri: str, now: float, asserted: AssertedRule | None) -> AsyncIterator[Step]:
     if partner.client_auth == "private_key_jwt":
         yield _our_key(partner)
     published: Mapping[str, Any] = {}
@@ -74,7 +82,7 @@ async def _steps(partner: Partner, redirect_uri: str, now: float) -> AsyncIterat
             return
         yield Step("metadata", "right", f"{address} is this issuer's")
         published = orjson.loads(document)
-        for step in _advertised(partner, endpoints, published):
+        for step in (*_advertised(partner, endpoints, published), *_word(partner, asserted, published)):
             yield step
     yield await _keys(partner, endpoints)
     provider = Provider(partner, redirect_uri)
@@ -83,7 +91,7 @@ async def _steps(partner: Partner, redirect_uri: str, now: float) -> AsyncIterat
         yield await _userinfo(partner, endpoints)
     if partner.api is not None and partner.api.introspects:
         yield await _introspection(partner.api, provider, now)
-    yield await _authorisation(provider, endpoints, now)
+    yield await _authorisation(provider, endpoints, now, asserted)
 
 
 def _at(address: str, fault: NotFetched) -> str:
@@ -127,6 +135,19 @@ def _advertised(partner: Partner, endpoints: Endpoints, published: Mapping[str, 
         yield Step("acr", "note", "the provider does not say that it minds a claims parameter")
     if not endpoints.names_itself:
         yield Step("iss", "note", "the provider's answers do not name it (RFC 9207); its callback is its own anyhow")
+
+
+def _word(partner: Partner, asserted: AssertedRule | None, published: Mapping[str, Any]) -> Iterator[Step]:
+    """Where what the policy takes for a proof is not what the provider says that it says."""
+    if asserted is None:
+        return
+    levels = published.get("acr_values_supported")
+    if asserted.acr and isinstance(levels, list) and not set(asserted.acr) & {x for x in levels if isinstance(x, str)}:
+        yield Step("word", "note", "the provider knows none of the levels that policy.toml takes for a proof")
+    if "claims" in partner.asks and published.get("claims_parameter_supported") is not True:
+        yield Step("word", "note", "the provider does not say that it minds a claims parameter: ask by acr_values")
+    if "max_age" not in partner.asks:
+        yield Step("word", "note", "max_age is not asked for: who signed in there long ago has no proof by it")
 
 
 async def _keys(partner: Partner, endpoints: Endpoints) -> Step:
@@ -185,10 +206,11 @@ async def _introspection(api: Api, provider: Provider, now: float) -> Step:
     return Step("introspection", "right" if right else "wrong", words)
 
 
-async def _authorisation(provider: Provider, endpoints: Endpoints, now: float) -> Step:
+async def _authorisation(provider: Provider, endpoints: Endpoints, now: float, asserted: AssertedRule | None) -> Step:
     partner = provider.partner
     state, nonce, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(32), secrets.token_urlsafe(64)
-    query = request_of(partner, provider.redirect_uri, state=state, nonce=nonce, verifier=verifier)
+    bound = {"state": state, "nonce": nonce, "verifier": verifier}
+    query = request_of(partner, provider.redirect_uri, **bound, asserted=asserted)
     try:
         if partner.par:
             query = {"client_id": partner.client_id, "request_uri": await provider.push(query, now)}

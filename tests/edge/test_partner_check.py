@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from gateway.core.extraction import Class
+from gateway.core.policy import AssertedRule
 from gateway.edge import partner_http
 from gateway.edge.partner import Endpoints, Partner
 from gateway.edge.partner_check import Step, walk
@@ -62,6 +64,31 @@ async def test_a_partner_out_of_reach_is_the_first_thing_said() -> None:
 )
 async def test_what_does_not_fit_is_named(partner: Partner, changes: dict[str, object], what: str, words: str) -> None:
     assert (await wrong(replace(partner, **changes)))[what] == words  # type: ignore[arg-type]  # a table's values
+
+
+@pytest.mark.parametrize(
+    ("levels", "asks", "words"),
+    [
+        (("eidas1",), ("acr_values", "max_age"), []),
+        (("gold",), ("max_age",), ["the provider knows none of the levels that policy.toml takes for a proof"]),
+        (
+            (),
+            ("claims",),
+            [
+                "the provider does not say that it minds a claims parameter: ask by acr_values",
+                "max_age is not asked for: who signed in there long ago has no proof by it",
+            ],
+        ),
+    ],
+    ids=str,
+)
+async def test_a_word_that_the_provider_does_not_say_is_named(
+    partner: Partner, levels: tuple[str, ...], asks: tuple[str, ...], words: list[str]
+) -> None:
+    rule = AssertedRule(levels, ("hwk",), 900, Class.PERSONAL)
+    steps = await walk(replace(partner, asks=asks), CALLBACK, NOW, asserted=rule)
+    assert [step.words for step in steps if step.what == "word"] == words
+    assert all(step.verdict != "wrong" for step in steps)
 
 
 async def test_a_callback_that_is_not_registered_is_named(partner: Partner) -> None:
