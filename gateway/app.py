@@ -28,10 +28,13 @@ from gateway.serve import CONFIG_VARIABLE, ENDING, RUN_VARIABLE
 from gateway.stores.faults import StoreLost
 from gateway.telling import Errand, errands_of, run_errands
 from gateway.websocket import serve_websocket
-from gateway.wiring import Opened, doors_of, open_all, policy_in_force, served_of, site_of
+from gateway.wiring import Opened, doors_of, open_all, policy_in_force, served_of, site_of, tell_used
 
 NEW_OBJECTS = 20_000
 """How many more containers there are before the collector looks again; requests leave few behind."""
+
+TELL_USED_EVERY_S = 10
+"""How often a worker asks the store how much everybody together has taken, for the metrics."""
 
 FOLLOW_EVERY_S = 0.2
 """How often a worker looks whether there is a new configuration: one link of the file system is read."""
@@ -162,6 +165,9 @@ class App:
             beats += 1
             if beats % WRITE_ACTIVITY_EVERY_S == 0 and self._opened is not None:
                 await self._opened.activity.flush()
+            if beats % TELL_USED_EVERY_S == 0 and self._opened is not None and not why:
+                with contextlib.suppress(StoreUnavailable):
+                    await tell_used(self._opened, self._settings)
             if beats % 60 == 0 and self._opened is not None:
                 with contextlib.suppress(LedgerUnavailable):  # counts stay and are written next time
                     await self._opened.ledger.flush_counts(now=self._opened.store.clock.now())

@@ -46,6 +46,12 @@ class Meter(Protocol):
 
     def released(self, application: str, verdict: str, klass: Class, persons: int) -> None: ...
 
+    def proved(self, kind: str, age_s: float) -> None: ...
+
+    def alarmed(self, budget: str) -> None: ...
+
+    def took(self, door: str, seconds: float) -> None: ...
+
 
 class Source(Protocol):
     """An application's answer, as ``gateway.upstream.Answer`` reads it from a connection."""
@@ -136,11 +142,14 @@ class Means:
             self.activity.opened(charger.caller, newly_counted(outcome), now)
         persons = len(outcome.taken) + sum(outcome.unnamed.values())
         self.meter.released(self.application, verdict, outcome.plan.needs, persons)
+        if not isinstance(standing, Refusal) and standing.proof is not None:
+            self.meter.proved(standing.proof.kind, now - standing.proof.verified_at)
 
     async def _append(self, passage: Passage, record: Mapping[str, object], outcome: Outcome, now: float) -> None:
         for alarm in outcome.alarms:
             words: Mapping[str, object] = {"rule": alarm.name, "limit": alarm.limit, "window_s": alarm.window_s}
             await self.records.append({**common(passage, "alarm"), **words}, now=now, reserve=True)
+            self.meter.alarmed(alarm.name)
         await self.records.append(record, now=now)
 
     async def record_miss(self, passage: Passage, miss: Missed) -> None:

@@ -13,6 +13,7 @@ Rules of this file:
 
 import contextlib
 import logging
+import time
 
 from gateway import keeping, sealing
 from gateway.answering import release_answer
@@ -301,7 +302,9 @@ class Pipeline:
             body.length if body.present or body.length == 0 else None,
         )
         pinned = passage.caller.credential_id if application.table.pin_connections and passage.caller else None
+        started = time.monotonic()
         answer = await application.upstream.forward(permit, request, application.deadlines_for(route), pinned=pinned)
+        means.meter.took("application", time.monotonic() - started)
         passage.executed = not classified.reads
         source = Taped(answer, means.room) if passage.executed else answer
         release = Release(passage, application, source, means, miss)

@@ -9,11 +9,14 @@ import asyncio
 import contextlib
 import logging
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from gateway import application
 from gateway.assertion import AssertionSigner
 from gateway.config import Settings
+from gateway.core.charging import limits_of
+from gateway.core.policy import Scope
 from gateway.doors import Doors, Served, Timeouts
 from gateway.edge.activity import Recent
 from gateway.edge.answers import Site
@@ -29,6 +32,7 @@ from gateway.ledger.reading import last_charge_seq
 from gateway.means import Room
 from gateway.metrics import OBSERVING, PrometheusMetrics
 from gateway.partners import partners_of
+from gateway.pipeline import ANONYMOUS
 from gateway.stores.access import Access
 from gateway.stores.activity import Activity
 from gateway.stores.budgets import Budgets
@@ -109,6 +113,7 @@ async def open_all(settings: Settings, keyring: KeyRing, metrics: PrometheusMetr
             reserve_bytes=gateway.ledger.reserve_bytes,
         )
         closing.push_async_callback(ledger.aclose)
+        store.took, ledger.took = partial(metrics.took, "store"), partial(metrics.took, "ledger")
         tokens = Tokens(store, keyring)
         await tokens.index()
         opened = Opened(
@@ -135,6 +140,13 @@ async def policy_in_force(opened: Opened, settings: Settings, reason: str) -> No
     digest = await opened.ledger.keep_policy(settings.policy.text)
     record = {"kind": "policy", "policy": digest, "reason": reason}
     await opened.ledger.append(record, now=opened.store.clock.now())
+
+
+async def tell_used(opened: Opened, settings: Settings) -> None:
+    """Tell the metrics how much everybody together has taken. Raises ``StoreUnavailable``."""
+    now = opened.store.clock.now()
+    limits = limits_of(settings.policy, ANONYMOUS, now, observe=settings.observing)
+    opened.metrics.used(await opened.budgets.usage([one for one in limits if one.scope is Scope.EVERYONE]))
 
 
 def doors_of(opened: Opened, settings: Settings) -> Doors:

@@ -69,7 +69,7 @@ def test_the_ready_file_has_the_keys_that_are_told() -> None:
 
 def test_the_metrics_are_those_that_are_counted() -> None:
     source = (ROOT / "gateway" / "metrics.py").read_text()
-    counted = set(re.findall(r'(?:Counter|Gauge)\(\s*"(\w+)"', source))
+    counted = set(re.findall(r'(?:Counter|Gauge|Histogram)\(\s*"(\w+)"', source))
     assert {cells[0].strip("`") for cells in rows("metric")} == counted
 
 

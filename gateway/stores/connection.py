@@ -35,7 +35,8 @@ EPOCH_FILE = "store-epoch"
 class Store:
     """The server or servers behind an address, their clock, and their epoch.
 
-    ``place``: where the keys of a command are (``keys.PLACES``); it matters only where the store has slots.
+    ``place``: where the keys of a command are (``keys.PLACES``); it matters only where the store has slots. ``took`` is
+    told how many seconds each call of a script was on its way.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Store:
     ) -> None:
         self.clock = StoreClock()
         self.epoch = b""
+        self.took: Callable[[float], None] = lambda seconds: None
         self._address = address_of(where) if isinstance(where, str) else where
         self.spread = self._address.topology == "cluster"
         self.places = keys.PLACES if self.spread else (keys.HOME,)
@@ -119,8 +121,16 @@ class Store:
         place: str = keys.HOME,
     ) -> Any:
         """Run a script; the store is taught it when it does not know it (after its restart)."""
-        with self._asking(place, writing=script.waits) as server:
+        with self._timed(), self._asking(place, writing=script.waits) as server:
             return await server.run(Run(script, tagged_names(self._tag(place), names), arguments))
+
+    @contextlib.contextmanager
+    def _timed(self) -> Iterator[None]:
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.took(time.monotonic() - started)
 
     async def run_all(self, placed: Sequence[Placed]) -> list[Any]:
         """Run scripts in many places, one round trip for each server: each one's answer or ``StoreUnavailable``."""
@@ -134,7 +144,8 @@ class Store:
                 answers[at] = fault
             else:
                 groups.setdefault(id(topology), []).append(at)
-        await asyncio.gather(*(self._run_group(placed, group, answers) for group in groups.values()))
+        with self._timed():
+            await asyncio.gather(*(self._run_group(placed, group, answers) for group in groups.values()))
         return answers
 
     async def _run_group(self, placed: Sequence[Placed], group: list[int], answers: list[Any]) -> None:
