@@ -13,6 +13,8 @@ from gateway.keyring import KeyRing
 from gateway.stores.connection import Store
 from gateway.stores.embedded import EmbeddedStore
 
+PATIENCE_S = 20.0
+
 
 class HeldClock:
     """A clock that a test sets."""
@@ -67,6 +69,7 @@ def redis_socket(_store_socket: Path) -> Path:
 
 @pytest_asyncio.fixture
 async def store(redis_socket: Path) -> AsyncIterator[Store]:
-    connected = await Store.connect(f"unix://{redis_socket}")
+    # a hundred at once, on a machine that does other things too, are no fault of the store's
+    connected = await Store.connect(f"unix://{redis_socket}", timeout_s=PATIENCE_S)
     yield connected
     await connected.close()
