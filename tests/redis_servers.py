@@ -8,7 +8,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,23 @@ class RedisServer:
         client = redis.Redis(port=self.port, socket_timeout=5, retry=once, decode_responses=decode_responses)
         with contextlib.closing(client) as connection:
             return connection.execute_command(*command)
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[Callable[[], list[tuple[str, str]]]]:
+        """What is sent to it meanwhile: gives a function that tells all commands so far, each with its connection."""
+        with contextlib.closing(redis.Redis(port=self.port, socket_timeout=5)) as client, client.monitor() as monitor:
+
+            def told() -> list[tuple[str, str]]:
+                self.ask("ECHO", "the end")
+                found: list[tuple[str, str]] = []
+                for one in monitor.listen():
+                    name = str(one["command"]).partition(" ")[0].upper()
+                    if name == "ECHO":
+                        return found
+                    found.append((f"{one['client_address']}:{one['client_port']}", name))
+                return found
+
+            yield told
 
     def says(self, word: str) -> bool:
         """Whether it answers with an error that begins so."""

@@ -193,7 +193,7 @@ async def unreachable(settings: Settings) -> list[Mistake]:
         finally:
             await store.close()
     except StoreUnavailable as fault:
-        found.append(Mistake(GATEWAY, None, "store.url", f"nobody answers: {fault}"))
+        found.append(Mistake(GATEWAY, None, "store.url", f"cannot be asked: {fault}"))
     for name, application in settings.gateway.applications.items():
         words = _cannot_connect(application.upstream)
         if words:

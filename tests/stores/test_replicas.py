@@ -73,6 +73,32 @@ async def test_with_its_replica_stopped_no_write_is_acknowledged_on_any_connecti
         assert {NotAcknowledged} <= {type(one) for one in said}
 
 
+async def test_wait_stands_right_behind_its_write_on_the_connection_of_that_write(pair: Pair) -> None:
+    """WAIT speaks of what its own connection wrote: behind another's write it would acknowledge falsely."""
+    async with to(pair[0]) as store:
+        with pair[0].watching() as commands:
+            await asyncio.gather(*(store.call("SET", f"{at}", "1") for at in range(60)))
+            sent = commands()
+    connections: dict[str, list[str]] = {}
+    for connection, name in sent:
+        if name in ("SET", "WAIT"):
+            connections.setdefault(connection, []).append(name)
+    assert len(connections) > 1
+    for names in connections.values():
+        assert names == ["SET", "WAIT"] * (len(names) // 2)
+
+
+async def test_each_of_two_replicas_must_have_it() -> None:
+    with folder() as directory, replicated(directory, 2) as (primary, _, second):
+        async with to(primary, replicas=2, timeout_s=1.5) as store:
+            budgets = Budgets(store)
+            assert (await budgets.charge(one(1))).granted == 1
+            second.suspend()
+            with pytest.raises(NotAcknowledged, match="1 of 2 replicas have it"):
+                await budgets.charge(one(2))
+            second.resume()
+
+
 async def test_what_was_not_acknowledged_is_spent_and_refused(pair: Pair) -> None:
     async with to(pair[0]) as store:
         budgets = Budgets(store)
