@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -63,10 +63,19 @@ TOKENS: Final = (
 )
 
 
-def provider_file(partner: str, client_secret: str, gateway: str, signals: str | None = None) -> str:
+def colleagues(partner: str, number: int) -> tuple[Adviser, ...]:
+    """So many more of a partner's people, for whoever wants a whole agency; each with a code generator."""
+    logins = [f"{partner}-{at:03d}" for at in range(1, number + 1)]
+    return tuple(Adviser(login, login, partner, login, f"{login}-passe") for login in logins)
+
+
+def provider_file(
+    partner: str, client_secret: str, gateway: str, signals: str | None = None, more: Sequence[Adviser] = ()
+) -> str:
     """The users and the one client of a partner's provider, as `gateway.demo.sso` reads them.
 
-    ``signals``: the gateway's address for the provider itself, where it is not what browsers call.
+    ``signals``: the gateway's address for the provider itself, where it is not what browsers call; ``more``: people
+    beside the usual.
     """
     told_at = signals or gateway
     users = [
@@ -79,7 +88,7 @@ def provider_file(partner: str, client_secret: str, gateway: str, signals: str |
             "agency": "75001",
             "acr": one.acr,
         }
-        for one in ADVISERS
+        for one in (*ADVISERS, *more)
         if one.partner == partner
     ]
     client = {
@@ -99,25 +108,32 @@ def partner_secret(config: Path, partner: str) -> str:
     return (config / "keys" / f"partner-{partner}.secret").read_text("ascii").strip()
 
 
-async def enter(settings: Settings) -> tuple[tuple[ReadyUser, ...], tuple[ReadyToken, ...]]:
-    """Enrol everybody's code generator and issue the tokens, each recorded in the ledger."""
+async def enter(
+    settings: Settings, more: Sequence[Adviser] = ()
+) -> tuple[tuple[ReadyUser, ...], tuple[ReadyToken, ...]]:
+    """Enrol everybody's code generator and issue the tokens, each recorded in the ledger.
+
+    ``more``: people beside the usual, each of whom gets a token too.
+    """
     issuers = {name: partner.issuer for name, partner in settings.partners.items()}
+    everybody = {one.login: one for one in (*ADVISERS, *more)}
+    parts = (*TOKENS, *(TokenPart("desk", one.login) for one in more))
     users, tokens = [], []
     async with desk(settings) as at_desk:
         factors, issuing = Factors(at_desk.store, at_desk.keys), Tokens(at_desk.store, at_desk.keys)
-        for one in ADVISERS:  # they have been here for long
-            await Seats(at_desk.store).take(one.partner, user_id(settings, at_desk.keys, one.login), ripe=True)
-        for one in (one for one in ADVISERS if not one.new):
+        ids = {login: at_desk.keys.user_id(issuers[one.partner], one.sub) for login, one in everybody.items()}
+        for one in everybody.values():  # they have been here for long
+            await Seats(at_desk.store).take(one.partner, ids[one.login], ripe=True)
+        for one in (one for one in everybody.values() if not one.new):
             secret = secrets.token_bytes(_SECRET_BYTES)
-            user = user_id(settings, at_desk.keys, one.login)
-            await at_desk.record("factor", "enrolled", "demo", user=user, factor_kind="totp")
-            await factors.enrol_totp(user, secret)
+            await at_desk.record("factor", "enrolled", "demo", user=ids[one.login], factor_kind="totp")
+            await factors.enrol_totp(ids[one.login], secret)
             text = base64.b32encode(secret).decode()
             users.append(ReadyUser(one.login, one.partner, one.login, one.password, text))
-        for part in TOKENS:
-            one = _adviser(part.login)
+        for part in parts:
+            one = everybody[part.login]
             token, token_id = await _issue(issuing, part, one, issuers, at_desk.now)
-            user = user_id(settings, at_desk.keys, one.login)
+            user = ids[one.login]
             await at_desk.record("token", "issued", "demo", token=token_id, user=user, partner=one.partner)
             tokens.append(ReadyToken(part.name, token, one.login))
     return tuple(users), tuple(tokens)

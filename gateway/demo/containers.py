@@ -33,9 +33,14 @@ PORTS: Final = {"relais-emploi": 8002, "cap-insertion": 8003}
 INNER_PORTS: Final = {"relais-emploi": 8442, "cap-insertion": 8443}
 SIGNALS: Final = "http://proxy:8081"
 """Where providers tell that somebody's access ended."""
+COLLEAGUES: Final = {"relais-emploi": 18, "cap-insertion": 30}
+"""How many more people of each partner there are than the demo's: an agency. The first has 24 seats."""
 STEPS: Final = 7
 """How many steps of the tour are the same in containers."""
-ALLOWED: Final = "-@all +@read +@write +@scripting +@transaction +@connection -@dangerous +info +time +wait"
+ALLOWED: Final = (
+    "-@all +@read +@write +@scripting +@transaction +@connection -@dangerous"
+    " +info +time +wait +role +dbsize +cluster|info +cluster|slots"
+)
 """What the gateway's account may do at the store: no administration, no listing of keys, no emptying."""
 
 
@@ -54,6 +59,11 @@ class Volumes:
     def of(cls, root: Path, config: Path) -> Volumes:
         """The volumes under ``root`` beside the configuration's."""
         return cls(config, *(root / name for name in ("store", "partners", "proxy", "application", "told")))
+
+
+def everybody() -> tuple[cast.Adviser, ...]:
+    """The people beside the demo's usual."""
+    return tuple(one for partner, number in COLLEAGUES.items() for one in cast.colleagues(partner, number))
 
 
 def store_accounts(password: str) -> str:
@@ -105,7 +115,7 @@ def prepare(volumes: Volumes, persons: int, proxies: str) -> None:
     (volumes.config / "partners-ca.pem").write_bytes(authority)
     _write_private(volumes.proxy / "partners.pem", pair)
     for name in PARTNER_IDS:
-        told = cast.provider_file(name, cast.partner_secret(volumes.config, name), GATEWAY, SIGNALS)
+        told = cast.provider_file(name, cast.partner_secret(volumes.config, name), GATEWAY, SIGNALS, everybody())
         _write_private(volumes.partners / f"{name}.json", told.encode())
     population.build(database, persons)  # at the end and in one step: it says that all is there
 
@@ -122,7 +132,7 @@ def enter(volumes: Volumes) -> Ready:
     """
     ids = ready.single_persons(volumes.application / "population.db")
     partners = tuple(ReadyPartner(name, f"http://localhost:{PORTS[name]}") for name in PARTNER_IDS)
-    users, tokens = asyncio.run(cast.enter(load(volumes.config)))
+    users, tokens = asyncio.run(cast.enter(load(volumes.config), everybody()))
     told = Ready(GATEWAY, "", "", str(volumes.config), partners, users, tokens, ids)
     ready.write(volumes.told / "ready.json", told.as_json(Pids((), (), (), ())))
     return told
