@@ -9,8 +9,8 @@ from redis_servers import RedisServer, running, wait_for
 from stack import free_ports
 
 SLOTS = 16_384
-NODE_TIMEOUT_MS = 1_000
-"""After so long without an answer a node is given up by the others."""
+NODE_TIMEOUT_S = 4.0
+"""After so long without an answer a node is given up by the others: long enough for a busy machine."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,13 @@ class Shards:
 
 
 @contextlib.contextmanager
-def clustered(directory: Path, primaries: int = 3, *, replicas: int = 0) -> Iterator[Shards]:
+def clustered(
+    directory: Path, primaries: int = 3, *, replicas: int = 0, node_timeout_s: float = NODE_TIMEOUT_S
+) -> Iterator[Shards]:
     """A cluster of so many primaries, each with ``replicas`` replicas, all in step, while the block runs."""
     settings = {
         "cluster-enabled": "yes",
-        "cluster-node-timeout": str(NODE_TIMEOUT_MS),
+        "cluster-node-timeout": str(int(node_timeout_s * 1000)),
         "cluster-replica-validity-factor": "0",
         "maxmemory-policy": "noeviction",
     }
@@ -65,8 +67,20 @@ def clustered(directory: Path, primaries: int = 3, *, replicas: int = 0) -> Iter
             one.ask("CLUSTER", "REPLICATE", shards.primaries[at % primaries].ask("CLUSTER", "MYID"))
         wait_for(lambda: all(_state(one).get("cluster_state") == "ok" for one in made), "the cluster's state")
         if replicas:
-            wait_for(lambda: all(_in_step(one, replicas) for one in shards.primaries), "the replicas")
+            wait_for(lambda: in_step(shards), "the replicas")
         yield shards
+
+
+def in_step(shards: Shards) -> bool:
+    """Whether the cluster is whole: every primary has as many replicas as at the beginning, which all know of."""
+    replicas = len(shards.replicas) // len(shards.primaries)
+    for asked in shards.servers:
+        if not asked.answers() or _state(asked).get("cluster_state") != "ok":
+            return False
+        if any(len(one) - 3 != replicas for one in asked.ask("CLUSTER", "SLOTS")):
+            return False
+    ports = {int(one[2][1]) for one in shards.primaries[0].ask("CLUSTER", "SLOTS")}
+    return all(_online(one, replicas) for one in shards.servers if one.port in ports)
 
 
 def _state(server: RedisServer) -> dict[str, str]:
@@ -78,8 +92,6 @@ def _knows(server: RedisServer, servers: int) -> bool:
     return _state(server).get("cluster_known_nodes") == str(servers)
 
 
-def _in_step(primary: RedisServer, replicas: int) -> bool:
+def _online(primary: RedisServer, replicas: int) -> bool:
     info = primary.ask("INFO", "replication")
-    online = [info.get(f"slave{at}", {}).get("state") == "online" for at in range(replicas)]
-    slots = {str(one[2][1]): len(one) - 3 for one in primary.ask("CLUSTER", "SLOTS")}
-    return all(online) and slots.get(str(primary.port)) == replicas
+    return [info.get(f"slave{at}", {}).get("state") for at in range(replicas)] == ["online"] * replicas

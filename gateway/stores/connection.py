@@ -251,12 +251,12 @@ class Store:
         for place, (theirs, _) in said.items():
             self._check_same(place, theirs, epoch, file)
         counted = {place: int(sequence or 0) for place, (_, sequence) in said.items()}
-        highest = max(counted.values())
-        if minimum_sequence is not None and highest < minimum_sequence:
-            raise StoreLost(f"the store counts {highest} charges, the ledger {minimum_sequence}: rolled back")
         for place, number in before.items():
             if counted[place] < number:
                 raise StoreLost(f"{self._where(place)} counts {counted[place]} of {number} charges: rolled back")
+        highest = max(counted.values())
+        if minimum_sequence is not None and highest < minimum_sequence:
+            raise StoreLost(f"the store counts {highest} charges, the ledger {minimum_sequence}: rolled back")
         if not known:
             _write_synced(file, epoch)
         if epoch != self.epoch:
