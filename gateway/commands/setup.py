@@ -72,6 +72,7 @@ def settings_of(config: Path) -> Settings:
 def check(
     config: ConfigOption = DEFAULT_CONFIG,
     live: Annotated[bool, typer.Option("--live", help="Also call the store, the applications, the partners.")] = False,
+    acl: Annotated[bool, typer.Option("--acl", help="Print the least rights of an account at the store.")] = False,
     json: JsonOption = False,
 ) -> None:
     """Name every mistake in the configuration at once, each with file, line and rule.
@@ -83,8 +84,12 @@ def check(
 
       gateway check
       gateway check --live --config /etc/gateway
+      gateway check --acl
       gateway check --json | jq .mistakes
     """
+    if acl:
+        tell_rights(json)
+        return
     mistakes: list[Mistake] = []
     warned: list[Mistake] = []
     try:
@@ -106,6 +111,16 @@ def check(
             say(f"[green]{config} can be served[/green]" + (f", {len(warned)} warnings" if warned else ""))
     if mistakes:
         raise typer.Exit(NO)
+
+
+def tell_rights(json: bool) -> None:
+    """The least that an account at the store must be allowed, as an ACL file writes it."""
+    from gateway.stores.acl import rights
+
+    if json:
+        emit({"rights": rights()})
+    else:
+        say(escaped(f"user gateway on >PASSWORD {rights()}"))
 
 
 def _plain(mistake: Mistake) -> dict[str, object]:

@@ -25,6 +25,7 @@ from gateway.config import load
 from gateway.demo import cast, certificate, population, ready, tour
 from gateway.demo.ready import Pids, Ready, ReadyPartner
 from gateway.initialise import DEMO_MARK, PARTNER_IDS, write_configuration
+from gateway.stores.acl import rights
 
 GATEWAY: Final = "http://localhost:8080"
 INNER: Final = "partners"
@@ -37,11 +38,6 @@ COLLEAGUES: Final = {"relais-emploi": 18, "cap-insertion": 30}
 """How many more people of each partner there are than the demo's: an agency. The first has 24 seats."""
 STEPS: Final = 7
 """How many steps of the tour are the same in containers."""
-ALLOWED: Final = (
-    "-@all +@read +@write +@scripting +@transaction +@connection -@dangerous"
-    " +info +time +wait +role +dbsize +cluster|info +cluster|slots"
-)
-"""What the gateway's account may do at the store: no administration, no listing of keys, no emptying."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +65,7 @@ def everybody() -> tuple[cast.Adviser, ...]:
 def store_accounts(password: str) -> str:
     """Redis' ACL file: the password of the gateway's account by its hash; everybody else may ask for a sign of life."""
     digest = hashlib.sha256(password.encode()).hexdigest()
-    return f"user default on nopass -@all +ping\nuser gateway on #{digest} ~* resetchannels {ALLOWED}\n"
+    return f"user default on nopass -@all +ping\nuser gateway on #{digest} {rights()}\n"
 
 
 def changes(proxies: str) -> Mapping[str, Mapping[str, str]]:
