@@ -1,6 +1,6 @@
 """CPU of one metered JSON record through the gateway, beside nginx, in one run.
 
-    python -m tests.bench.metered [--rounds 5] [--seconds 3] [--connections 32]
+    python -m tests.bench.metered [--rounds 5] [--seconds 3] [--connections 32] [--lists --connections 4]
 
 Needs nginx (with auth_request), wrk, taskset and redis-server on the PATH, two cores, and the package with its
 ``demo`` extra. It sets up everything itself in a temporary folder (``--folder`` for one on another disk).
@@ -13,9 +13,12 @@ cases alternate in every round, and the table has the medians.
 - ``forwarded``: a route with ``inspect = false``: who asks is known, the answer is passed through unread
 - ``counted``: a metered record whose person is counted in every budget already
 - ``new``: a metered record of a person never seen before, each time
+- ``unclassified``: an answer that is read and names nobody
+- ``list of N``: a JSON list of so many persons, all counted already
 """
 
 import argparse
+import json
 import re
 import statistics
 import subprocess
@@ -29,6 +32,7 @@ from tests.bench.rig import Rig, cpu_us, rig
 
 PROXY_CORE, LOAD_CORE = 0, 1
 FIRST_ID = 1_000_001
+LISTS = (1, 10, 50, 100, 1_000)
 
 # The key of a NIR is 97 less its first 13 digits modulo 97; here the commune and the order come from a counter.
 _SCRIPT = """
@@ -75,6 +79,15 @@ class Figures:
     proxy_us: float
     store_us: float
     rate: float
+
+
+def list_of(persons: int) -> str:
+    """A list as the register's interface gives it, of so many persons."""
+    rows = (
+        {"id": number, "numeroFranceTravail": f"8256{number}", "nom": "CORDIER", "prenom": "Hugues", "ville": "Reims"}
+        for number in range(FIRST_ID, FIRST_ID + persons)
+    )
+    return json.dumps({"demandeurs": list(rows), "total": persons})
 
 
 def parse(said: str) -> Load:
@@ -125,7 +138,9 @@ def measure(rig_: Rig, case: Case, first: int, seconds: float, connections: int)
     return figures, requests
 
 
-def run(rounds: int, seconds: float, connections: int, folder: str | None, only: Sequence[str]) -> list[str]:
+def run(
+    rounds: int, seconds: float, connections: int, folder: str | None, only: Sequence[str], lists: bool
+) -> list[str]:
     """All cases alternately; the lines of the table."""
     measured: dict[str, list[Figures]] = defaultdict(list)
     first_new = FIRST_ID
@@ -134,13 +149,22 @@ def run(rounds: int, seconds: float, connections: int, folder: str | None, only:
         cases = (
             Case("nginx", rig_.nginx_port, rig_.peers),
             Case("nginx + auth_request", rig_.nginx_auth_port, rig_.peers),
+            *([Case("haproxy", rig_.haproxy_port, rig_.haproxy)] if rig_.haproxy else []),
             Case("gateway, forwarded", rig_.gateway_port, rig_.gateway, "/api/agences"),
             Case("gateway, counted", rig_.gateway_port, rig_.gateway),
             Case("gateway, new", rig_.gateway_port, rig_.gateway, fixed=False),
+            Case("gateway, unclassified", rig_.gateway_port, rig_.gateway, "/regions"),
+            *(
+                Case(f"gateway, list of {persons}", rig_.gateway_port, rig_.gateway, f"/api/demandeurs?n={persons}")
+                for persons in LISTS
+            ),
         )
+        cases = (*cases[:2], *cases[-len(LISTS) :]) if lists else cases[: -len(LISTS)]
+        for persons in LISTS:
+            (rig_.files / f"list-{persons}.json").write_text(list_of(persons))
         chosen = [case for case in cases if not only or any(word in case.name for word in only)]
         for case in chosen:
-            measure(rig_, case, first_new, 1, connections)
+            measure(rig_, case, first_new, seconds, connections)
             first_new += 100_000
         for _ in range(rounds):
             for case in chosen:
@@ -158,8 +182,9 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--folder", help="where the temporary folder is made (the ledger and the store write there)")
     parser.add_argument("--only", action="append", default=[], help="only cases whose name has this word")
+    parser.add_argument("--lists", action="store_true", help="how cost grows with the persons of an answer")
     chosen = parser.parse_args()
-    for line in run(chosen.rounds, chosen.seconds, chosen.connections, chosen.folder, chosen.only):
+    for line in run(chosen.rounds, chosen.seconds, chosen.connections, chosen.folder, chosen.only, chosen.lists):
         print(line)
 
 

@@ -3,12 +3,13 @@
 import asyncio
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,9 @@ http {{
   server {{
     listen 127.0.0.1:{application};
     location ~ ^/api/demandeurs/(?<id>[0-9]+)$ {{ return 200 '{record}'; }}
+    location = /api/demandeurs {{ root {folder}/files; try_files /list-$arg_n.json =404; }}
+    location /exports/ {{ root {folder}/files; default_type text/csv; }}
+    location /telechargements/ {{ root {folder}/files; default_type application/octet-stream; }}
     location / {{ return 200 '{plain}'; }}
   }}
   server {{ listen 127.0.0.1:{authorizer}; location / {{ return 204; }} }}
@@ -60,12 +64,37 @@ http {{
 }}
 """
 
+_HAPROXY = """
+global
+  nbthread 1
+defaults
+  mode http
+  timeout connect 30s
+  timeout client 30s
+  timeout server 30s
+  http-reuse always
+frontend bench
+  bind 127.0.0.1:{haproxy}
+  default_backend application
+backend application
+  server application 127.0.0.1:{application}
+"""
+
+BUDGETS_OF_FOUR = ("sensitive-hour", "sensitive-day", "everyone-sensitive-hour")
+"""With the limit of the proof these are four for a person with a NIR."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rig:
-    """Everything running: ports, a token with a fresh proof, and the processes whose CPU is counted."""
+    """Everything running: ports, a token with a fresh proof, and the processes whose CPU is counted.
+
+    ``files``: what is put there the application serves; ``haproxy``: its process, where it is installed.
+    """
 
     folder: Path
+    files: Path
+    haproxy_port: int
+    haproxy: int | None
     nginx_port: int
     nginx_auth_port: int
     gateway_port: int
@@ -110,7 +139,7 @@ def record_template() -> str:
 
 def plain_body() -> str:
     """A body of the same size that names nobody."""
-    return '{"note": "' + "x" * (BODY_BYTES - len('{"note": ""}')) + '"}'
+    return '{"page": "' + "x" * (BODY_BYTES - len('{"page": ""}')) + '"}'
 
 
 def free_port() -> int:
@@ -145,9 +174,15 @@ def running(*command: str, core: int, log: Path) -> Iterator[int]:
 
 
 @contextmanager
-def rig(folder: Path, proxy_core: int, load_core: int) -> Iterator[Rig]:
-    """Start everything below ``folder``: proxies on one core, application, store and load on the other."""
-    names = ("application", "authorizer", "nginx", "nginx_auth", "gateway", "admin")
+def rig(folder: Path, proxy_core: int, load_core: int, budgets: Sequence[str] | None = None) -> Iterator[Rig]:
+    """Start everything below ``folder``: proxies on one core, application, store and load on the other.
+
+    ``budgets``: the names of those that the policy keeps; default: the example's.
+    """
+    names = ("application", "authorizer", "nginx", "nginx_auth", "haproxy", "gateway", "admin")
+    files = folder / "files"
+    files.mkdir()
+    folder.chmod(0o711)  # where this runs as root, the application's worker does not
     ports = {name: free_port() for name in names}
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     texts = {
@@ -169,14 +204,22 @@ def rig(folder: Path, proxy_core: int, load_core: int) -> Iterator[Rig]:
             (folder / f"{name}.conf").write_text(template.format(**texts))
             command = ("nginx", "-e", f"{folder}/{name}.log", "-c", f"{folder}/{name}.conf")
             pids[name] = stack.enter_context(running(*command, core=core, log=folder / f"{name}.out"))
+        haproxy = None
+        if shutil.which("haproxy"):
+            (folder / "haproxy.cfg").write_text(_HAPROXY.format(**texts))
+            command = ("haproxy", "-db", "-f", f"{folder}/haproxy.cfg")
+            haproxy = stack.enter_context(running(*command, core=proxy_core, log=folder / "haproxy.out"))
         host = f"localhost:{ports['gateway']}"
-        token = _configure(folder / "config", store.url, ports, host)
+        token = _configure(folder / "config", store.url, ports, host, budgets)
         command = (sys.executable, "-m", "gateway", "serve", "--config", str(folder / "config"))
         gateway = stack.enter_context(running(*command, core=proxy_core, log=folder / "gateway.out"))
         wait_for(ports["nginx"])
         wait_for(ports["admin"], "/readyz")
         yield Rig(
             folder,
+            files,
+            ports["haproxy"],
+            haproxy,
             ports["nginx"],
             ports["nginx_auth"],
             ports["gateway"],
@@ -188,7 +231,7 @@ def rig(folder: Path, proxy_core: int, load_core: int) -> Iterator[Rig]:
         )
 
 
-def _configure(directory: Path, store_url: str, ports: dict[str, int], host: str) -> str:
+def _configure(directory: Path, store_url: str, ports: dict[str, int], host: str, budgets: Sequence[str] | None) -> str:
     """The example's configuration with one worker and budgets that no run exhausts; a token with a fresh proof."""
     changes = {
         "port = 8080": f"port = {ports['gateway']}",
@@ -200,7 +243,14 @@ def _configure(directory: Path, store_url: str, ports: dict[str, int], host: str
     }
     write_configuration(directory, {"gateway.toml": changes})
     policy = directory / "policy.toml"
-    policy.write_text(re.sub(r"(?m)^(persons|max_persons|per_seat) = [0-9_]+", rf"\1 = {LARGEST}", policy.read_text()))
+    text = re.sub(r"(?m)^(persons|max_persons|per_seat) = [0-9_]+", rf"\1 = {LARGEST}", policy.read_text())
+    if budgets is not None:
+        text = re.sub(
+            r'(?ms)^\[\[budgets\]\][^\n]*\nname = "([^"]+)".*?(?=^\[|^#|\Z)',
+            lambda one: one[0] if one[1] in budgets else "",
+            text,
+        )
+    policy.write_text(text)
     return asyncio.run(_token(directory / "keys", store_url))
 
 
