@@ -14,6 +14,8 @@ from test_journey_browser import MASKED, browser  # noqa: F401  (a fixture)
 
 from gateway.demo import cast
 from gateway.demo.supervise import answers
+from gateway.edge.cookies import SESSION
+from gateway.stores.sessions import Sessions
 
 PARTNER = "cap-insertion"
 TAKEN = (
@@ -48,6 +50,10 @@ def _provider(port: int, issuer: str, users: Path) -> Callable[[], None]:
     return end
 
 
+def _password(login: str) -> str:
+    return next(one.password for one in cast.ADVISERS if one.login == login)
+
+
 def _story(browser: Browser, stack: Stack, login: str) -> list[bool]:  # noqa: F811
     """Whether somebody who has typed their password and nothing else sees a file's number, and whether its health."""
     at = f"http://localhost:{stack.port}"
@@ -57,12 +63,45 @@ def _story(browser: Browser, stack: Stack, login: str) -> list[bool]:  # noqa: F
     page.goto(f"{at}/dossiers/7")
     page.get_by_role("link", name="Cap Insertion").click()
     page.fill("input[name=login]", login)
-    page.fill("input[name=password]", next(one.password for one in cast.ADVISERS if one.login == login))
+    page.fill("input[name=password]", _password(login))
     page.press("input[name=password]", "Enter")
     page.wait_for_url(f"{at}/dossiers/7")
     shown = [MASKED not in page.locator(f"dd#{name}").inner_text() for name in ("nir", "rqth")]
     context.close()
     return shown
+
+
+def _again(browser: Browser, stack: Stack, cookie: str) -> list[str]:  # noqa: F811
+    """The headings that somebody meets whose session confirms nothing, and whether the last page is the form."""
+    at = f"http://localhost:{stack.port}"
+    context = browser.new_context(locale="fr-FR")
+    context.set_default_timeout(15_000)
+    secure = at.replace("http:", "https:")  # a cookie with this name is made nowhere else
+    context.add_cookies([{"name": SESSION, "value": cookie, "url": secure, "secure": True, "httpOnly": True}])
+    page = context.new_page()
+    page.goto(f"{at}/dossiers/7/modifier")
+    met = [page.locator("h1").inner_text()]
+    page.get_by_role("link", name="Ou confirmez auprès de votre organisation").click()
+    page.fill("input[name=login]", "ines")
+    page.fill("input[name=password]", _password("ines"))
+    page.press("input[name=password]", "Enter")
+    page.wait_for_url(f"{at}/dossiers/7/modifier")
+    met.append(page.locator("input[name=nir]").input_value())
+    context.close()
+    return met
+
+
+def test_who_is_asked_to_confirm_may_do_so_at_their_organisation(
+    stack: Stack,
+    browser: Callable[..., Any],  # noqa: F811
+) -> None:
+    one = next(one for one in cast.ADVISERS if one.login == "ines")
+    issuer = stack.settings.partners[PARTNER].issuer
+    opening = Sessions(stack.thread.store, stack.keyring).open(
+        issuer=issuer, sub=one.sub, partner=PARTNER, name=one.name, login=one.login
+    )
+    asked, number = browser(_again, stack, stack.thread.call(opening))
+    assert asked == "Confirmez que c'est vous" and MASKED not in number and len(number) >= 13
 
 
 @pytest.mark.parametrize(("login", "opens"), [("ines", True), ("noor", False)])
@@ -76,8 +115,8 @@ def test_what_an_organisation_s_word_opens_needs_no_code(
     sub = next(one.sub for one in cast.ADVISERS if one.login == login)
     user = stack.keyring.user_id(stack.settings.partners[PARTNER].issuer, sub)
     records = [one for one in stack.records() if one.get("caller", {}).get("user") == user]
-    (signed_in,) = [one for one in records if one["kind"] == "sign_in"]
-    (answer,) = [one for one in records if one["kind"] == "answer"]
+    *_, signed_in = [one for one in records if one["kind"] == "sign_in"]
+    *_, answer = [one for one in records if one["kind"] == "answer"]
     proof = answer["proof"] and (answer["proof"]["kind"], answer["proof"]["credential"])
     if opens:
         assert proof == ("partner", "acr:eidas2") and answer["proof"]["id"] == signed_in["proof"]["id"]
