@@ -98,8 +98,8 @@ def _limits(policy: Policy, charge: RecordedCharge) -> tuple[Limit, ...]:
     caller = Caller(*who, lineage=said["lineage"])
     proof = None
     if charge.proof is not None:
-        kind, name = str(charge.proof.get("kind")), str(charge.proof.get("id"))
-        proof = Proof(name, kind, charge.now, caller.user, caller.credential_id)
+        name, kind, factor = (str(charge.proof.get(one) or "") for one in ("id", "kind", "credential"))
+        proof = Proof(name, kind, charge.now, caller.user, caller.credential_id, factor)
     mandate = None
     if charge.mandate is not None:
         klass, window_s = _class_of(charge.mandate["class"]), int(charge.mandate["window_s"])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gateway.core.assurance import Caller, Proof
 from gateway.core.charging import Charge, PersonCharge, limits_of
 from gateway.core.extraction import Class
-from gateway.core.policy import BudgetRule, ClassRule, PartnerRule, Policy, Scope
+from gateway.core.policy import AssertedRule, BudgetRule, ClassRule, PartnerRule, Policy, Scope
 from gateway.ledger.reading import ChargedPerson, RecordedCharge
 from gateway.rebuild import Rebuilt, replay, since, write
 from gateway.stores.budgets import Budgets
@@ -123,6 +123,13 @@ def test_unnamed_persons_are_as_many_each_at_their_class() -> None:
 def test_persons_under_a_proof_are_counted_under_it() -> None:
     proof = {"kind": "totp", "id": "p1", "age_s": 5, "credential": "f"}
     assert counted(charge(5, 1, proof=proof))["proof:p1:sensitive:14400"] == 1
+
+
+def test_persons_under_a_partner_s_word_are_counted_under_it() -> None:
+    taken = PartnerRule(POLICY.budgets, asserted=AssertedRule(("gold",), (), 900, Class.SENSITIVE))
+    proof = {"kind": "partner", "id": "p1", "age_s": 5, "credential": "acr:gold"}
+    found = replay(replace(POLICY, partners={"p": taken}), [charge(5, 1, proof=proof)], NOW).budgets
+    assert [len(entries) for (key, _), entries in found.items() if key == "proof:p1:sensitive:14400"] == [1]
 
 
 def test_who_was_charged_as_outside_is_counted_there_too() -> None:
