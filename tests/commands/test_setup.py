@@ -1,5 +1,6 @@
 """init, check, serve: every mistake at once, in words, and nothing overwritten."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,32 @@ def test_check_live_says_who_does_not_answer(gateway: Gateway, live: Path) -> No
         "partners.relais-emploi.issuer",
         "partners.cap-insertion.issuer",
     }
+
+
+def test_check_live_counts_the_replicas_of_the_store(gateway: Gateway, live: Path) -> None:
+    text = (live / "gateway.toml").read_text()
+    (live / "gateway.toml").write_text(text.replace("# replicas = 1 ", "replicas = 1 "))
+    found = gateway("check", "--config", live, "--live", "--json").json["mistakes"]
+    assert "the store has 0 of 1 replicas: start the others" in [
+        one["message"] for one in found if one["rule"] == "store"
+    ]
+
+
+def test_check_live_says_what_sentinels_do_not_say(gateway: Gateway, live: Path) -> None:
+    text = (live / "gateway.toml").read_text()
+    url = re.search(r'\nurl = "(.*)"', text)
+    assert url
+    (live / "gateway.toml").write_text(text.replace(url[1], "redis+sentinel://127.0.0.1:1,127.0.0.1:2/jobs"))
+    found = gateway("check", "--config", live, "--live", "--json").json["mistakes"]
+    (said,) = [one["message"] for one in found if one["rule"] == "store.url"]
+    assert said.startswith("cannot be asked: no sentinel says who is primary of 'jobs' (127.0.0.1:1: ")
+
+
+def test_a_password_s_file_that_is_not_there_is_a_mistake(gateway: Gateway, config: Path) -> None:
+    text = (config / "gateway.toml").read_text()
+    (config / "gateway.toml").write_text(text.replace("# password_file = ", "password_file = "))
+    (found,) = gateway("check", "--config", config, "--json").json["mistakes"]
+    assert (found["rule"], found["message"]) == ("store.password_file", "there is no file store.password")
 
 
 def test_serve_does_not_start_with_a_mistake(gateway: Gateway, config: Path) -> None:
