@@ -8,6 +8,7 @@ Rules of this file:
 
 import asyncio
 import contextlib
+import logging
 import os
 import secrets
 import time
@@ -26,6 +27,8 @@ from gateway.stores.scripts import Placed, Run, tagged, tagged_names, writes
 from gateway.stores.scripts import Script as Script
 from gateway.stores.servers import Server
 from gateway.stores.topology import Topology, named
+
+log = logging.getLogger(__name__)
 
 SAMPLE_EVERY_S = 1.0
 AGAIN_S = 0.1
@@ -207,6 +210,7 @@ class Store:
 
     async def _keep_sampling(self) -> None:
         """Each second; sooner after a fault, where another server may have taken over meanwhile."""
+        was_well = True
         while self._sampler is not None:
             if self._address.several:
                 every_s = AGAIN_S if self._topology.refusal else SAMPLE_EVERY_S
@@ -219,6 +223,10 @@ class Store:
                 await asyncio.sleep(SAMPLE_EVERY_S)
             with contextlib.suppress(StoreUnavailable):  # seen by every request; here it only shows as an old sample
                 await self.sample()
+            well = not self.doubt
+            if well != was_well:
+                log.warning("the store's servers: %s", self.doubt or "all is well again")
+            was_well = well
 
     async def complaints(self) -> tuple[str, ...]:
         """What is wrong with the servers' configuration, in words: none may evict or forget, nor lack its replicas."""

@@ -9,6 +9,7 @@ Rules of this file:
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from gateway.config.store import Node, StoreAddress
 from gateway.ports import StoreUnavailable
 from gateway.stores.clock import StoreClock
 from gateway.stores.servers import Server, sentinel_of
+
+log = logging.getLogger(__name__)
 
 MOST_APART_S: Final = 2.0
 MOST_LAG_S: Final = 3
@@ -168,6 +171,7 @@ class Topology:
             raise
         if server is not self._primary:
             if self._primary is not None:
+                log.warning("%s is primary of the store, no more %s", named(server.node), named(self._primary.node))
                 self._retired.append((time.monotonic(), self._primary))
             self._primary = server
         if self.promotable is not None and replication is not None:

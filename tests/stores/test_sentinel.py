@@ -183,11 +183,17 @@ async def _more_than(granted: set[int], count: int) -> bool:
     return len(granted) > count
 
 
+async def _told(caplog: pytest.LogCaptureFixture, message: str) -> bool:
+    return message in caplog.messages
+
+
 async def _is_not(group: Watched, first: RedisServer) -> bool:
     return await asyncio.to_thread(lambda: group.primary is not first and group.primary.ask("ROLE")[0] == "master")
 
 
-async def test_a_primary_that_hung_while_another_was_promoted_acknowledges_nothing_more(hurt: Watched) -> None:
+async def test_a_primary_that_hung_while_another_was_promoted_acknowledges_nothing_more(
+    hurt: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
     first = hurt.primary
     async with to(hurt.url) as store:
         await Budgets(store).charge(one(1))
@@ -197,6 +203,8 @@ async def test_a_primary_that_hung_while_another_was_promoted_acknowledges_nothi
         await until(lambda: works(store), "the old primary as a replica")
         assert hurt.primary is not first
         await Budgets(store).charge(one(2))
+        await until(lambda: _told(caplog, "the store's servers: all is well again"), "the end of it")
+    assert f"127.0.0.1:{hurt.primary.port} is primary of the store, no more 127.0.0.1:{first.port}" in caplog.messages
     wait_for(lambda: first.ask("ROLE")[0] == "slave", "the old primary as a replica")
     wait_for(lambda: len(first.raw("ZRANGE", "b:user:u:x:60", 0, -1)) == 2, "what the new one was told")
 
