@@ -19,6 +19,7 @@ from granian.server import MPServer
 
 from gateway import admin
 from gateway.config import Settings, warnings
+from gateway.ledger.shipping import ship
 from gateway.reloading import Check, InForce, Taken
 
 CONFIG_VARIABLE = "GATEWAY_CONFIG"
@@ -35,6 +36,7 @@ LAST_FRAMES_S = 0.5
 ENDING = "ending"
 """A file in the server's folder that tells workers that it is to end."""
 
+SHIP_EVERY_S = 60
 RESPAWN_S = 2.0
 
 
@@ -126,6 +128,7 @@ def serve(settings: Settings, *, check: Check, announce: Callable[[str], None]) 
         listening.append(admin.listen(at.address, at.port, folder, server.worker_pids, reload))
 
     server.on_startup(start_admin)
+    server.on_startup(partial(_ship_ever_after, settings, announce))
     server.on_end = say_goodbye
     server.on_hangup = lambda: threading.Thread(target=reload, name="reload", daemon=True).start()
     for warning in warnings(settings):
@@ -138,6 +141,25 @@ def serve(settings: Settings, *, check: Check, announce: Callable[[str], None]) 
         for one in listening:
             one.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _ship_ever_after(settings: Settings, announce: Callable[[str], None]) -> None:
+    """Hand closed files of the ledger on, beside everything else, where the configuration says how."""
+    command, directory = settings.gateway.ledger.ship, settings.path(settings.gateway.ledger.directory)
+    if command is None:
+        return
+
+    def work() -> None:
+        while True:
+            time.sleep(SHIP_EVERY_S)
+            try:
+                faults = [f"{told.file}: {told.fault}" for told in ship(directory, command) if told.fault]
+            except OSError as fault:
+                faults = [str(fault)]
+            for one in faults:
+                announce(f"not handed on yet: {one}")
+
+    threading.Thread(target=work, name="ship", daemon=True).start()
 
 
 def tell(taken: Taken, announce: Callable[[str], None]) -> None:

@@ -10,8 +10,9 @@ from rich.progress import Progress
 
 from gateway.commands.ledger_access import ledger_directory, ledger_keys
 from gateway.commands.setup import settings_of
-from gateway.commands.terminal import DEFAULT_CONFIG, NO, ConfigOption, JsonOption, emit, fail, say
+from gateway.commands.terminal import DEFAULT_CONFIG, NO, ConfigOption, JsonOption, emit, escaped, fail, say
 from gateway.ledger.reading import verify as read_all
+from gateway.ledger.shipping import ship
 from gateway.ledger.verify import Problem, Verification
 
 app = typer.Typer(no_args_is_help=True, help="The record of every decision: verify it.")
@@ -76,3 +77,32 @@ def _show(found: Verification) -> None:
 def _at(problem: Problem) -> str:
     place = f"{problem.file}:{problem.line}" if problem.line else problem.file
     return f"{place}: {problem.what}".replace("[", r"\[")
+
+
+@app.command("ship")
+def ship_files(config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False) -> None:
+    """Hand closed files on, compressed, by the command that [ledger] ship names. `gateway serve` does it each minute.
+
+    A file is closed when its worker has begun another; each is handed on once. Exit status 1: one was not taken.
+
+    [bold]Examples[/bold]
+
+      gateway ledger ship
+      gateway ledger ship --json | jq .
+    """
+    settings = settings_of(config)
+    command = settings.gateway.ledger.ship
+    if command is None:
+        fail('[ledger] of gateway.toml names no command: ship = ["put-away", "{file}"]')
+    try:
+        told = list(ship(ledger_directory(settings), command))
+    except OSError as fault:
+        fail(f"closed files cannot be handed on: {fault}")
+    if json:
+        emit([{"file": one.file, "fault": one.fault or None} for one in told])
+    else:
+        for one in told:
+            say(f"[red]{one.file}[/red]: {escaped(one.fault)}" if one.fault else f"[green]{one.file}[/green]")
+        say(f"{sum(not one.fault for one in told)} handed on, {sum(bool(one.fault) for one in told)} wait")
+    if any(one.fault for one in told):
+        raise typer.Exit(NO)

@@ -75,9 +75,10 @@ class Admin(Table):
 
 
 class LedgerSettings(Table):
-    """Where the ledger is written, and how much disk is kept back for refusals."""
+    """Where the ledger is written, how much disk is kept back for refusals, and the command for closed files."""
 
     directory: Path
+    ship: list[str] | None = Field(None, min_length=1)
     reserve_bytes: int = Field(16 * 1024 * 1024, ge=0)
 
 
@@ -330,6 +331,8 @@ def _cross_checks(files: Path, gateway: GatewayFile) -> Iterable[Mistake]:
         for network in getattr(gateway, setting):
             if not is_network(network):
                 yield mistake((setting,), f"{network!r}: write an address or a network, such as 10.0.0.0/8")
+    if gateway.ledger.ship is not None and not any("{file}" in part for part in gateway.ledger.ship):
+        yield mistake(("ledger", "ship"), 'say with {file} where the file\'s path goes: ["put-away", "{file}"]')
     if gateway.notify is not None and not is_callable(gateway.notify.url):
         yield mistake(("notify", "url"), "write https://HOST/PATH; http: is only for this machine")
     for path, _, words in store_problems(gateway.store):
