@@ -15,6 +15,7 @@ from gateway.core.charging import Charge, Charged, Limit, PersonCharge
 from gateway.core.extraction import Class
 from gateway.core.policy import Scope, Then
 from gateway.ports import StoreUnavailable
+from gateway.rebuild import Rebuilt, write
 from gateway.stores import keys
 from gateway.stores.budgets import Budgets
 from gateway.stores.cluster import SLOTS
@@ -100,6 +101,36 @@ async def test_an_emptied_shard_is_lost_and_the_others_are_not_believed_without_
             await Budgets(store).charge(one(2))
         with pytest.raises(StoreLost, match="has no epoch"):
             await store.check_epoch(tmp_path)
+
+
+async def test_after_a_rebuilding_everybody_is_counted_in_the_place_of_who_owns_the_budget(
+    shards: Shards, tmp_path: Path
+) -> None:
+    async with to(shards) as store:
+        await store.ensure_epoch(tmp_path)
+        shards.primary_of(SLOTS[PLACE]).ask("FLUSHALL")
+        now, person = store.clock.now(), (1).to_bytes(16, "big")
+        await write(store, Rebuilt({(LIMIT.key, 3600): {person: now}}, 1, now, {LIMIT.key: "u_1"}), tmp_path, 1)
+        assert (await Budgets(store).charge(one(1))).persons[0][0].new == 0
+        await store.check_epoch(tmp_path)
+
+
+async def test_nothing_is_wrong_with_a_cluster_that_is_whole(shards: Shards) -> None:
+    async with to(shards) as store:
+        assert await store.complaints() == ()
+
+
+async def test_a_node_that_would_evict_is_complained_of_by_its_name(shards: Shards) -> None:
+    node = shards.primaries[1]
+    async with to(shards) as store:
+        node.ask("CONFIG", "SET", "maxmemory", "1gb")
+        node.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+        try:
+            (complaint,) = await store.complaints()
+        finally:
+            node.ask("CONFIG", "SET", "maxmemory-policy", "noeviction")
+            node.ask("CONFIG", "SET", "maxmemory", "0")
+    assert f"127.0.0.1:{node.port}: maxmemory-policy is allkeys-lru" in complaint
 
 
 async def test_a_shard_that_was_rolled_back_is_lost(shards: Shards, tmp_path: Path) -> None:
