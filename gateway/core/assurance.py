@@ -173,8 +173,9 @@ class Caller:
     says, or the token's issuer; empty: of none; ``organisation``, ``roles``: as their partner says; ``sees``: the
     number of the last confirmation that this very cookie of a session sees; ``key``: the thumbprint of the key that
     signs each request of a token; ``lineage``: whose token's budgets a token draws on, where one client shows many for
-    one user (empty: its own); ``young_since``: since when (Unix seconds) nothing that they confirm is
-    ripe; ``ended_at``: when everything of theirs was last ended (Unix seconds), as far back as a partner's token goes.
+    one user (empty: its own); ``worded``: what its token says of a sign-in may be a proof; ``young_since``: since when
+    (Unix seconds) nothing that they confirm is ripe; ``ended_at``: when everything of theirs was last ended (Unix
+    seconds), as far back as a partner's token goes.
     """
 
     user: str
@@ -198,6 +199,7 @@ class Caller:
     roles: tuple[str, ...] = ()
     key: str = ""
     lineage: str = ""
+    worded: bool = False
     young_since: float | None = None
     ended_at: float | None = None
 
@@ -207,11 +209,13 @@ class Caller:
 
     def with_word(self, rule: AssertedRule, word: Word, now: float) -> "Caller":
         """With the proof that the word in their own token is, if it is one."""
-        proof = proof_by_word(rule, word, self.user, self.credential_id, now, self.ended_at)
-        if not isinstance(proof, Proof) or self.is_machine:
+        if self.is_machine:
             return self
+        proof = proof_by_word(rule, word, self.user, self.credential_id, now, self.ended_at)
+        if not isinstance(proof, Proof):
+            return replace(self, worded=True)
         ripened = proof if self.young_since is None else proof.cooled(self.young_since, now)
-        return replace(self, proofs=(*self.proofs, ripened))
+        return replace(self, worded=True, proofs=(*self.proofs, ripened))
 
     @property
     def is_machine(self) -> bool:

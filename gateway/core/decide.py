@@ -96,15 +96,19 @@ def _closes(cooling: Cooling, rule: ClassRule) -> bool:
 def _proof_required(policy: Policy, rule: ClassRule, caller: Caller) -> Refusal:
     asserted = policy.of(caller.partner).asserted
     most = rule.max_persons if rule.max_persons is None or caller.max_persons is None else caller.max_persons
-    return Refusal(
+    refusal = Refusal(
         Reason.PROOF_REQUIRED,
         klass=rule.klass,
         kinds=rule.kinds,
         max_age_s=rule.max_age_s,
         limit=most,
         bound=rule.bind,
-        by_partner=caller.credential == "session" and asserted is not None and asserted.serves_rule(rule),
     )
+    if asserted is None or not asserted.serves_rule(rule):
+        return refusal
+    if caller.worded and asserted.acr:
+        return replace(refusal, levels=asserted.acr, max_age_s=min(rule.max_age_s, asserted.max_age_s))
+    return replace(refusal, by_partner=caller.credential == "session")
 
 
 def most_of_act(
@@ -305,7 +309,7 @@ def passkey_required(policy: Policy, caller: Caller) -> Refusal | None:
     """What asks for the passkey that opens a caller's floors; ``None``: no class takes one for more than one answer."""
     for rule in policy.classes.values():
         if WEBAUTHN in rule.kinds and not rule.once and not caller.is_machine:
-            return replace(_proof_required(policy, rule, caller), kinds=(WEBAUTHN,), by_partner=False)
+            return replace(_proof_required(policy, rule, caller), kinds=(WEBAUTHN,), by_partner=False, levels=())
     return None
 
 

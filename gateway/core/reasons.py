@@ -83,7 +83,8 @@ class Refusal:
     ``bound``: the proof would be for this answer alone, of at most ``limit`` persons; ``challenge``: the name under
     which it is asked for; ``pick_up``: where what is withheld waits; ``elsewhere``: the session is used from a network
     or browser that is new to it; ``nonce``: what the next proof of possession must name;
-    ``by_partner``: signing in anew at their partner would open it too.
+    ``by_partner``: signing in anew at their partner would open it too; ``levels``: the values of ``acr`` with which a
+    token of their partner's would.
     """
 
     reason: Reason
@@ -104,3 +105,4 @@ class Refusal:
     pick_up: str | None = None
     nonce: str | None = None
     by_partner: bool = False
+    levels: tuple[str, ...] = ()

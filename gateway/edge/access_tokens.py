@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import orjson
 from joserfc.jwk import KeySet
 
-from gateway.core.assurance import NO_WORD, Word
+from gateway.core.assurance import Word
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge.admission import Person, admitted
 from gateway.edge.id_token import (
@@ -50,7 +50,7 @@ class AccessToken:
     """A token that is believed. ``jti``: its id, alone under its issuer; ``expires_at``: Unix seconds.
 
     ``kind``: ``machine`` where the client came in its own name; ``key``: the thumbprint of the key it is bound to;
-    ``word``: what is signed of how its person signed in.
+    ``word``: what is signed of how its person signed in; ``None``: it is not signed.
     """
 
     partner: str
@@ -61,7 +61,7 @@ class AccessToken:
     issued_at: float
     expires_at: float
     key: str = ""
-    word: Word = NO_WORD
+    word: Word | None = None
 
 
 class Keys(Protocol):

@@ -341,9 +341,10 @@ def _refusal_headers(refusal: Refusal, site: Site, request: Asked) -> Headers:
     scheme = _DPOP_SCHEME if request.scheme == DPOP or refusal.reason in _DPOP_ERRORS else "Bearer"
     if refusal.reason is Reason.PROOF_REQUIRED:
         about = f"content of class {refusal.klass.word} needs" if refusal.klass is not None else "this needs"
+        known = " ".join((*refusal.kinds, *refusal.levels))
         challenge = (
             f'{scheme} error="insufficient_user_authentication", '
-            f'error_description="{about} a fresh confirmation", acr_values="{" ".join(refusal.kinds)}"'
+            f'error_description="{about} a fresh confirmation", acr_values="{known}"'
         )
         if refusal.max_age_s is not None:
             challenge += f', max_age="{refusal.max_age_s}"'

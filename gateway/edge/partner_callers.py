@@ -107,7 +107,9 @@ class PartnerCallers:
         if isinstance(found, NoCaller):
             return found
         caller, asserted = _with(found, access), self._policy().of(access.partner).asserted
-        return caller if asserted is None else caller.with_word(asserted, access.word, self._clock.now())
+        if asserted is None or access.word is None:
+            return caller
+        return caller.with_word(asserted, access.word, self._clock.now())
 
     async def _seated(self, access: AccessToken) -> Refusal | None:
         if await self._registry.ended(access):

@@ -157,10 +157,26 @@ def test_one_sign_in_is_one_proof_whose_persons_are_counted_together() -> None:
 
 def test_what_a_token_says_is_its_caller_s_proof_and_no_machine_s() -> None:
     with_word = CALLER.with_word(RULE, WORD, NOW)
-    assert with_word.proofs == (made(),) and opens(Class.PERSONAL, with_word)
+    assert with_word.proofs == (made(),) and with_word.worded and opens(Class.PERSONAL, with_word)
     machine = replace(CALLER, kind="machine")
     assert machine.with_word(RULE, WORD, NOW) is machine
-    assert CALLER.with_word(RULE, NO_WORD, NOW) is CALLER
+    assert CALLER.with_word(RULE, NO_WORD, NOW).proofs == ()
+
+
+@pytest.mark.parametrize(
+    ("caller", "klass", "levels", "max_age_s"),
+    [
+        (replace(CALLER, worded=True), Class.PERSONAL, ("eidas2", "eidas3"), 900),
+        (replace(CALLER, worded=True), Class.SENSITIVE, (), 14_400),
+        (CALLER, Class.PERSONAL, (), 28_800),
+    ],
+    ids=["what it serves", "what it does not", "a session"],
+)
+def test_a_program_is_told_with_which_levels_a_token_would_open(
+    caller: Caller, klass: Class, levels: tuple[str, ...], max_age_s: int
+) -> None:
+    refusal = decide.standing(POLICY, caller, klass, NOW)
+    assert isinstance(refusal, Refusal) and (refusal.levels, refusal.max_age_s) == (levels, max_age_s)
 
 
 def test_what_was_confirmed_before_everything_was_ended_has_ended_with_it() -> None:

@@ -242,12 +242,15 @@ def test_what_a_token_says_of_a_sign_in_is_a_proof_of_what_the_policy_lets_it_se
 def test_what_a_token_does_not_say_rightly_is_no_proof(place: Place, said: dict[str, object]) -> None:
     said = said | ({"auth_time": int(time.time())} if said.get("auth_time") == 0 else {})
     token = place.providers["worded"].token(place.seated("worded"), **said)
-    assert place.get("/sensitive/x", token).reason == "proof_required"
+    answer = place.get("/sensitive/x", token)
+    assert answer.reason == "proof_required"
+    assert 'acr_values="webauthn totp gold", max_age="900"' in challenge(answer)
 
 
 def test_what_is_introspected_is_not_signed_and_no_proof(place: Place) -> None:
     token = place.providers["asked"].opaque_token(place.seated("asked"), prefix="w_", **gold())
-    assert place.get("/sensitive/x", token).reason == "proof_required"
+    answer = place.get("/sensitive/x", token)
+    assert answer.reason == "proof_required" and 'acr_values="webauthn totp", ' in challenge(answer)
 
 
 def test_by_a_word_somebody_new_opens_what_somebody_vouched_for_does(place: Place) -> None:
