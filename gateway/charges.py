@@ -238,9 +238,11 @@ class Charger:
             if not _entries(one, True):
                 continue
             if one.person.identifiers:
-                ordered = sorted(one.person.identifiers, key=lambda identifier: self._ranks.get(identifier.kind, 99))
-                hashes = tuple(self._hash(identifier) for identifier in ordered)
-                kinds = tuple(identifier.kind for identifier in ordered)
+                ordered = one.person.identifiers
+                if len(ordered) > 1:
+                    ordered = tuple(sorted(ordered, key=lambda identifier: self._ranks.get(identifier.kind, 99)))
+                hashes = tuple([self._hash(identifier) for identifier in ordered])
+                kinds = tuple([identifier.kind for identifier in ordered])
                 charges.append(PersonCharge(hashes, kinds, one.klass, aliases, one.person.outside))
             else:
                 charges.extend(
@@ -258,16 +260,17 @@ class Charger:
         """What a granted record took, person by person, as the store resolved them (in the order asked, then more)."""
         counted = list(charged.persons[index]) if index < len(charged.persons) else []
         taken: list[PersonTaken] = []
-        unnamed: Counter[Class] = Counter()
-        floors: Counter[str] = Counter()
+        unnamed: dict[Class, int] = {}
+        floors: dict[str, int] = {}
         position = 0
         for one in plan.persons:
             entries = _entries(one, charged is not NOTHING_CHARGED)
             mine = counted[position : position + entries]
             position += entries
             if not one.person.identifiers:
-                unnamed[one.klass] += len(mine)
-                floors.update(mark for nobody in mine for mark in nobody.floors)
+                unnamed[one.klass] = unnamed.get(one.klass, 0) + len(mine)
+                for mark in [mark for nobody in mine for mark in nobody.floors]:
+                    floors[mark] = floors.get(mark, 0) + 1
             elif mine or one.masked:
                 canonical = mine[0] if mine else Counted(self._hash(self._anchor(one.person.identifiers)), 0)
                 new, outside = canonical.new > 0, one.person.outside

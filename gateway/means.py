@@ -1,7 +1,6 @@
 """What a release works with, and the record that it puts on disk before a byte leaves."""
 
 import logging
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -165,4 +164,8 @@ class Means:
 
 def newly_counted(outcome: Outcome) -> Mapping[Class, int]:
     """How many persons of each class a charge counted anew."""
-    return Counter(one.klass for one in outcome.taken if one.new) + Counter(outcome.unnamed)
+    newly = {klass: count for klass, count in outcome.unnamed.items() if count}
+    for one in outcome.taken:
+        if one.new:
+            newly[one.klass] = newly.get(one.klass, 0) + 1
+    return newly

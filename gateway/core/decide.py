@@ -239,8 +239,11 @@ def _hidden_for_want_of_proof(
 
 
 def _cost(person: PersonFound, hide: frozenset[str]) -> Costed:
-    clear = [one for one in person.found if one.category not in hide or not one.maskable]
-    masked = {one.category for one in person.found if one.category in hide and one.maskable}
+    clear: Sequence[Found] = person.found
+    masked: set[str] = set()
+    if hide:
+        clear = [one for one in person.found if one.category not in hide or not one.maskable]
+        masked = {one.category for one in person.found if one.category in hide and one.maskable}
     klass = max((one.klass for one in clear), default=Class.PUBLIC)
     categories = sorted({one.category for one in clear})
     return Costed(person, max(klass, person.floor), tuple(categories), tuple(sorted(masked)))

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 from gateway.reading.charsets import codec_of, declared_inside, is_two_texts, mark_of
@@ -104,7 +105,7 @@ def open_headers(headers: Sequence[tuple[bytes, bytes]], status: int = 200) -> M
     """
     seen: dict[bytes, bytes] = {}
     for name, value in headers:
-        plain = name.strip().lower().replace(b"_", b"-")
+        plain = _plain(name)
         if plain not in _WATCHED:
             continue
         if name.lower() != plain or plain in seen:
@@ -122,6 +123,12 @@ def open_headers(headers: Sequence[tuple[bytes, bytes]], status: int = 200) -> M
     return _media(seen[b"content-type"], coding)
 
 
+@lru_cache(maxsize=1024)
+def _plain(name: bytes) -> bytes:
+    return name.strip().lower().replace(b"_", b"-")
+
+
+@lru_cache(maxsize=512)
 def _media(field: bytes, coding: str) -> Media | Unreadable:
     try:
         text = field.decode("ascii")

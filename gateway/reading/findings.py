@@ -61,6 +61,12 @@ class Draft:
 
     def named(self, named: Named, text: str, path: tuple[str, ...] = ()) -> bool:
         """Take the value of a field whose name the policy knows; whether it is an identifier that fits its kind."""
+        if named.tells is None and named.unique is None:  # most fields: no call more than needed
+            known = self._found.get(named.category)
+            if known is None or known.klass < named.klass:
+                self._found[named.category] = found_of(named.category, named.klass)
+            self._told.append((path, named.category))
+            return False
         if named.tells is not None:
             self.tell(named.tells, text, path)
             if named.only_tells:

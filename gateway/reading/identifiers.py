@@ -297,10 +297,11 @@ def identify(unique: UniqueKind, value: str) -> Identifier | None:
     if unique.pattern == "nir":
         thirteen = nir13(value)
         return Identifier(unique.kind, thirteen) if thirteen else None
-    plain = unicodedata.normalize("NFKC", value).strip()
+    plain = (value if value.isascii() else unicodedata.normalize("NFKC", value)).strip()
+    upper = plain.upper()
     pattern = _compiled(unique.pattern)
-    if plain and (pattern.fullmatch(plain) or pattern.fullmatch(plain.upper())):
-        return Identifier(unique.kind, plain.upper())
+    if plain and (pattern.fullmatch(plain) or pattern.fullmatch(upper)):
+        return Identifier(unique.kind, upper)
     return None
 
 
