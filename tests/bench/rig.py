@@ -149,7 +149,7 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
-def wait_for(port: int, path: str = "/", timeout_s: float = 20.0) -> None:
+def wait_for(port: int, path: str = "/", timeout_s: float = 60.0) -> None:
     """Wait until a server answers with success. Raises ``TimeoutError``."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
