@@ -1,13 +1,12 @@
 """A day and a morning against a gateway, bounded in time; ends with a page of results.
 
     pip install -r docker/load/requirements.txt
-    docker compose -f docker/compose.yaml run --rm --no-deps --entrypoint cat cast \
+    docker compose -f docker/compose.yaml run --rm --no-deps --entrypoint cat cast \\
         /srv/demo/told/ready.json > ready.json
     python docker/load/run.py --ready ready.json --out results --project docker \\
-        --report "docker compose -f docker/compose.yaml exec -T gateway-1 gateway report caller {user} --json"
+        --command "docker compose -f docker/compose.yaml exec -T gateway-1 gateway {}"
 
-Without Docker: `gateway demo --ready-file ready.json` and
-`--report "gateway report caller {user} --json --config DIR"`.
+Without Docker: `gateway demo --ready-file ready.json`, and `--command "gateway {} --config DIR"`.
 A gateway that has just been set up: what was taken earlier is in its ledger too, and shows as a difference. Exit status
 1: an error, or a person on whom client, ledger and budgets do not agree.
 """
@@ -24,6 +23,7 @@ import sys  # noqa: E402
 import time  # noqa: E402
 from dataclasses import asdict  # noqa: E402
 from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
 
 import day  # noqa: E402
 import gevent  # noqa: E402
@@ -46,7 +46,7 @@ def arguments() -> argparse.Namespace:
     known.add_argument("--host", help="the gateway's address, where it is not the ready file's")
     known.add_argument("--seconds", type=int, default=180, help=f"how long; at most {LONGEST_S}")
     known.add_argument("--morning", type=float, default=2.0, help="how many sign in each second")
-    known.add_argument("--report", required=True, help="the command that says what {user} was given, as JSON")
+    known.add_argument("--command", required=True, help="how the gateway's commands are called, {} being which one")
     known.add_argument("--project", default="", help="the compose project whose containers are watched")
     known.add_argument("--title", default="An agency's day, and a thief")
     known.add_argument("--out", type=Path, default=Path("results"), help="the folder of index.html and figures.json")
@@ -91,18 +91,33 @@ def _watch(watch: Watch) -> None:
         gevent.sleep(WATCH_EVERY_S)
 
 
-def compare(report: str) -> list[Compared]:
-    """What every client received, against the ledger (by the operator's own command) and the budgets."""
-    found = []
-    for login, (counted, counted_sensitive) in sorted(day.COUNTED.items()):
-        command = [part.replace("{user}", login) for part in shlex.split(report)]
-        told = subprocess.run(command, capture_output=True, text=True, check=False)
-        if told.returncode:
-            sys.exit(f"{shlex.join(command)}: {told.stderr or told.stdout}")
-        received, sensitive = len(day.TAKEN.persons[login]), len(day.TAKEN.sensitive[login])
-        persons = json.loads(told.stdout)["persons"]
-        found.append(Compared(login, received, persons, counted, sensitive, counted_sensitive))
-    return found
+def compare(command: str) -> list[Compared]:
+    """What every client received, against the ledger (by the operator's own commands) and the budgets."""
+    logins = {one["user"]: one["login"] for one in _told(command, "token list")}
+    ledger: dict[str, int] = {}
+    for partner in sorted({client.person.partner for client in day.PLAYED}):
+        callers = _told(command, f"report caller --partner {partner}")["callers"]
+        ledger |= {logins.get(one["user"], one["user"]): one["persons"] for one in callers}
+    return [
+        Compared(
+            login,
+            received=len(day.TAKEN.persons[login]),
+            ledger=ledger.get(login, 0),
+            counted=counted,
+            received_sensitive=len(day.TAKEN.sensitive[login]),
+            counted_sensitive=sensitive,
+        )
+        for login, (counted, sensitive) in sorted(day.COUNTED.items())
+    ]
+
+
+def _told(command: str, arguments: str) -> Any:
+    """What one of the gateway's commands says, as JSON."""
+    words = shlex.split(command.replace("{}", f"{arguments} --json"))
+    told = subprocess.run(words, capture_output=True, text=True, check=False)
+    if told.returncode:
+        sys.exit(f"{shlex.join(words)}: {told.stderr or told.stdout}")
+    return json.loads(told.stdout)
 
 
 def results_of(
@@ -141,7 +156,7 @@ def main() -> None:
     if len(everybody) < 4:
         sys.exit(f"{given.ready} names {len(everybody)} people with a token and a secret: at least 4 are needed")
     environment, watch, seconds = run(given, everybody, given.host or told["gateway"])
-    results = results_of(given, environment, watch, seconds, compare(given.report))
+    results = results_of(given, environment, watch, seconds, compare(given.command))
     given.out.mkdir(parents=True, exist_ok=True)
     (given.out / "index.html").write_text(page(results), "utf-8")
     figures = asdict(results) | {"requests": results.requests, "difference": results.difference}

@@ -34,6 +34,7 @@ PORTS: Final = {"relais-emploi": 8002, "cap-insertion": 8003}
 INNER_PORTS: Final = {"relais-emploi": 8442, "cap-insertion": 8443}
 SIGNALS: Final = "http://proxy:8081"
 """Where providers tell that somebody's access ended."""
+STORE: Final = "redis://redis:6379"
 COLLEAGUES: Final = {"relais-emploi": 18, "cap-insertion": 30}
 """How many more people of each partner there are than the demo's: an agency. The first has 24 seats."""
 STEPS: Final = 7
@@ -57,18 +58,56 @@ class Volumes:
         return cls(config, *(root / name for name in ("store", "partners", "proxy", "application", "told")))
 
 
+ACCOUNTS: Final = {
+    "gateway": rights(),
+    "replica": "-@all +psync +replconf +ping",
+    "sentinel": "allchannels -@all +multi +slaveof +replicaof +ping +exec +subscribe +config|rewrite +role +publish"
+    " +info +client|setname +client|kill +script|kill",
+    "operator": "~* &* +@all",
+}
+"""Who may do what at the store's servers: the gateway, a replica, a sentinel, whoever joins servers to a cluster."""
+SENTINEL: Final = """port 26379
+protected-mode no
+dir /data
+sentinel monitor gateway 172.31.251.11 6379 2
+sentinel auth-user gateway sentinel
+sentinel auth-pass gateway {password}
+sentinel down-after-milliseconds gateway 2000
+sentinel failover-timeout gateway 10000
+"""
+"""A sentinel's file; the primary's address is that of compose.sentinel.yaml."""
+
+
 def everybody() -> tuple[cast.Adviser, ...]:
     """The people beside the demo's usual."""
     return tuple(one for partner, number in COLLEAGUES.items() for one in cast.colleagues(partner, number))
 
 
-def store_accounts(password: str) -> str:
-    """Redis' ACL file: the password of the gateway's account by its hash; everybody else may ask for a sign of life."""
-    digest = hashlib.sha256(password.encode()).hexdigest()
-    return f"user default on nopass -@all +ping\nuser gateway on #{digest} {rights()}\n"
+def store_accounts(passwords: Mapping[str, str]) -> str:
+    """Redis' ACL file, with passwords by their hashes; whoever has no account may ask for a sign of life."""
+    return "user default on nopass -@all +ping\n" + "".join(
+        f"user {name} on #{hashlib.sha256(passwords[name].encode()).hexdigest()} {rules}\n"
+        for name, rules in ACCOUNTS.items()
+    )
 
 
-def changes(proxies: str) -> Mapping[str, Mapping[str, str]]:
+def _write_store_files(folder: Path, passwords: Mapping[str, str]) -> None:
+    """What the servers of the store read, and with them those who replicate, watch and join them; for their group."""
+    replication = f"masteruser replica\nmasterauth {passwords['replica']}\n"
+    sentinel = SENTINEL.format(password=passwords["sentinel"])
+    files = {
+        "users.acl": store_accounts(passwords),
+        "replication.conf": replication,
+        "sentinel.conf": sentinel,
+        "operator.password": passwords["operator"],
+    }
+    for name, text in files.items():
+        (folder / name).touch(mode=0o640)
+        (folder / name).chmod(0o640)
+        (folder / name).write_text(text, "ascii")
+
+
+def changes(proxies: str, store: str) -> Mapping[str, Mapping[str, str]]:
     """What is different from the example's files between containers."""
     partners = {}
     for at, name in enumerate(PARTNER_IDS):
@@ -81,7 +120,7 @@ def changes(proxies: str) -> Mapping[str, Mapping[str, str]]:
             '[listen]\naddress = "127.0.0.1"': '[listen]\naddress = "0.0.0.0"',
             'from outside\naddress = "127.0.0.1"': 'from outside\naddress = "0.0.0.0"',
             "\ntrusted_proxies = []": f'\ntrusted_proxies = ["{proxies}"]',
-            '\nurl = "redis://127.0.0.1:6379"': '\nurl = "redis://redis:6379"',
+            '\nurl = "redis://127.0.0.1:6379"': f'\nurl = "{store}"',
             '\n# user = "gateway" ': '\nuser = "gateway" ',
             '\n# password_file = "store.password"': '\npassword_file = "store.password"',
             '\ndirectory = "ledger"': '\ndirectory = "/var/lib/gateway/ledger"',
@@ -91,7 +130,7 @@ def changes(proxies: str) -> Mapping[str, Mapping[str, str]]:
     }
 
 
-def prepare(volumes: Volumes, persons: int, proxies: str) -> None:
+def prepare(volumes: Volumes, persons: int, proxies: str, store: str = STORE) -> None:
     """Fill the volumes. What is whole stays as it is; what a stop left half-made is made anew.
 
     :raises OSError, AlreadyThere: there is a configuration that this did not make
@@ -102,11 +141,11 @@ def prepare(volumes: Volumes, persons: int, proxies: str) -> None:
             return
         for left in volumes.config.iterdir():
             shutil.rmtree(left) if left.is_dir() else left.unlink()
-    password = secrets.token_urlsafe(32)
-    write_configuration(volumes.config, changes(proxies))
+    passwords = {account: secrets.token_urlsafe(32) for account in ACCOUNTS}
+    write_configuration(volumes.config, changes(proxies, store))
     (volumes.config / DEMO_MARK).touch()
-    _write_private(volumes.config / "store.password", password.encode())
-    (volumes.store / "users.acl").write_text(store_accounts(password), "ascii")
+    _write_private(volumes.config / "store.password", passwords["gateway"].encode())
+    _write_store_files(volumes.store, passwords)
     authority, pair = certificate.made_for(INNER)
     (volumes.config / "partners-ca.pem").write_bytes(authority)
     _write_private(volumes.proxy / "partners.pem", pair)
@@ -140,10 +179,11 @@ def main() -> None:
     arguments.add_argument("--persons", type=int, default=int(os.environ.get("PERSONS", "100000")))
     arguments.add_argument("--root", type=Path, default=Path("/srv/demo"), help="the folder of the volumes")
     arguments.add_argument("--proxies", default=os.environ.get("PROXIES", "127.0.0.1"), help="HAProxy's network")
+    arguments.add_argument("--store", default=os.environ.get("STORE", STORE), help="the store's address")
     given = arguments.parse_args()
     volumes = Volumes.of(given.root, Path(os.environ.get("GATEWAY_CONFIG", "config")))
     if given.what == "prepare":
-        prepare(volumes, given.persons, given.proxies)
+        prepare(volumes, given.persons, given.proxies, given.store)
     elif not (volumes.told / "ready.json").exists():
         tour.show_steps(Console(file=sys.stdout, width=120), tour.steps(enter(volumes))[:STEPS])
 

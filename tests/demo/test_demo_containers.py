@@ -74,6 +74,7 @@ def test_secrets_are_for_their_owner_alone_and_the_store_is_told_a_hash(volumes:
     ]
     assert {stat.S_IMODE(path.stat().st_mode) for path in secret} == {0o600}
     assert password.read_text() not in (volumes.store / "users.acl").read_text()
+    assert {stat.S_IMODE(path.stat().st_mode) for path in volumes.store.iterdir()} == {0o640}
 
 
 def test_providers_are_told_where_the_gateway_is_from_where_they_are(volumes: Volumes) -> None:
@@ -124,7 +125,10 @@ def commands_used() -> set[str]:
 def store(volumes: Volumes, tmp_path: Path) -> Iterator[RedisServer]:
     """A real server on which the prepared account exists beside the administrator's."""
     with running(tmp_path / "server") as server:
-        server.ask("ACL", "SETUSER", "gateway", *containers.store_accounts("password").split("gateway ")[1].split())
+        for line in containers.store_accounts(dict.fromkeys(containers.ACCOUNTS, "password")).splitlines():
+            name, *rules = line.removeprefix("user ").split()
+            if name != "default":  # which the test itself is
+                server.ask("ACL", "SETUSER", name, *rules)
         yield server
 
 
@@ -144,3 +148,9 @@ def test_the_store_s_account_may_do_all_that_the_gateway_does(store: RedisServer
 @pytest.mark.parametrize("command", ["FLUSHALL", "KEYS", "SHUTDOWN", "MONITOR", "SAVE", "REPLICAOF", "MIGRATE"])
 def test_the_store_s_account_may_not_administer_it(store: RedisServer, command: str) -> None:
     assert not may(store, command)
+
+
+@pytest.mark.parametrize("account", ["replica", "sentinel"])
+def test_the_other_servers_accounts_read_nobody_s_data(store: RedisServer, account: str) -> None:
+    assert store.ask("ACL", "DRYRUN", account, "PING") == "OK"
+    assert store.ask("ACL", "DRYRUN", account, "GET", "epoch") != "OK"
