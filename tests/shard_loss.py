@@ -26,7 +26,7 @@ from stack import Account, Stack, StoreThread, configure, demo_application, serv
 
 from gateway.demo.ready import SAMPLES, single_persons
 from gateway.keyring import KeyRing
-from gateway.stores import keys
+from gateway.stores import places
 from gateway.stores.cluster import SLOTS
 from gateway.stores.embedded import EmbeddedStore
 
@@ -147,9 +147,9 @@ def lose_one(stack: Stack, shards: Shards, place: str, ids: Sequence[int]) -> Lo
     )
 
 
-def places(times: int) -> list[str]:
+def lost_places(times: int) -> list[str]:
     """Whose servers are lost, in turn: that of who people are, of the links, of everyone's budgets."""
-    return [(keys.HOME, keys.LINKS, keys.place_of("everyone"))[at % 3] for at in range(times)]
+    return [(places.HOME, places.LINKS, places.place_of("everyone"))[at % 3] for at in range(times)]
 
 
 def main() -> None:
@@ -165,7 +165,7 @@ def main() -> None:
         stack_on(shards.url, upstream) as stack,
     ):
         ids = single_persons(database)
-        for place in places(given.times):
+        for place in lost_places(given.times):
             losses.append(lose_one(stack, shards, place, ids))
             print(json.dumps(asdict(losses[-1])), flush=True)
     seconds = sorted(one.seconds_until_all_worked for one in losses)

@@ -15,7 +15,7 @@ from stack import Stack, demo_application
 
 from gateway.demo.ready import SAMPLES, single_persons
 from gateway.demo.theft import steal
-from gateway.stores import keys
+from gateway.stores import keys, places
 
 A_PERSON = SAMPLES["person"]
 
@@ -71,7 +71,7 @@ def test_what_a_user_takes_is_counted_for_everyone_too(stack: Stack, ids: tuple[
     stack.step_up(account)
 
     def counted() -> int:
-        return stack.thread.call(stack.thread.store.call("ZCARD", everyone, place=keys.place_of("everyone")))
+        return stack.thread.call(stack.thread.store.call("ZCARD", everyone, place=places.place_of("everyone")))
 
     before = counted()
     for number in ids[-5:]:
@@ -82,7 +82,7 @@ def test_what_a_user_takes_is_counted_for_everyone_too(stack: Stack, ids: tuple[
 def test_the_loss_of_a_shard_gives_nobody_more_and_hides_nothing(
     stack: Stack, shards: Shards, ids: tuple[int, ...]
 ) -> None:
-    loss = lose_one(stack, shards, keys.LINKS, ids)
+    loss = lose_one(stack, shards, places.LINKS, ids)
     assert (loss.persons_over_budget, loss.answers_without_record) == (0, 0)
     assert loss.refused_meanwhile > 0
     assert loss.given + loss.counted_too_many <= PEOPLE * 40

@@ -42,7 +42,7 @@ from gateway.ledger.verify import Progress, Verification
 from gateway.ports import StoreUnavailable
 from gateway.reading.identifiers import identify
 from gateway.stores.connection import Store
-from gateway.stores.keys import LINKS
+from gateway.stores.places import LINKS
 
 Report = TypeVar("Report")
 

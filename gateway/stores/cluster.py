@@ -18,7 +18,7 @@ from redis.crc import key_slot
 
 from gateway.config.store import Node, StoreAddress
 from gateway.ports import StoreUnavailable
-from gateway.stores import keys
+from gateway.stores import places
 from gateway.stores.clock import StoreClock
 from gateway.stores.faults import StoreRefused
 from gateway.stores.servers import Server
@@ -27,7 +27,7 @@ from gateway.stores.topology import Topology, named
 MAP_SHARE: Final = 0.5
 """The part of a call's time that a node has to tell the map in."""
 
-SLOTS: Final = {place: key_slot(keys.tag(place).encode()) for place in keys.PLACES}
+SLOTS: Final = {place: key_slot(places.tag(place).encode()) for place in places.PLACES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Cluster:
     @property
     def doubt(self) -> str:
         """What is wrong with some shard, or with a replica."""
-        missing = [str(SLOTS[place]) for place in keys.PLACES if place not in self._place]
+        missing = [str(SLOTS[place]) for place in places.PLACES if place not in self._place]
         if missing:
             return f"no node of the cluster serves slot {', '.join(missing)}: see CLUSTER INFO"
         return next(
@@ -97,7 +97,7 @@ class Cluster:
         looks = (shard.look() for shard in self._shards.values())
         await asyncio.gather(*looks, return_exceptions=True)  # each keeps what is wrong with it
         self.refusal = ""
-        home = self.at(keys.HOME)
+        home = self.at(places.HOME)
         if home.refusal:
             raise StoreUnavailable(home.refusal)
 

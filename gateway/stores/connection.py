@@ -18,7 +18,7 @@ from typing import Any
 
 from gateway.config.store import StoreAddress, address_of
 from gateway.ports import StoreUnavailable
-from gateway.stores import keys
+from gateway.stores import keys, places
 from gateway.stores.clock import StoreClock
 from gateway.stores.cluster import Cluster
 from gateway.stores.faults import StoreLost, StoreRefused
@@ -38,8 +38,8 @@ EPOCH_FILE = "store-epoch"
 class Store:
     """The server or servers behind an address, their clock, and their epoch.
 
-    ``place``: where the keys of a command are (``keys.PLACES``); it matters only where the store has slots. ``took`` is
-    told how many seconds each call of a script was on its way.
+    ``place``: where the keys of a command are (``places.PLACES``); it matters only where the store has slots. ``took``
+    is told how many seconds each call of a script was on its way.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Store:
         self.took: Callable[[float], None] = lambda seconds: None
         self._address = address_of(where) if isinstance(where, str) else where
         self.spread = self._address.topology == "cluster"
-        self.places = keys.PLACES if self.spread else (keys.HOME,)
+        self.places = places.PLACES if self.spread else (places.HOME,)
         self._lowest: dict[str, int] = {}
         kind = Cluster if self.spread else Topology
         self._topology: Cluster | Topology = kind(self._address, self.clock, timeout_s=timeout_s, wall=wall)
@@ -101,14 +101,14 @@ class Store:
             raise
 
     def _tag(self, place: str) -> str:
-        return keys.tag(place) if self.spread else ""
+        return places.tag(place) if self.spread else ""
 
-    async def call(self, *command: Argument, place: str = keys.HOME) -> Any:
+    async def call(self, *command: Argument, place: str = places.HOME) -> Any:
         """Run one command."""
         with self._asking(place, writing=writes([command])) as server:
             return await server.call(*tagged(self._tag(place), command))
 
-    async def calls(self, *commands: Sequence[Argument], atomic: bool = False, place: str = keys.HOME) -> list[Any]:
+    async def calls(self, *commands: Sequence[Argument], atomic: bool = False, place: str = places.HOME) -> list[Any]:
         """Run several commands in one round trip; ``atomic``: as one transaction."""
         if not commands:
             return []
@@ -121,7 +121,7 @@ class Store:
         names: Sequence[bytes | str],
         arguments: Sequence[Argument],
         *,
-        place: str = keys.HOME,
+        place: str = places.HOME,
     ) -> Any:
         """Run a script; the store is taught it when it does not know it (after its restart)."""
         with self._timed(), self._asking(place, writing=script.waits) as server:
@@ -185,7 +185,7 @@ class Store:
 
     def place_of(self, owner: str) -> str:
         """Where everything is counted that is counted for ``owner``."""
-        return keys.place_of(owner) if self.spread else keys.HOME
+        return places.place_of(owner) if self.spread else places.HOME
 
     def lowest(self, place: str) -> int:
         """How many charges a place has acknowledged: with fewer it was rolled back."""
@@ -202,7 +202,7 @@ class Store:
 
     @highest_sequence.setter
     def highest_sequence(self, sequence: int) -> None:
-        self._lowest[keys.HOME] = sequence
+        self._lowest[places.HOME] = sequence
 
     async def sample(self) -> None:
         """Look once who is primary and what time it is there; raises ``StoreUnavailable``."""
@@ -255,7 +255,7 @@ class Store:
             await self.each_place(("SET", keys.EPOCH, made, "NX"))
         before = dict(self._lowest) if known == self.epoch else {}
         said = await self.each_place(("GET", keys.EPOCH), ("GET", keys.SEQUENCE), last=self._last_write())
-        epoch = known or bytes(said[keys.HOME][0] or b"")
+        epoch = known or bytes(said[places.HOME][0] or b"")
         for place, (theirs, _) in said.items():
             self._check_same(place, theirs, epoch, file)
         counted = {place: int(sequence or 0) for place, (_, sequence) in said.items()}

@@ -4,27 +4,13 @@ Rules of this file:
 
 1. No limit and no secret stands in a key's name: a budget survives a policy reload, a credential is known by its hash.
 2. What is counted lives at least as long as its window; what links two identifiers lives as long as the longest one.
-3. On a cluster a name has the tag of its place before it, and all names of a place are in one hash slot: the budgets of
-   one owner (a user, a partner, everyone) in one of many places, links between identifiers in another, and all the rest
-   at home. No script names keys of two places. One server has no places, and its names no tags.
+3. On a cluster a name has the tag of its place before it: ``places``.
 """
 
-import zlib
 from typing import Final
 
 MINUTE_S: Final = 60
 DAY_S: Final = 86_400
-
-HOME: Final = "home"
-"""The place of everything that is counted in no budget: who people are, and how they confirm."""
-
-LINKS: Final = "links"
-"""The place of the links between identifiers."""
-
-BUDGET_PLACES: Final = 64
-"""Places of budgets. More of them would spread better and gather worse; it never changes: budgets would be lost."""
-
-PLACES: Final = (HOME, LINKS, *map(str, range(BUDGET_PLACES)))
 
 EPOCH: Final = "epoch"
 """A random id: this store and no other (see ``connection.Store.ensure_epoch``). Every place has it."""
@@ -167,16 +153,6 @@ def signals_to(partner: str) -> str:
 def subject(user: str) -> str:
     """A string: as whom their partner knows a user, sealed."""
     return f"ka:{user}"
-
-
-def place_of(owner: str) -> str:
-    """The place of everything that is counted for one owner of budgets."""
-    return str(zlib.crc32(owner.encode()) % BUDGET_PLACES)
-
-
-def tag(place: str) -> str:
-    """What stands before the names of a place in a store that has slots."""
-    return f"{{{place}}}"
 
 
 def budget(limit_key: str) -> str:

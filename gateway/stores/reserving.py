@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from gateway.core.charging import Charge, Charged, Counted, Limit, Violation
 from gateway.ports import StoreUnavailable
-from gateway.stores import keys
+from gateway.stores import keys, places
 from gateway.stores.charging_format import HASH_BYTES, MOST, charged, packed_limits, packed_records
 from gateway.stores.connection import Argument, Script, Store
 from gateway.stores.scripts import Placed
@@ -112,7 +112,7 @@ class Reservations:
         packed: list[Argument] = [part for one in made for part in (one.kinds, one.counted, one.records)]
         names = [keys.EPOCH, keys.CLOCK, keys.SEQUENCE, keys.LINKED]
         header: list[Argument] = [now_ms, self._store.epoch, 0, LINK_LIFETIME_MS]
-        (answers,) = await self._store.run_all([Placed(keys.LINKS, _LINK, names, [*header, *packed])])
+        (answers,) = await self._store.run_all([Placed(places.LINKS, _LINK, names, [*header, *packed])])
         unclear: list[Reservation] = []
         if isinstance(answers, StoreUnavailable):
             for one in made:
@@ -208,8 +208,8 @@ def _settling(place: str, group: Iterable[tuple[Reservation, _Settled]]) -> Plac
     for one, settled in group:
         names = [limit.key for limit in one.limits[place]]
         names += [limit.floor.key for limit in one.limits[place] if limit.floor is not None]
-        places = (index.setdefault(keys.budget(name), len(index)) for name in names)
-        arguments += (one.id, b"".join(number.to_bytes(2, "big") for number in places), *settled)
+        numbers = (index.setdefault(keys.budget(name), len(index)) for name in names)
+        arguments += (one.id, b"".join(number.to_bytes(2, "big") for number in numbers), *settled)
     return Placed(place, _SETTLE, list(index), arguments)
 
 

@@ -16,7 +16,7 @@ from gateway.core.extraction import Class
 from gateway.core.policy import Scope, Then
 from gateway.ports import StoreUnavailable
 from gateway.rebuild import Rebuilt, write
-from gateway.stores import keys
+from gateway.stores import keys, places
 from gateway.stores.budgets import Budgets
 from gateway.stores.cluster import SLOTS
 from gateway.stores.connection import Store
@@ -24,7 +24,7 @@ from gateway.stores.faults import StoreLost
 
 LIMIT_OF_USER = (Scope.USER, Class.SENSITIVE, 60, 3600, Then.REFUSE)
 LIMIT = Limit("user", "user:u_1:sensitive:3600", *LIMIT_OF_USER, owner="u_1")
-PLACE = keys.place_of("u_1")
+PLACE = places.place_of("u_1")
 
 
 def one(number: int) -> Charge:
@@ -79,7 +79,7 @@ async def test_a_slot_on_its_way_is_refused_until_it_has_arrived(shards: Shards)
         await budgets.charge(one(1))
         target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", source.ask("CLUSTER", "MYID"))
         source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", target.ask("CLUSTER", "MYID"))
-        source.ask("MIGRATE", "127.0.0.1", target.port, keys.tag(PLACE) + keys.SEQUENCE, 0, 5000)
+        source.ask("MIGRATE", "127.0.0.1", target.port, places.tag(PLACE) + keys.SEQUENCE, 0, 5000)
         with pytest.raises(StoreUnavailable, match=r"ASK|TRYAGAIN"):
             await budgets.charge(one(2))
         for name in source.ask("CLUSTER", "GETKEYSINSLOT", slot, 100):
@@ -146,7 +146,7 @@ async def test_a_shard_that_was_rolled_back_is_lost(shards: Shards, tmp_path: Pa
 
 async def test_a_charge_fails_where_its_own_shard_does_and_no_other_charge_with_it(shards: Shards) -> None:
     async with to(shards) as store:
-        other = next(f"u_{at}" for at in range(99) if _apart(shards, keys.place_of(f"u_{at}")))
+        other = next(f"u_{at}" for at in range(99) if _apart(shards, places.place_of(f"u_{at}")))
         theirs = Limit("user", f"user:{other}:sensitive:3600", *LIMIT_OF_USER, owner=other)
         await store.call("SET", keys.budget(LIMIT.key), "no set", place=PLACE)
         budgets = Budgets(store)

@@ -19,7 +19,7 @@ from gateway.core.charging import Charge, Limit, PersonCharge
 from gateway.core.extraction import Class
 from gateway.core.policy import Scope, Then
 from gateway.ports import StoreUnavailable
-from gateway.stores import keys
+from gateway.stores import places
 from gateway.stores.budgets import Budgets
 from gateway.stores.cluster import SLOTS
 from gateway.stores.connection import Store
@@ -90,7 +90,7 @@ async def used(store: Store, clock: HeldClock, *limits: Limit) -> list[int]:
 
 
 def test_the_budgets_of_a_user_a_partner_and_everyone_are_on_different_nodes(shards: Shards) -> None:
-    slots = [shards.primary_of(SLOTS[keys.place_of(one.owner)]).port for one in (USER, PARTNER, EVERYONE)]
+    slots = [shards.primary_of(SLOTS[places.place_of(one.owner)]).port for one in (USER, PARTNER, EVERYONE)]
     assert len(set(slots)) > 1
 
 
@@ -181,9 +181,9 @@ async def test_charges_of_many_users_in_one_turn_are_one_round_trip_for_each_nod
     users = [limit(60, f"u_{number}") for number in range(40)]
     before = [calls(one) for one in shards.primaries]
     await asyncio.gather(*(budgets.charge(one(number + 1, user)) for number, user in enumerate(users)))
-    places = {keys.place_of(user.owner) for user in users}
+    touched = {places.place_of(user.owner) for user in users}
     made = sum(calls(one) for one in shards.primaries) - sum(before)
-    assert made == 1 + 2 * len(places)  # who they are; then in each place reserved and settled
+    assert made == 1 + 2 * len(touched)  # who they are; then in each place reserved and settled
 
 
 def calls(server: RedisServer) -> int:
