@@ -50,6 +50,11 @@ def _literal(template: str, start: int, end: int) -> bytes:
     return re.escape(text.encode())
 
 
+def _literal_start(template: str) -> bytes:
+    """With what every path that a template covers begins."""
+    return template.partition("{")[0].encode()
+
+
 @dataclass(frozen=True, slots=True)
 class Classified:
     """A request's place in the policy: ``route`` (None: unmatched), its class, and whether it only reads."""
@@ -69,9 +74,12 @@ class Routes:
     """One application's routes, compiled."""
 
     def __init__(self, routes: Sequence[Route], unsafe_default: Class) -> None:
-        self._routes = tuple(
-            (route, route.template.partition("{")[0].encode(), compile_template(route.template)) for route in routes
-        )
+        compiled = [(route, _literal_start(route.template), compile_template(route.template)) for route in routes]
+        self._anywhere = tuple(one for one in compiled if b"/" not in one[1][1:])
+        self._below = {
+            segment: tuple(one for one in compiled if one[1].startswith(b"/%s/" % segment) or one in self._anywhere)
+            for segment in {one[1].split(b"/", 2)[1] for one in compiled if b"/" in one[1][1:]}
+        }
         self._unsafe_default = unsafe_default
 
     def classify(self, method: bytes, target: Target) -> Classified | Refusal:
@@ -79,6 +87,8 @@ class Routes:
         if method in NEVER or not _TOKEN.fullmatch(method):
             return Refusal(Reason.METHOD_NOT_LISTED, detail="the method is never forwarded")
         queried = _query_names(target.query)
+        if len(target.readings) == 1:
+            return self._one(method, target.readings[0], queried)
         results = [self._one(method, reading, queried) for reading in target.readings]
         for result in results:
             if isinstance(result, Refusal):
@@ -92,7 +102,7 @@ class Routes:
     def _one(self, method: bytes, path: bytes, queried: frozenset[str]) -> Classified | Refusal:
         covering = [
             (route, match)
-            for route, start, pattern in self._routes
+            for route, start, pattern in self._below.get(path.split(b"/", 2)[1], self._anywhere)
             if path.startswith(start)
             and (match := pattern.fullmatch(path))
             and (not route.query or not queried.isdisjoint(route.query))

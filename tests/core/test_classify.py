@@ -1,6 +1,10 @@
 """The rule a request falls under, and whom it asks about."""
 
+from dataclasses import replace
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.core.canonical import Target, canonicalise
 from gateway.core.classify import UNCLEAR, Classified, Routes, compile_template, request_persons
@@ -172,3 +176,15 @@ def test_a_route_for_a_parameter_covers_requests_that_have_it_in_any_spelling(qu
     )
     assert isinstance(routes.classify(b"GET", target(b"/data", query)), Refusal)
     assert isinstance(routes.classify(b"GET", target(b"/data", b"a=sql")), Classified)
+
+
+TEMPLATES = ("/a", "/a/", "/a/b", "/a/{x}", "/a/{x}/c", "/{x}", "/{x:*}", "/ab{x}", "/b/{x:*}", "/", "/a{x}/b")
+
+
+@given(st.lists(st.sampled_from(["/", "a", "b", "c"]), max_size=6).map("".join).map("/".__add__))
+def test_every_route_that_covers_a_path_is_found_whatever_it_begins_with(path: str) -> None:
+    routes = [replace(RECORD, name=template, template=template) for template in TEMPLATES]
+    covering = [one for one in TEMPLATES if compile_template(one).fullmatch(path.encode())]
+    found = Routes(routes, Class.PERSONAL).classify(b"GET", Target(path.encode(), (path.encode(),), b""))
+    assert isinstance(found, Classified)
+    assert found.rule == (covering[0] if covering else "unmatched")
