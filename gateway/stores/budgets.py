@@ -28,7 +28,8 @@ from gateway.stores.reserving import Reservations, apart, by_place
 IDENTIFIERS_PER_CALL = 350
 """About 5 ms of the store's time, with ten limits."""
 
-STREAM_IDENTIFIERS_PER_CALL = 300
+STREAM_IDENTIFIERS_PER_CALL = 100
+"""With three times as many an export took 7 % less CPU, and held the store for 7 to 12 ms instead of 3 to 5."""
 
 LARGEST_RECORD = 1_000
 """Persons of one record, which is charged whole or not at all."""
@@ -208,7 +209,7 @@ def _size(records: Records) -> int:
 
 
 def _split(records: Records) -> Iterator[Records]:
-    """The calls that a charge is made in: whole records, at most 300 identifiers each where records allow it."""
+    """The calls that a charge is made in: whole records, at most 100 identifiers each where records allow it."""
     part: list[tuple[PersonCharge, ...]] = []
     size = 0
     if any(len(record) > LARGEST_RECORD for record in records):
