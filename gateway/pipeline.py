@@ -27,12 +27,12 @@ from gateway.core.canonical import Headers, Target, canonicalise, check_headers,
 from gateway.core.charging import limits_of
 from gateway.core.classify import Classified
 from gateway.core.extraction import Class
-from gateway.core.policy import TOTP, WEBAUTHN, Route
+from gateway.core.policy import Route
 from gateway.core.reasons import Reason, Refusal
 from gateway.doors import Doors, Served
 from gateway.edge import answers
 from gateway.edge.answers import Rendered
-from gateway.edge.credentials import DPOP, NOBODY, credential_of, refusal_of
+from gateway.edge.credentials import DPOP, NOBODY, confirm_first, credential_of, refusal_of
 from gateway.explaining import Explaining
 from gateway.incoming import ClientGone, RequestBody
 from gateway.means import ClientStalled, Means
@@ -215,8 +215,8 @@ class Pipeline:
                 return refusal
             found = ANONYMOUS
         passage.know(found)
-        if found.places and found.elsewhere(passage.places) and not application.observing:
-            return Refusal(Reason.PROOF_REQUIRED, kinds=(WEBAUTHN, TOTP), elsewhere=True, detail="a new place")
+        if (found.unconfirmed or found.places) and found.elsewhere(passage.places) and not application.observing:
+            return confirm_first(found)
         return passage.caller or found
 
     async def _unshown(self, passage: Passage, caller: Caller) -> Refusal | None:

@@ -43,6 +43,7 @@ from gateway.stores.connection import Store
 from gateway.stores.documents import Documents
 from gateway.stores.factors import Factors
 from gateway.stores.flows import Flows
+from gateway.stores.identities import Identities
 from gateway.stores.invitations import Invitations
 from gateway.stores.kept_requests import KeptRequests
 from gateway.stores.letters import Letters
@@ -189,6 +190,7 @@ def _doors_of_pages(opened: Opened, settings: Settings) -> PageDoors:
         possession=Possession(settings.pages_url, keyring.nonce, SeenProofs(store, keyring), store.clock),
         sessions=Sessions(store, keyring),
         seating=seating,
+        identities=Identities(store, keyring),
         access=Access(store),
         notices=opened.notices,
         activity=opened.activity,

@@ -175,7 +175,9 @@ class Caller:
     signs each request of a token; ``lineage``: whose token's budgets a token draws on, where one client shows many for
     one user (empty: its own); ``worded``: what its token says of a sign-in may be a proof; ``young_since``: since when
     (Unix seconds) nothing that they confirm is ripe; ``ended_at``: when everything of theirs was last ended (Unix
-    seconds), as far back as a partner's token goes.
+    seconds), as far back as a partner's token goes; ``shares``: the partner whose people's limits its own are counted
+    with (empty: itself); ``unconfirmed``: the identity that they signed in by, where it took another's place and nobody
+    has confirmed it yet.
     """
 
     user: str
@@ -202,10 +204,17 @@ class Caller:
     worded: bool = False
     young_since: float | None = None
     ended_at: float | None = None
+    shares: str = ""
+    unconfirmed: str = ""
 
     def elsewhere(self, places: frozenset[str]) -> bool:
-        """Whether a session is used from where it never was confirmed."""
-        return bool(self.places) and not places <= self.places
+        """Whether a session opens nothing before a confirmation: it is used from a new place, by a new identity."""
+        return bool(self.unconfirmed) or (bool(self.places) and not places <= self.places)
+
+    @property
+    def invited_as(self) -> str:
+        """Whom an invitation must be made for: what waits for somebody is not a new identity's of theirs."""
+        return self.unconfirmed or self.user
 
     def with_word(self, rule: AssertedRule, word: Word, now: float) -> "Caller":
         """With the proof that the word in their own token is, if it is one."""

@@ -153,7 +153,7 @@ def _owner(scope: Scope, caller: Caller) -> str:
     """Who owns a budget: a partner, everyone, or the caller's user."""
     match scope:
         case Scope.PARTNER:
-            return f"partner:{caller.partner}"
+            return f"partner:{caller.shares or caller.partner}"
         case Scope.EVERYONE:
             return "everyone"
         case _:
@@ -167,7 +167,7 @@ def _scope_id(scope: Scope, caller: Caller) -> str:
         case Scope.USER:
             return caller.user
         case Scope.PARTNER:
-            return caller.partner
+            return caller.shares or caller.partner
         case _:
             return "-"
 
@@ -201,7 +201,7 @@ def limits_of(
         most, floor = _raised(rule, caller, now), None
         if rule.floor and not observe:
             most -= rule.floor * (partner.seats or 0)
-            name = f"floor:{caller.partner}:{caller.user}:{rule.klass.word}:{rule.window_s}"
+            name = f"floor:{caller.shares or caller.partner}:{caller.user}:{rule.klass.word}:{rule.window_s}"
             floor = Floor(name, rule.floor, passkey)
         owner = _owner(rule.scope, caller)
         what = (rule.name, key, rule.scope, rule.klass, most, rule.window_s, then, rule.outside, floor, owner)
@@ -266,7 +266,8 @@ class KnownLimits:
         grants = tuple([grant for grant in caller.grants if now < grant.until]) if caller.grants else ()
         under = (proof.id, proof.kind, proof.factor_id, proof.cooling(now)) if proof is not None else None
         passkey = _with_passkey(self._policy, caller, now)
-        key = (caller.user, caller.partner, caller.credential_id, caller.max_persons, grants, under, mandate, passkey)
+        who = (caller.user, caller.partner, caller.shares, caller.credential_id, caller.max_persons)
+        key = (*who, grants, under, mandate, passkey)
         limits = self._known.get(key)
         if limits is None:
             limits = limits_of(self._policy, caller, now, proof=proof, mandate=mandate, observe=self._observe)

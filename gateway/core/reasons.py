@@ -58,6 +58,8 @@ class Reason(StrEnum):
     NOT_ADMITTED = "not_admitted"
     PARTNER_UNREACHABLE = "partner_unreachable"
     NO_SEAT = "no_seat"
+    IDENTITY_GONE = "identity_gone"
+    IDENTITY_UNCONFIRMED = "identity_unconfirmed"
     STEP_UP_CODE_UNKNOWN = "step_up_code_unknown"
     KEPT_GONE = "kept_gone"
     ANSWER_GONE = "answer_gone"
@@ -82,7 +84,8 @@ class Refusal:
     where waiting would open it; ``methods``: what the route lists; ``detail``: for the operator, in English;
     ``bound``: the proof would be for this answer alone, of at most ``limit`` persons; ``challenge``: the name under
     which it is asked for; ``pick_up``: where what is withheld waits; ``elsewhere``: the session is used from a network
-    or browser that is new to it; ``nonce``: what the next proof of possession must name;
+    or browser that is new to it; ``unconfirmed``: it is of an identity that nobody has confirmed yet; ``nonce``: what
+    the next proof of possession must name;
     ``by_partner``: signing in anew at their partner would open it too; ``levels``: the values of ``acr`` with which a
     token of their partner's would.
     """
@@ -101,6 +104,7 @@ class Refusal:
     detail: str = ""
     bound: bool = False
     elsewhere: bool = False
+    unconfirmed: bool = False
     challenge: str | None = None
     pick_up: str | None = None
     nonce: str | None = None

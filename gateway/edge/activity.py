@@ -39,7 +39,12 @@ class Recent:
         ]
 
     async def since(self, caller: Caller, language: Language) -> Mapping[str, object] | None:
-        """What happened since the last confirmation here, or since signing in; ``None``: the store does not say."""
+        """What happened since the last confirmation here, or since signing in; ``None``: the store does not say.
+
+        Nothing is told to who has not confirmed yet whose session it is.
+        """
+        if caller.unconfirmed:
+            return None
         try:
             opened = await self._activity.of(caller.user)
             sessions, tokens = await self._access.of(caller.user)

@@ -73,6 +73,8 @@ STATUS: Mapping[Reason, int] = MappingProxyType(
         Reason.NOT_ADMITTED: 403,
         Reason.PARTNER_UNREACHABLE: 503,
         Reason.NO_SEAT: 403,
+        Reason.IDENTITY_GONE: 403,
+        Reason.IDENTITY_UNCONFIRMED: 403,
         Reason.STEP_UP_CODE_UNKNOWN: 404,
         Reason.KEPT_GONE: 404,
         Reason.ANSWER_GONE: 404,
@@ -110,6 +112,7 @@ _NEXT: Mapping[Reason, tuple[str, str]] = MappingProxyType(
         Reason.ANSWER_EXCEEDS_PROOF: ("/.gateway/account", "limits"),
         Reason.MASKED_VALUE_RETURNED: ("/.gateway/step-up", "step_up_title"),
         Reason.SIGN_IN_FAILED: ("/.gateway/sign-in", "sign_in"),
+        Reason.IDENTITY_GONE: ("/.gateway/sign-in", "sign_in"),
         Reason.PARTNER_UNREACHABLE: ("/.gateway/sign-in", "sign_in"),
     }
 )
@@ -195,6 +198,7 @@ def render(
             "challenge": refusal.challenge if refusal.bound else "",
             "releases": released,
             "elsewhere": refusal.elsewhere,
+            "unconfirmed": refusal.unconfirmed,
             "window": asking.window_of(site.pages_url, request.host, refusal.challenge if refusal.bound else None),
             "since": since,
             "at_partner": _at_partner(sign_in_flow) if refusal.by_partner and not refusal.elsewhere else None,

@@ -35,6 +35,7 @@ def step_up_values(
         "releases": None,
         "since": None,
         "elsewhere": False,
+        "unconfirmed": False,
         "act": None,
         "again": None,
         "window": "",

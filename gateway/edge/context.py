@@ -12,12 +12,11 @@ from starlette.responses import Response
 
 from gateway.core.assurance import Caller
 from gateway.core.places import places_of
-from gateway.core.policy import TOTP, WEBAUTHN
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge import answers, cookies
 from gateway.edge.answers import Headers, Rendered, Site
 from gateway.edge.asked import Asked, language, navigating
-from gateway.edge.credentials import DPOP, Credential, credential_of, refusal_of
+from gateway.edge.credentials import DPOP, Credential, confirm_first, credential_of, refusal_of
 from gateway.edge.doors import Doors
 from gateway.ports import NoCaller, StoreUnavailable
 
@@ -88,8 +87,12 @@ class Context:
             flow = await self.doors.flows.keep(answers.RETURN_FLOW, kept, answers.RETURN_FLOW_TTL_S)
         return sent(answers.render(refusal, request=self.asked, site=self.site, sign_in_flow=flow))
 
-    async def caller(self, *, anywhere: bool = False) -> Identified | Refusal:
-        """Who asks, by exactly one credential. ``anywhere``: also a session that is used from a place new to it."""
+    async def caller(self, *, anywhere: bool = False, unconfirmed: bool = False) -> Identified | Refusal:
+        """Who asks, by exactly one credential.
+
+        ``anywhere``: also a session that is used from a place new to it; ``unconfirmed``: also one of an identity that
+        nobody has confirmed yet. Nothing was confirmed in either.
+        """
         cookie = cookies.read(self.headers, cookies.SESSION)
         credential = credential_of(self.headers, self.doors.partner_tokens.recognises)
         if isinstance(credential, Refusal):
@@ -105,8 +108,8 @@ class Context:
         if isinstance(found, NoCaller):
             return Refusal(Reason.FROZEN if found.reason == "frozen" else Reason.NO_CALLER)
         if found.elsewhere(self.places):
-            if not anywhere:
-                return Refusal(Reason.PROOF_REQUIRED, kinds=(WEBAUTHN, TOTP), elsewhere=True)
+            if not anywhere and not (unconfirmed and found.unconfirmed):
+                return confirm_first(found)
             found = replace(found, proofs=())  # what was confirmed there does not count here
         return Identified(found, cookie)
 

@@ -6,7 +6,9 @@ Two together are ambiguous. A foreign ``Authorization`` beside a credential of o
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from gateway.core.assurance import Caller
 from gateway.core.canonical import Headers, first, joined
+from gateway.core.policy import TOTP, WEBAUTHN
 from gateway.core.reasons import Reason, Refusal
 from gateway.ports import NoCaller
 
@@ -74,6 +76,13 @@ def refusal_of(found: NoCaller) -> Refusal:
     """Why nobody was found, as a refusal."""
     reason = _REASONS.get(found.reason)
     return Refusal(Reason(found.reason) if reason is None else reason)
+
+
+def confirm_first(caller: Caller) -> Refusal:
+    """Why a session opens nothing before a confirmation: its identity is new, or where it is used from."""
+    new, detail = bool(caller.unconfirmed), "" if caller.unconfirmed else "a new place"
+    kinds = (WEBAUTHN, TOTP)
+    return Refusal(Reason.PROOF_REQUIRED, kinds=kinds, elsewhere=not new, unconfirmed=new, detail=detail)
 
 
 def pairs(cookies: bytes) -> list[tuple[bytes, bytes]]:

@@ -1,6 +1,6 @@
 """What the pages ask of the rest: every door as a Protocol, joined in one frozen value."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from typing import Protocol
@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from gateway.core.activity import Opened
 from gateway.core.assurance import Caller, Proof
 from gateway.core.canonical import Headers
+from gateway.core.identity import Known, Merge, Pair
 from gateway.core.policy import Policy
 from gateway.core.reasons import Refusal
 from gateway.core.standing import Standing
@@ -131,7 +132,11 @@ class Sessions(Protocol):
         absolute_s: int | None = None,
         proof: Proof | None = None,
         sign_out_by: str = "",
+        user: str | None = None,
+        unconfirmed: str = "",
     ) -> str: ...
+
+    async def settle(self, family: str) -> None: ...
 
     async def ended_at(self, user: str) -> float | None: ...
 
@@ -160,6 +165,22 @@ class Signals(Protocol):
     async def end(self, user: str, sid: str | None) -> int: ...
 
     async def changed(self, user: str) -> None: ...
+
+
+class Identities(Protocol):
+    """Whose identity one is, where that is not its own user's."""
+
+    async def of(self, issuer: str, sub: str) -> Known: ...
+
+    async def known(self, identity: str) -> Known: ...
+
+    async def carry(self, pair: Pair, *, partners: tuple[str, str]) -> str: ...
+
+    async def share(self, partner: str, other: str) -> str: ...
+
+    async def merge(self, merges: Iterable[Merge]) -> None: ...
+
+    async def confirm(self, identity: str) -> Known: ...
 
 
 class LivingSession(Protocol):
@@ -291,6 +312,7 @@ class Doors:
     possession: Possession
     sessions: Sessions
     seating: Seating
+    identities: Identities
     access: Access
     notices: Notices
     activity: Activity

@@ -33,7 +33,7 @@ CONFIRM_FIRST = Refusal(Reason.PROOF_REQUIRED, kinds=("webauthn", "totp"), max_a
 
 async def enrol_page(context: Context) -> Response:
     """``GET enrol``: what there is, and how to add one; ``enrol?change`` asks to confirm first, in place."""
-    identified = await context.caller()
+    identified = await context.caller(unconfirmed=True)
     if isinstance(identified, Refusal):
         return await context.refuse(identified)
     if identified.caller.is_machine:
@@ -50,8 +50,9 @@ async def enrol_values(context: Context, caller: Caller) -> dict[str, object]:
     """What the page shows of ``caller``."""
     now = context.doors.clock.now()
     kinds = await context.doors.factors.kinds(caller.user)
-    invited = suffices(await context.doors.invitations.waiting(caller.user), kinds)
-    passkeys = await context.doors.passkeys.of(caller.user)
+    invited = suffices(await context.doors.invitations.waiting(caller.invited_as), kinds)
+    # what a person has is not told to who only says that it is them
+    passkeys = () if caller.unconfirmed else await context.doors.passkeys.of(caller.user)
     return {
         "passkeys": passkeys,
         "cooling": {one.factor_id for one in passkeys if cooling_of(one.bound, one.bound_at, now)},
@@ -182,7 +183,7 @@ async def how_bound(context: Context, caller: Caller, proof: Proof | None, kind:
     """
     if proof is None:
         kinds = await context.doors.factors.kinds(caller.user)
-        bound = await context.doors.invitations.take(caller.user)
+        bound = await context.doors.invitations.take(caller.invited_as)
         return invited_as(bound, observing=context.doors.observing) if bound and suffices(bound, kinds) else None
     if proof.cooling(context.doors.clock.now()):
         return proof.bound
@@ -201,7 +202,7 @@ def suffices(invitation: str | None, kinds: Sequence[str]) -> bool:
 
 async def allowed(context: Context, *, removing: bool) -> tuple[Identified, Proof | None] | Response:
     """Who may change, under which proof; without one only who is invited, as ``suffices`` says."""
-    identified = await person(context)
+    identified = await person(context, unconfirmed=True)
     if isinstance(identified, Refusal):
         return await context.refuse(identified)
     if identified.cookie is None:
@@ -209,7 +210,7 @@ async def allowed(context: Context, *, removing: bool) -> tuple[Identified, Proo
     proof = changing(identified.caller, context.doors.clock.now(), CHANGE_WITHIN_S, removing=removing)
     if proof is None and not removing:
         kinds = await context.doors.factors.kinds(identified.caller.user)
-        if suffices(await context.doors.invitations.waiting(identified.caller.user), kinds):
+        if suffices(await context.doors.invitations.waiting(identified.caller.invited_as), kinds):
             return identified, None
         if not kinds:
             return await refused_on_record(context, identified.caller, Refusal(Reason.INVITATION_REQUIRED))

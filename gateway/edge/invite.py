@@ -22,7 +22,7 @@ from gateway.edge.ways import StartedInvitation
 
 async def ask(context: Context) -> Response:
     """``POST enrol/ask``: a code to tell, for who has no factor yet, or has lost theirs."""
-    identified = await person(context)
+    identified = await person(context, unconfirmed=True)
     if isinstance(identified, Refusal):
         return await context.refuse(identified)
     caller = identified.caller
@@ -97,7 +97,9 @@ async def _found(context: Context, identified: Identified, said: dict[str, str])
     record |= {"proof": {"kind": proof.kind, "credential": proof.factor_id}}
     if not await recorded(context, record, reserve=False):
         return await context.refuse(Refusal(Reason.LEDGER_UNAVAILABLE))
-    made = await context.doors.invitations.invite(asked.user, by=caller.user, role=role, in_person=in_person)
+    made = await context.doors.invitations.invite(
+        asked.user, by=caller.user, role=role, in_person=in_person, identity=asked.identity
+    )
     if made not in ("remote", "vouched"):
         return await refused_on_record(context, caller, Refusal(Reason.INVITATION_REFUSED, detail=made))
     await context.doors.invitations.signed(asked.user, asked.partner)

@@ -22,7 +22,7 @@ KIND = "letter"
 
 async def letter(context: Context) -> Response:
     """``POST enrol/letter`` (a form with ``code``)."""
-    identified = await person(context)
+    identified = await person(context, unconfirmed=True)
     if isinstance(identified, Refusal):
         return await context.refuse(identified)
     caller = identified.caller
@@ -45,6 +45,6 @@ async def letter(context: Context) -> Response:
     record |= {"verdict": "accepted", "reason": "letter_used"}
     if not await recorded(context, record, reserve=False):
         return await context.refuse(Refusal(Reason.LEDGER_UNAVAILABLE))
-    await context.doors.invitations.by_letter(caller.user)
+    await context.doors.invitations.by_letter(caller.invited_as)
     await tell(context, caller, LETTER_USED)
     return context.go("/.gateway/enrol")

@@ -14,8 +14,9 @@ from functools import partial
 from typing import Protocol
 
 from gateway.core.assurance import Caller
+from gateway.core.identity import Known, State
 from gateway.core.policy import Policy
-from gateway.core.reasons import Refusal
+from gateway.core.reasons import Reason, Refusal
 from gateway.edge.access_tokens import AccessToken, AccessTokens, Source
 from gateway.edge.credentials import is_own
 from gateway.edge.doors import Documents
@@ -28,6 +29,8 @@ from gateway.edge.seats import Seating
 from gateway.ports import Clock, NoCaller
 
 log = logging.getLogger(__name__)
+_NOBODY = {State.WAITING: str(Reason.IDENTITY_UNCONFIRMED), State.GONE: str(Reason.IDENTITY_GONE)}
+"""Whose tokens name nobody: a new identity before its person has confirmed it in a browser, an old one after that."""
 
 
 class Stored(Protocol):
@@ -45,11 +48,11 @@ class Stored(Protocol):
 class Registry(Protocol):
     """Makes a partner's token known to the store, under a name that is a hash of it."""
 
-    def user_of(self, access: AccessToken) -> str: ...
+    async def known(self, access: AccessToken) -> Known: ...
 
-    async def ended(self, access: AccessToken) -> bool: ...
+    async def ended(self, access: AccessToken, user: str) -> bool: ...
 
-    async def register(self, name: str, access: AccessToken) -> None: ...
+    async def register(self, name: str, access: AccessToken, user: str | None = None) -> None: ...
 
 
 class PartnerCallers:
@@ -100,9 +103,12 @@ class PartnerCallers:
         name = hashlib.sha256(f"{access.partner}\0{token}".encode()).hexdigest()
         found = await self._stored.by_access(name, anew=anew)
         if isinstance(found, NoCaller) and found.reason == "unknown":
-            if (refused := await self._seated(access)) is not None:
+            known = await self._registry.known(access)
+            if known.state in _NOBODY:
+                return NoCaller(_NOBODY[known.state])
+            if (refused := await self._seated(access, known.user)) is not None:
                 return NoCaller(str(refused.reason))
-            await self._registry.register(name, access)
+            await self._registry.register(name, access, known.user)
             found = await self._stored.by_access(name, anew=True)
         if isinstance(found, NoCaller):
             return found
@@ -111,11 +117,11 @@ class PartnerCallers:
             return caller
         return caller.with_word(asserted, access.word, self._clock.now())
 
-    async def _seated(self, access: AccessToken) -> Refusal | None:
-        if await self._registry.ended(access):
+    async def _seated(self, access: AccessToken, user: str) -> Refusal | None:
+        if await self._registry.ended(access, user):
             return None  # it takes no seat, and is refused as what it is
-        who = {"user": self._registry.user_of(access), "partner": access.partner, "credential_kind": "token"}
-        return await self._seating.seated(access.partner, who["user"], {"kind": "partner_token", "caller": who})
+        who = {"user": user, "partner": access.partner, "credential_kind": "token"}
+        return await self._seating.seated(access.partner, user, {"kind": "partner_token", "caller": who})
 
 
 def _with(caller: Caller, access: AccessToken) -> Caller:

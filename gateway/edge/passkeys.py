@@ -143,9 +143,9 @@ async def _rejected(context: Context, caller: Caller, refusal: Refusal, why: str
     return refusal if await recorded(context, record, reserve=True) else Refusal(Reason.LEDGER_UNAVAILABLE)
 
 
-async def person(context: Context, *, anywhere: bool = False) -> Identified | Refusal:
-    """A person, on our own page where a cookie names them; ``anywhere`` as ``Context.caller`` has it."""
-    identified = await context.caller(anywhere=anywhere)
+async def person(context: Context, *, anywhere: bool = False, unconfirmed: bool = False) -> Identified | Refusal:
+    """A person, on our own page where a cookie names them; ``anywhere``, ``unconfirmed``: as ``Context.caller``."""
+    identified = await context.caller(anywhere=anywhere, unconfirmed=unconfirmed)
     if isinstance(identified, Refusal):
         return identified
     if identified.caller.is_machine:

@@ -13,6 +13,7 @@ from gateway.core.policy import AssertedRule
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge import cookies
 from gateway.edge.context import Context, Identified
+from gateway.edge.identity import who_signs_in
 from gateway.edge.jwks import NotFetched
 from gateway.edge.notices import first_to_see
 from gateway.edge.realms import domain_of, of_domain
@@ -144,12 +145,17 @@ class SignIn:
 
     async def _open(self, context: Context, sso: PartnerSso, signed_in: SignedIn) -> Response:
         person = signed_in.person
-        user = context.doors.keyring.user_id(person.issuer, person.sub)
+        known = await who_signs_in(context, person.issuer, person.sub)
+        if isinstance(known, Refusal):
+            return await self._failed(context, sso, known)
+        user = known.user
         record = _record(context, sso) | {"caller": _caller(context, sso) | {"user": user}}
+        if known.unconfirmed:
+            record["identity"] = known.identity
         if (refused := await context.doors.seating.seated(sso.partner.id, user, record)) is not None:
             return await context.refuse(refused)
         rule = context.doors.policy().of(sso.partner.id)
-        proof = await _proof(context, rule.asserted, signed_in.word, user)
+        proof = None if known.unconfirmed else await _proof(context, rule.asserted, signed_in.word, user)
         if not await recorded(context, record | {"verdict": "accepted"} | _told(proof), reserve=False):
             return await context.refuse(Refusal(Reason.LEDGER_UNAVAILABLE))
         before = cookies.read(context.headers, cookies.SESSION)
@@ -177,7 +183,12 @@ class SignIn:
             absolute_s=rule.absolute_s,
             proof=proof if isinstance(proof, Proof) else None,
             sign_out_by=signed_in.sign_out_by,
+            user=user,
+            unconfirmed=known.unconfirmed,
         )
+        if await who_signs_in(context, person.issuer, person.sub) != known:  # changed meanwhile
+            await context.doors.sessions.end(cookie)
+            return await self._failed(context, sso, Refusal(Reason.SIGN_IN_FAILED))
         opened = await context.doors.callers.by_session(cookie)
         if isinstance(opened, NoCaller):
             return await context.refuse(Refusal(Reason.FROZEN if opened.reason == "frozen" else Reason.NO_CALLER))

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 import orjson
 from starlette.responses import Response
 
+from gateway.core.identity import State
 from gateway.core.reasons import Reason, Refusal
 from gateway.core.signals import EVENT_TYP, LOGOUT_TYP, Disbelieved, Signal, event_of, logout_of
 from gateway.edge import answers
@@ -85,8 +86,8 @@ class PartnerSignals:
     async def _act(self, context: Context, sso: PartnerSso, signal: Signal) -> None:
         doors, partner = context.doors, sso.partner
         try:
-            user = doors.keyring.user_id(partner.issuer, signal.sub) if signal.sub else None
-            if user is None and signal.sid:
+            user = await _told_of(context, partner.issuer, signal.sub) if signal.sub else None
+            if not signal.sub and signal.sid:
                 user = await doors.signals.user_of(partner.id, signal.sid)
             ended = 0
             if user is not None and signal.ends:
@@ -103,6 +104,12 @@ class PartnerSignals:
         )
         record["caller"] = {"partner": partner.id, "client": context.client} | ({"user": user} if user else {})
         await recorded(context, record, reserve=True)
+
+
+async def _told_of(context: Context, issuer: str, sub: str) -> str | None:
+    """Whom a partner speaks of; nobody, where its word for them is not confirmed yet or not theirs any more."""
+    known = await context.doors.identities.of(issuer, sub)
+    return None if known.unconfirmed or known.state is State.GONE else known.user
 
 
 def _told(context: Context, status: int, said: Mapping[str, str]) -> Response:

@@ -23,6 +23,7 @@ from gateway.edge import answers, asking, cookies
 from gateway.edge.activity import since_of
 from gateway.edge.challenges import accepts, own_challenge, page_of
 from gateway.edge.context import Context, Identified
+from gateway.edge.identity import confirm, confirmation
 from gateway.edge.ways import Accepted
 from gateway.edge.words import explain_reason
 from gateway.ports import CodeRejected
@@ -55,6 +56,7 @@ async def step_up_page(context: Context) -> Response:
     if identified.caller.is_machine:
         return await refused_on_record(context, identified.caller, Refusal(Reason.MACHINE_TOKEN))
     values = asking.step_up_values(context.asked.language) | {"next": asking.next_of(context.window_flow)}
+    values |= {"unconfirmed": bool(identified.caller.unconfirmed)}
     return context.page("step_up", values | {"since": await since_of(context, identified.caller)})
 
 
@@ -204,6 +206,11 @@ async def accepted_proof(
         if not await context.doors.tokens.attach_proof(credential_id, proof):
             return await context.refuse(Refusal(Reason.TOKEN_UNKNOWN))
     else:
+        if caller.unconfirmed:
+            record = record_of(context, caller) | confirmation(caller)
+            if not await recorded(context, record, reserve=False):
+                return await context.refuse(Refusal(Reason.LEDGER_UNAVAILABLE))
+            await confirm(context, caller)
         await context.doors.sessions.know(caller.credential_id, context.places)
         renewed = await context.doors.sessions.rotate(identified.cookie, proof)
         if renewed is None:
@@ -230,5 +237,6 @@ async def _refused(
     page, values = "step_up", asking.step_up_values(context.asked.language)
     if challenge is not None:
         page, values = page_of(context, identified, challenge, posted.challenge or "")
-    values |= {"flow": posted.flow, "error": f"{title}. {text}"}
+    unconfirmed = bool(identified.caller.unconfirmed)
+    values |= {"flow": posted.flow, "error": f"{title}. {text}", "unconfirmed": unconfirmed}
     return context.page(page, values, status=answers.STATUS[refusal.reason])

@@ -116,7 +116,8 @@ class StoredCallers:
         answer = await self._store.run(_CALLER, [key], [kind, now, self._idle_s, keys.SEEN_EVERY_S])
         if not answer:
             return NoCaller("unknown")
-        credential_id, flat, proofs, grants, frozen, over, closed, places, changed, sees, first_seen, ended_at = answer
+        credential_id, flat, proofs, grants, frozen, over, closed, places, changed, sees, first_seen, *more = answer
+        ended_at, shares = more
         said = texts(flat)
         if "revoked_at" in said:
             return NoCaller("revoked")
@@ -135,6 +136,8 @@ class StoredCallers:
             caller = replace(caller, closed_from=Class.of(closed.decode()))
         if sees:
             caller = replace(caller, sees=int(sees))
+        if shares:
+            caller = replace(caller, shares=shares.decode())
         return replace(caller, places=frozenset(place.decode() for place in places)) if places else caller
 
 
@@ -168,4 +171,5 @@ def _caller_of(kind: str, credential_id: str, said: dict[str, str], proofs: Any,
         organisation=said.get("organisation", ""),
         agency=said.get("agency", ""),
         roles=tuple(orjson.loads(said.get("roles") or "[]")),
+        unconfirmed=said.get("unconfirmed", ""),
     )

@@ -31,18 +31,19 @@ _TAKE = Script("invitation_take")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Who asks to be invited."""
+    """Who asks to be invited; ``identity``: by which of theirs, where nobody has confirmed it (``core.identity``)."""
 
     user: str
     partner: str
     name: str
+    identity: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Started(Request):
     """Whom the help desk started an invitation for; ``by``: who did."""
 
-    by: str
+    by: str = ""
 
 
 class Invitations:
@@ -56,7 +57,9 @@ class Invitations:
     async def ask(self, caller: Caller) -> str:
         """A code (``XXXX-XXXX``) by which somebody with the role finds this person, for an hour."""
         code = "".join(secrets.choice(ALPHABET) for _ in range(CODE_CHARACTERS))
-        said = orjson.dumps({"user": caller.user, "partner": caller.partner, "name": caller.name})
+        said = orjson.dumps(
+            {"user": caller.user, "partner": caller.partner, "name": caller.name, "identity": caller.unconfirmed}
+        )
         await self._store.call("SET", self._request(code), said, "EX", keys.REQUEST_LIFETIME_S)
         return f"{code[:4]}-{code[4:]}"
 
@@ -68,8 +71,11 @@ class Invitations:
         said = await self._store.call("GET", self._request(plain))
         return Request(**orjson.loads(said)) if said else None
 
-    async def invite(self, user: str, *, by: str, role: str, in_person: bool) -> str:
-        """Let ``user`` bind one factor: ``remote`` or ``vouched``; or ``self``, ``circle``, ``full``: why not."""
+    async def invite(self, user: str, *, by: str, role: str, in_person: bool, identity: str = "") -> str:
+        """Let ``user`` bind one factor: ``remote`` or ``vouched``; or ``self``, ``circle``, ``full``: why not.
+
+        ``identity``: only by this one of theirs.
+        """
         arguments = [
             user,
             by,
@@ -81,12 +87,15 @@ class Invitations:
             keys.INVITATION_LIFETIME_S,
             keys.INVITED_BY_LIFETIME_S,
         ]
-        answer: bytes = await self._store.run(_INVITE, [keys.invitation(user), keys.invites(by)], arguments)
+        answer: bytes = await self._store.run(_INVITE, [keys.invitation(identity or user), keys.invites(by)], arguments)
         return answer.decode()
 
-    async def by_letter(self, user: str) -> None:
-        """Let ``user``, whose letter's code was typed, bind one factor; what waits already is not made less."""
-        key = keys.invitation(user)
+    async def by_letter(self, invited: str) -> None:
+        """Let a user, whose letter's code was typed, bind one factor; what waits already is not made less.
+
+        ``invited`` here and below: the user, or the identity that the invitation is for (``Caller.invited_as``).
+        """
+        key = keys.invitation(invited)
         fields = {"by": "", "role": "letter", "here": "", "bound": str(Binding.REMOTE)}
         said = [("HSETNX", key, name, value) for name, value in fields.items()]
         await self._store.calls(*said, ("EXPIRE", key, keys.INVITATION_LIFETIME_S), atomic=True)
@@ -94,7 +103,7 @@ class Invitations:
     async def start(self, asked: Request, *, by: str) -> None:
         """Let a referent or officer see for a day that ``asked`` waits; it binds nothing until one of them invites."""
         key = keys.started(asked.partner)
-        said = orjson.dumps({"name": asked.name, "by": by, "at": self._clock.now()})
+        said = orjson.dumps({"name": asked.name, "by": by, "at": self._clock.now(), "identity": asked.identity})
         await self._store.calls(("HSET", key, asked.user, said), ("EXPIRE", key, keys.STARTED_LIFETIME_S), atomic=True)
 
     async def started(self, partner: str) -> tuple[Started, ...]:
@@ -103,21 +112,21 @@ class Invitations:
         for user, text in (await self._store.call("HGETALL", keys.started(partner))).items():
             said = orjson.loads(text)
             if self._clock.now() - said["at"] < keys.STARTED_LIFETIME_S:
-                found.append(Started(user.decode(), partner, said["name"], said["by"]))
+                found.append(Started(user.decode(), partner, said["name"], said.get("identity", ""), said["by"]))
         return tuple(sorted(found, key=lambda one: one.name))
 
     async def signed(self, user: str, partner: str) -> None:
         """Nobody needs to sign for ``user`` any more."""
         await self._store.call("HDEL", keys.started(partner), user)
 
-    async def waiting(self, user: str) -> str | None:
-        """How a factor would be bound by the invitation that waits for ``user``, if one does."""
-        bound = await self._store.call("HGET", keys.invitation(user), "bound")
+    async def waiting(self, invited: str) -> str | None:
+        """How a factor would be bound by the invitation that waits, if one does."""
+        bound = await self._store.call("HGET", keys.invitation(invited), "bound")
         return bound.decode() if bound else None
 
-    async def take(self, user: str) -> str | None:
+    async def take(self, invited: str) -> str | None:
         """Use the invitation, once; how the factor is bound, or ``None``: there is none."""
-        bound = await self._store.run(_TAKE, [keys.invitation(user)], [])
+        bound = await self._store.run(_TAKE, [keys.invitation(invited)], [])
         return bound.decode() or None
 
     def _request(self, code: str) -> bytes:

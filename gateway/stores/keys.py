@@ -365,6 +365,16 @@ def first_sight(user: str) -> str:
     return f"fv:{user}"
 
 
+def identity(identity_id: str) -> str:
+    """A hash: whose identity this is, where it took another's place or another takes its own (``core.identity``)."""
+    return f"id:{identity_id}"
+
+
+def shared_by(partner: str) -> str:
+    """A string: the partner with whose limits this one's are counted."""
+    return f"sp:{partner}"
+
+
 def login(login_hash: bytes) -> bytes:
     """A string: the user who last signed in with the login of this hash."""
     return b"lo:" + login_hash

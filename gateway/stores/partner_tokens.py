@@ -3,10 +3,12 @@
 import math
 from typing import Protocol
 
+from gateway.core.identity import Known
 from gateway.keyring import KeyRing
 from gateway.ports import Clock
 from gateway.stores import keys
 from gateway.stores.connection import Argument, Script, Store
+from gateway.stores.identities import Identities
 
 _REGISTER = Script("access_token")
 
@@ -59,25 +61,29 @@ class PartnerTokens:
         self._store = store
         self._keyring = keyring
         self._clock = clock or store.clock
+        self._identities = Identities(store, keyring, clock)
 
     def id_of(self, access: AccessToken) -> str:
         """Under what a token is known: the same for every form of it."""
         parts = (access.partner, access.person.issuer, access.person.sub, access.client_id, access.jti)
         return f"{keys.FROM_PARTNER}{self._keyring.token_hash(chr(0).join(parts)).hex()[:24]}"
 
-    def user_of(self, access: AccessToken) -> str:
-        """The user whose token it is."""
-        return self._keyring.user_id(access.person.issuer, access.person.sub)
+    async def known(self, access: AccessToken) -> Known:
+        """Whose token it is."""
+        return await self._identities.of(access.person.issuer, access.person.sub)
 
-    async def ended(self, access: AccessToken) -> bool:
+    async def ended(self, access: AccessToken, user: str) -> bool:
         """Whether it was issued before all tokens of its user were ended; it is good for nothing then."""
-        until = await self._store.call("GET", keys.not_before(self.user_of(access)))
+        until = await self._store.call("GET", keys.not_before(user))
         return until is not None and access.issued_at <= float(until)
 
-    async def register(self, name: str, access: AccessToken) -> None:
-        """Make a token known under ``name`` until it expires; one that is known stays as it is, stopped ones too."""
+    async def register(self, name: str, access: AccessToken, user: str | None = None) -> None:
+        """Make a token known under ``name`` until it expires; one that is known stays as it is, stopped ones too.
+
+        ``user``: whose it is, where that is not its identity's own.
+        """
         person = access.person
-        token_id, user = self.id_of(access), self.user_of(access)
+        token_id, user = self.id_of(access), user or self._keyring.user_id(person.issuer, person.sub)
         lives_s = math.ceil(max(0.0, access.expires_at - self._clock.now())) + keys.MINUTE_S
         fields = {
             "user": user,

@@ -57,6 +57,8 @@ class Sessions:
         absolute_s: int | None = None,
         proof: Proof | None = None,
         sign_out_by: str = "",
+        user: str | None = None,
+        unconfirmed: str = "",
     ) -> str:
         """Begin a family; returns the cookie's value, which nobody else ever sees.
 
@@ -64,14 +66,14 @@ class Sessions:
         from where it is known to be used; ``organisation``, ``roles``: as the partner says; ``agency``: whose persons
         are inside for it, as the partner says; ``sid``: the session at the partner's that it came by; ``idle_s``,
         ``absolute_s``: how long this one lives, if shorter; ``proof``: what it begins with, as its own;
-        ``sign_out_by``: what its partner needs
-        to end its own session, kept sealed.
+        ``sign_out_by``: what its partner needs to end its own session, kept sealed; ``user``: who it is, where that is
+        not the identity's own; ``unconfirmed``: the identity, where it opens nothing before ``settle``.
         """
         idle_s, absolute_s = min(idle_s or self._idle_s, self._idle_s), absolute_s or self._absolute_s
         cookie, family = secrets.token_urlsafe(32), f"s_{secrets.token_hex(8)}"
         now = self._clock.now()
         fields = {
-            "user": self._keyring.user_id(issuer, sub),
+            "user": user or self._keyring.user_id(issuer, sub),
             "issuer": issuer,
             "sub": sub,
             "partner": partner,
@@ -89,6 +91,7 @@ class Sessions:
             "organisation": organisation,
             "agency": agency,
             "roles": orjson.dumps(list(roles)).decode(),
+            **({"unconfirmed": unconfirmed} if unconfirmed else {}),
         }
         known_s = absolute_s + keys.ENDED_SESSION_S
         flat = [part for pair in fields.items() for part in pair]
@@ -100,11 +103,10 @@ class Sessions:
             ("SADD", keys.families(fields["user"]), family),
             ("EXPIRE", keys.families(fields["user"]), self._absolute_s + keys.ENDED_SESSION_S),
             ("SET", keys.login(self._keyring.login_hash(partner, login)), fields["user"], "EX", keys.LOGIN_LIFETIME_S),
-            remembering(self._keyring, fields["user"], Subject(partner, issuer, sub)),
             *self._known(family, places),
             *self._sign_out_by(family, fields["user"], sign_out_by, known_s),
             *([] if proof is None else _first(family, replace(proof, credential_id=family))),
-            *([("SET", self._sid(partner, sid), fields["user"], "EX", known_s)] if sid else []),
+            *([] if unconfirmed else self._at_the_partner(Subject(partner, issuer, sub), fields["user"], sid)),
             atomic=True,
         )
         return cookie
@@ -169,6 +171,22 @@ class Sessions:
             ("EXPIRE", self._key(cookie), 2 * keys.STALE_COOKIE_S),
             atomic=True,
         )
+
+    def _at_the_partner(self, subject: Subject, user: str, sid: str) -> list[Sequence[Argument]]:
+        """As whom a partner speaks of a user, and is told of them; nobody's, before an identity is confirmed."""
+        known_s = self._absolute_s + keys.ENDED_SESSION_S
+        by_sid = [("SET", self._sid(subject.partner, sid), user, "EX", known_s)] if sid else []
+        return [remembering(self._keyring, user, subject), *by_sid]
+
+    async def settle(self, family: str) -> None:
+        """Let a session of an identity that is confirmed now be like any other."""
+        name, said = keys.family(family), ("partner", "issuer", "sub", "user", "sid")
+        fields = await self._store.call("HMGET", name, *said)
+        if None in fields:
+            return  # it has ended
+        partner, issuer, sub, user, sid = (one.decode() for one in fields)
+        known = self._at_the_partner(Subject(partner, issuer, sub), user, sid)
+        await self._store.calls(("HDEL", name, "unconfirmed"), *known, atomic=True)
 
     async def know(self, family: str, places: frozenset[str]) -> None:
         """Know a family to be used from ``places``, since somebody confirmed there."""

@@ -41,6 +41,7 @@ from gateway.stores.connection import Store
 from gateway.stores.documents import Documents
 from gateway.stores.factors import Factors
 from gateway.stores.flows import Flows
+from gateway.stores.identities import Identities
 from gateway.stores.invitations import Invitations
 from gateway.stores.kept_requests import KeptRequests
 from gateway.stores.letters import Letters
@@ -108,6 +109,7 @@ class House:
         self.sessions = Sessions(self.store, self.keyring, self.clock)
         self.tokens = Tokens(self.store, self.keyring, self.clock)
         self.seats = Seats(self.store, self.clock)
+        self.identities = Identities(self.store, self.keyring, self.clock)
         self.access = Access(self.store, self.clock)
         self.notices = Notices(self.store, self.clock)
         self.activity = Activity(self.store, self.clock)
@@ -136,6 +138,7 @@ class House:
             possession=Possession(self.pages_url, self.keyring.nonce, SeenProofs(store, self.keyring), self.clock),
             sessions=self.sessions,
             seating=Seating(self.seats, self.records, self.clock, lambda: self.policy, self.observing),
+            identities=self.identities,
             access=self.access,
             notices=self.notices,
             activity=self.activity,

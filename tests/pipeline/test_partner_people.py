@@ -21,10 +21,12 @@ from token_provider import AUDIENCE, SECRET, TokenProvider, running_provider
 from wire import Answer
 
 from gateway.core.assurance import Proof
+from gateway.core.identity import Pair
 from gateway.edge.jwks import SPACING_S
 from gateway.stores import keys
 from gateway.stores.factors import Factors
 from gateway.stores.freezes import Freezes
+from gateway.stores.identities import Identities
 from gateway.stores.seats import Seats
 from gateway.stores.signals import Signals
 from gateway.stores.tokens import Tokens
@@ -176,6 +178,23 @@ def test_thieves_who_empty_what_a_partner_shares_leave_nineteen_colleagues_ten_a
     assert SHARED <= sum(taken) <= SHARED + 5 * FLOOR
     taken = at_once(place.takes, [one.token for one in colleagues for _ in range(FLOOR + 3)])
     assert [sum(taken[start : start + FLOOR + 3]) for start in range(0, len(taken), FLOOR + 3)] == [FLOOR] * 19
+
+
+def test_a_program_s_token_names_nobody_by_a_new_identity_before_it_is_confirmed_and_by_the_old_one_after(
+    place: Place,
+) -> None:
+    before, after, path = place.providers["freed"], place.providers["new"], place.says({"offers": 3})
+    old, new = place.user("freed", "sub-before"), place.user("new", "sub-after")
+    identities = Identities(place.stack.thread.store, place.stack.keyring)
+    carried = place.stack.thread.call(identities.carry(Pair(old, new, old), partners=("freed", "new")))
+    assert carried == "carried"
+    assert place.get(path, before.token("sub-before")).status == 200
+    refused = place.get(path, after.token("sub-after"))
+    assert (refused.status, refused.reason) == (403, "identity_unconfirmed")
+    place.stack.thread.call(identities.confirm(new))
+    assert place.get(path, before.token("sub-before")).reason == "identity_gone"
+    assert place.get(path, after.token("sub-after")).status == 200
+    assert place.app.received[-1].all("x-gateway-user") == [old.encode()]
 
 
 def test_a_lost_store_knows_from_the_ledger_again_who_has_a_seat_and_is_new(place: Place) -> None:

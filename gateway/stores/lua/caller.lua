@@ -6,7 +6,8 @@
 -- Returns {} where nobody is known, else {id, caller (flat hash), proofs, grants, what is frozen or "", "over" or "",
 -- the class from which all is closed or "", where the session is known to be used from, when their partner said that
 -- a credential was changed or "", up to which confirmation this cookie sees or "", when the user was first seen or "",
--- when everything of theirs was last ended or ""}.
+-- when everything of theirs was last ended or "",
+-- the partner with whose limits those of the caller's partner are counted or ""}.
 
 local call = redis.call
 local now = tonumber(ARGV[2])
@@ -57,4 +58,4 @@ end
 local places = ARGV[1] == 'session' and call('ZRANGE', tag .. 'kn:' .. id, 0, -1) or {}
 local function said(name) return call('GET', tag .. name .. user) or '' end
 return {id, caller, proofs, call('HVALS', tag .. 'gr:' .. user), frozen, over, said('cl:'), places, said('cc:'), sees,
-  said('fv:'), said('nb:')}
+  said('fv:'), said('nb:'), call('GET', tag .. 'sp:' .. partner) or ''}
