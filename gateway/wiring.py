@@ -47,6 +47,7 @@ from gateway.stores.identities import Identities
 from gateway.stores.invitations import Invitations
 from gateway.stores.kept_requests import KeptRequests
 from gateway.stores.letters import Letters
+from gateway.stores.migrations import Migrations
 from gateway.stores.notices import Notices
 from gateway.stores.outsiders import Outsiders
 from gateway.stores.partner_tokens import PartnerTokens, SeenProofs
@@ -191,6 +192,7 @@ def _doors_of_pages(opened: Opened, settings: Settings) -> PageDoors:
         sessions=Sessions(store, keyring),
         seating=seating,
         identities=Identities(store, keyring),
+        migrations=Migrations(store),
         access=Access(store),
         notices=opened.notices,
         activity=opened.activity,

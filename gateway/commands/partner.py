@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from gateway.commands.ledger_access import Desk, desk, key_ring
+from gateway.commands.partner_migrate import migrate
 from gateway.commands.people import user_named
 from gateway.commands.setup import settings_of
 from gateway.commands.terminal import (
@@ -159,3 +160,6 @@ async def _free(at_desk: Desk, partner: str, named: str, by: str | None) -> None
     if not await Seats(at_desk.store).leave(partner, user):
         fail(f"{named} has no seat at {partner}", NO)
     await Signals(at_desk.store, at_desk.keys).end(user, None)
+
+
+app.command("migrate")(migrate)

@@ -29,6 +29,7 @@ class Act(StrEnum):
     SEE = "see"
     END_SESSIONS = "end_sessions"
     HALT = "halt"
+    MIGRATE = "migrate"
 
 
 MAY: Mapping[Act, frozenset[Role]] = {
@@ -37,8 +38,10 @@ MAY: Mapping[Act, frozenset[Role]] = {
     Act.SEE: frozenset({Role.HELP_DESK, Role.OFFICER, Role.DPO, Role.AUDITOR}),
     Act.END_SESSIONS: frozenset({Role.HELP_DESK, Role.OFFICER}),
     Act.HALT: frozenset({Role.OFFICER}),
+    Act.MIGRATE: frozenset({Role.OFFICER}),
 }
-"""``START``: an invitation that a referent or officer must sign. ``HALT``: freeze, unfreeze, reopen."""
+"""``START``: an invitation that a referent or officer must sign. ``HALT``: freeze, unfreeze, reopen.
+``MIGRATE``: let people be who they were by another name; one starts it, another signs."""
 
 LOCAL = frozenset({Role.REFERENT, Role.HELP_DESK})
 """Roles that reach only people of the partners that the policy names for them; the others reach anybody."""

@@ -183,6 +183,41 @@ class Identities(Protocol):
     async def confirm(self, identity: str) -> Known: ...
 
 
+class Migration(Protocol):
+    """People of one partner who become others'; ``at``: Unix seconds."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def old(self) -> str: ...
+
+    @property
+    def new(self) -> str: ...
+
+    @property
+    def people(self) -> int: ...
+
+    @property
+    def by(self) -> str: ...
+
+    @property
+    def at(self) -> float: ...
+
+    @property
+    def fingerprint(self) -> str: ...
+
+
+class Migrations(Protocol):
+    """Migrations that wait for a signature."""
+
+    async def waiting(self) -> Sequence[Migration]: ...
+
+    async def pairs(self, migration: str) -> Sequence[Pair]: ...
+
+    async def end(self, migration: str) -> None: ...
+
+
 class LivingSession(Protocol):
     """A session that goes on. Times: Unix seconds."""
 
@@ -313,6 +348,7 @@ class Doors:
     sessions: Sessions
     seating: Seating
     identities: Identities
+    migrations: Migrations
     access: Access
     notices: Notices
     activity: Activity
@@ -341,6 +377,7 @@ class Doors:
     product: str = "Gateway"
     hosts: frozenset[str] = frozenset()
     chooser: bool = True
+    settles_s: float = 1.0
 
     def origin_of(self, host: str) -> str:
         """The origin of one of our hosts: all are reached by the scheme of the pages."""

@@ -24,6 +24,7 @@ from gateway.ports import StoreUnavailable
 
 FACTOR_BOUND, FACTOR_REMOVED, RECOVERY_CODES = "factor_bound", "factor_removed", "recovery_codes_made"
 INVITED, LETTER_USED, NOT_ME, REOPENED = "invited", "letter_used", "not_me", "reopened"
+IDENTITY_CARRIED = "identity_carried"
 _FLOW_KEY = re.compile(r"[A-Za-z0-9_-]{16,128}")
 _log = logging.getLogger("gateway.edge")
 

@@ -20,6 +20,7 @@ from gateway.edge.context import Context, Handler, context_of, endpoint, is_path
 from gateway.edge.doors import Doors
 from gateway.edge.kept import kept_page
 from gateway.edge.letter import letter
+from gateway.edge.migrations import migrations, migrations_page
 from gateway.edge.not_me import not_me
 from gateway.edge.notices import notices_page, seen
 from gateway.edge.pages import FOLDER
@@ -82,6 +83,8 @@ def build(doors: Doors) -> Starlette:
         post("enrol/letter", letter),
         get("invite", invite.invite_page),
         post("invite", invite.invite),
+        get("migrations", migrations_page),
+        post("migrations", migrations),
         get("people", people.people_page),
         post("people", people.people),
         get("recovery", recovery_page),

@@ -48,6 +48,12 @@ FROZEN: Final = "frozen"
 STOCK: Final = "oath:stock"
 """A hash: serial number to sealed hardware token that is nobody's yet."""
 
+MIGRATIONS: Final = "migrations"
+"""A hash: a migration that waits for a signature to what it is."""
+
+MIGRATION_LIFETIME_S: Final = 7 * DAY_S
+"""How long a migration that an officer started waits for another's signature."""
+
 ASSIGNED: Final = "oath:assigned"
 """A hash: serial number of a hardware token to whose it became."""
 
@@ -368,6 +374,11 @@ def first_sight(user: str) -> str:
 def identity(identity_id: str) -> str:
     """A hash: whose identity this is, where it took another's place or another takes its own (``core.identity``)."""
     return f"id:{identity_id}"
+
+
+def migration(migration_id: str) -> str:
+    """A string: the people of a migration that waits for a signature."""
+    return f"mg:{migration_id}"
 
 
 def shared_by(partner: str) -> str:

@@ -45,6 +45,7 @@ from gateway.stores.identities import Identities
 from gateway.stores.invitations import Invitations
 from gateway.stores.kept_requests import KeptRequests
 from gateway.stores.letters import Letters
+from gateway.stores.migrations import Migrations
 from gateway.stores.notices import Notices
 from gateway.stores.outsiders import Outsiders
 from gateway.stores.partner_tokens import SeenProofs
@@ -110,6 +111,7 @@ class House:
         self.tokens = Tokens(self.store, self.keyring, self.clock)
         self.seats = Seats(self.store, self.clock)
         self.identities = Identities(self.store, self.keyring, self.clock)
+        self.migrations = Migrations(self.store, self.clock)
         self.access = Access(self.store, self.clock)
         self.notices = Notices(self.store, self.clock)
         self.activity = Activity(self.store, self.clock)
@@ -139,6 +141,8 @@ class House:
             sessions=self.sessions,
             seating=Seating(self.seats, self.records, self.clock, lambda: self.policy, self.observing),
             identities=self.identities,
+            migrations=self.migrations,
+            settles_s=0,
             access=self.access,
             notices=self.notices,
             activity=self.activity,
