@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from gateway import rebuild as rebuilding
-from gateway import reseating
+from gateway import reidentifying, reseating
 from gateway.commands.ledger_access import Desk, desk, ledger_directory, ledger_keys
 from gateway.commands.people import user_named
 from gateway.commands.setup import settings_of
@@ -38,6 +38,7 @@ from gateway.stores.budgets import Budgets
 from gateway.stores.encoding import grant_of
 from gateway.stores.faults import StoreLost
 from gateway.stores.grants import OVER_THE_DAY, Grants
+from gateway.stores.identities import Identities
 from gateway.stores.subjects import Subjects
 from gateway.stores.tokens import Tokens
 
@@ -227,7 +228,7 @@ def rebuild(
     """
     settings = settings_of(config)
     told: list[Problem] = []
-    comings = reseating.Comings()
+    comings, changes = reseating.Comings(), reidentifying.Changes()
 
     async def work() -> rebuilding.Rebuilt:
         async with desk(settings) as at_desk:
@@ -242,11 +243,15 @@ def rebuild(
                     fail("the store is whole: nothing was done (--force counts anew all the same)", NO)
             await at_desk.record("operator", "rebuild", by, force=force)
             since = rebuilding.since(settings.policy, at_desk.now)
-            records = comings.noting(verified(directory, ledger_keys(settings), told.append if force else None))
+            records = changes.noting(
+                comings.noting(verified(directory, ledger_keys(settings), told.append if force else None))
+            )
             found = rebuilding.replay(settings.policy, charges_of(records, since), at_desk.now)
             await reseating.write(at_desk.store, comings, at_desk.now)
             with _writing_bar(found.entries) as progress:
                 await rebuilding.write(at_desk.store, found, directory, sequence, progress)
+            identities = Identities(at_desk.store, at_desk.keys)
+            await reidentifying.write(identities, changes, settings.policy, at_desk.now)
             return found
 
     try:
