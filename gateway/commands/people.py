@@ -6,6 +6,7 @@ from gateway.commands.ledger_access import Desk
 from gateway.commands.terminal import fail
 from gateway.keyring import KeyRing
 from gateway.stores.connection import Store
+from gateway.stores.identities import Identities
 from gateway.stores.people import People
 from gateway.stores.tokens import Tokens
 
@@ -15,7 +16,7 @@ async def user_known(
 ) -> str:
     """The id of the user called ``named``; ends the command where that is nobody, or not one person."""
     if named.startswith("u_"):
-        return named
+        return (await Identities(store, keys).known(named)).user
     rows = await Tokens(store, keys).rows()
     found = {row.user for row in rows if row.login == named and partner in (None, row.partner)}
     people = People(store, keys)

@@ -7,6 +7,7 @@ from commands.conftest import Gateway, records
 
 from gateway.commands.ledger_access import desk
 from gateway.config import load
+from gateway.core.identity import Pair
 from gateway.stores.identities import Identities
 from gateway.stores.migrations import Migrations
 from gateway.stores.seats import Seats
@@ -64,3 +65,12 @@ def test_what_is_wrong_is_told_with_its_line_and_nothing_is_started(
     assert told.status == 1 and ":3: nobody was ever here by this old_sub" in told.out
     nobody = gateway("partner", "migrate", "relais-emploi", "nobody", "--map", file, "--dry-run", "--config", live)
     assert nobody.status == 1 and "no partner 'nobody'" in nobody.err
+
+
+def test_whoever_is_stopped_by_their_new_id_is_stopped_as_who_they_are(gateway: Gateway, live: Path) -> None:
+    async def carried() -> str:
+        async with desk(load(live), writes=False) as at_desk:
+            return await Identities(at_desk.store, at_desk.keys).carry(Pair("u_a", "u_b", "u_a"), partners=("p", "p"))
+
+    assert asyncio.run(carried()) == "carried"
+    assert gateway("freeze", "user", "u_b", "--config", live, "--json").json["id"] == "u_a"
