@@ -25,15 +25,22 @@ RELOAD_HEADER = "Gateway-Reload"
 class State:
     """A worker's word on itself: ready, or why not; which generation it decides by, or why by no newer one.
 
-    ``ending``: it begins no conversation any more; ``conversations``: open WebSockets.
+    Ready is who can answer, even if with a refusal; ``store``: what is wrong with the store, which all share: it would
+    help nobody to ask another. ``ending``: it begins no conversation any more; ``conversations``: open WebSockets.
     """
 
     ready: bool
     why: str = ""
+    store: str = ""
     generation: int = 0
     behind: str = ""
     ending: bool = False
     conversations: int = 0
+
+    @property
+    def well(self) -> bool:
+        """Whether nothing is wrong."""
+        return self.ready and not self.store
 
 
 def write_state(folder: Path, state: State) -> None:
@@ -58,7 +65,7 @@ def states(folder: Path, alive: frozenset[int]) -> dict[int, State]:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """``/healthz``, ``/readyz``, ``/metrics``, and a POST to ``/reload``."""
+    """``/healthz``: alive; ``/readyz``: can answer; ``/healthz/deep``: all is well; ``/metrics``; POST ``/reload``."""
 
     def __init__(
         self, folder: Path, workers: Callable[[], frozenset[int]], reload: Callable[[], Taken], *arguments: object
@@ -79,11 +86,13 @@ class Handler(BaseHTTPRequestHandler):
             case "/healthz":
                 self._answer(200, "text/plain", b"alive\n")
             case "/readyz":
-                self._ready()
+                self._states("ready")
+            case "/healthz/deep":
+                self._states("well")
             case "/metrics":
                 self._metrics()
             case _:
-                self._answer(404, "text/plain", b"/healthz, /readyz, /metrics, POST /reload\n")
+                self._answer(404, "text/plain", b"/healthz, /healthz/deep, /readyz, /metrics, POST /reload\n")
 
     def do_POST(self) -> None:
         """Take a new policy into force, for ``gateway reload``: 200, 422 with the mistakes, 503 while workers lag."""
@@ -99,11 +108,11 @@ class Handler(BaseHTTPRequestHandler):
         status = 422 if taken.mistakes else 503 if taken.waiting else 200
         self._answer(status, "application/json", json.dumps(body).encode())
 
-    def _ready(self) -> None:
+    def _states(self, asked: str) -> None:
         said = states(self._folder, self._workers())
-        ready = bool(said) and all(state.ready for state in said.values())
-        body = {"ready": ready, "workers": [{"pid": pid, **asdict(state)} for pid, state in said.items()]}
-        self._answer(200 if ready else 503, "application/json", json.dumps(body).encode())
+        holds = bool(said) and all(getattr(state, asked) for state in said.values())
+        body = {asked: holds, "workers": [{"pid": pid, **asdict(state)} for pid, state in said.items()]}
+        self._answer(200 if holds else 503, "application/json", json.dumps(body).encode())
 
     def _metrics(self) -> None:
         from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest

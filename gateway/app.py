@@ -18,7 +18,7 @@ from gateway.core.reasons import Reason, Refusal
 from gateway.edge.answers import render
 from gateway.keyring import KeyRing
 from gateway.ledger import LedgerUnavailable
-from gateway.metrics import READY, PrometheusMetrics
+from gateway.metrics import READY, STORE_ANSWERS, PrometheusMetrics
 from gateway.passage import Receive, Scope, Send, begin
 from gateway.pipeline import Pipeline
 from gateway.ports import StoreUnavailable
@@ -71,7 +71,7 @@ class App:
         self._tasks: list[asyncio.Task[None]] = []
         self._telling: asyncio.Task[None] | None = None
         self._opened: Opened | None = None
-        self._why = "starting"
+        self._why, self._store_fault = "starting", ""
         self._metrics = PrometheusMetrics()
         self.pipeline: Pipeline | None = None
 
@@ -157,15 +157,16 @@ class App:
         beats = 0
         folder = Path(os.environ[RUN_VARIABLE])
         while True:
-            self._why = why = await self._unready()
-            READY.set(0 if why else 1)
+            self._why, self._store_fault = await self._unready()
+            READY.set(0 if self._why else 1)
+            STORE_ANSWERS.set(0 if self._store_fault or self.pipeline is None else 1)
             self._metrics.tell()
             with contextlib.suppress(OSError):  # the folder is gone when the parent is
                 self._say(folder)
             beats += 1
             if beats % WRITE_ACTIVITY_EVERY_S == 0 and self._opened is not None:
                 await self._opened.activity.flush()
-            if beats % TELL_USED_EVERY_S == 0 and self._opened is not None and not why:
+            if beats % TELL_USED_EVERY_S == 0 and self._opened is not None and not self._store_fault:
                 with contextlib.suppress(StoreUnavailable):
                     await tell_used(self._opened, self._settings)
             if beats % 60 == 0 and self._opened is not None:
@@ -197,7 +198,9 @@ class App:
 
     def _say(self, folder: Path) -> None:
         why = "it is to end" if self._ending else self._why
-        state = State(not why, why, self._generation, self._behind, self._ending, self._conversations)
+        state = State(
+            not why, why, self._store_fault, self._generation, self._behind, self._ending, self._conversations
+        )
         write_state(folder, state)
 
     async def _take(self, folder: Path, generation: int) -> None:
@@ -215,18 +218,25 @@ class App:
             return
         self._settings, self._generation, self._behind = settings, generation, ""
 
-    async def _unready(self) -> str:
+    async def _unready(self) -> tuple[str, str]:
+        """Why this worker should not be asked, and what is wrong with the store; nothing where nothing is."""
         if self.pipeline is None or self._opened is None:
-            return self._why or "starting"
+            return self._why or "starting", ""
         store, ledger = self._opened.store, self._opened.ledger
         if not await ledger.probe(now=store.clock.now()):
-            return "the ledger cannot be written"
+            return "the ledger cannot be written", ""
+        if abs(store.clock.skew_s) > MOST_SKEW_S:
+            return f"this machine's clock is {store.clock.skew_s:.1f} s from the store's", ""
+        return "", await self._fault_of_store()
+
+    async def _fault_of_store(self) -> str:
+        if self._opened is None:
+            return "starting"
+        store = self._opened.store
         if store.doubt:
             return store.doubt
         if store.clock.sampled_ago_s > 3:
             return "the store does not answer"
-        if abs(store.clock.skew_s) > MOST_SKEW_S:
-            return f"this machine's clock is {store.clock.skew_s:.1f} s from the store's"
         try:
             await store.check_epoch(self._ledger_directory)
         except StoreLost as lost:

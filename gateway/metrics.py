@@ -48,7 +48,10 @@ USED = Gauge(
 LIMIT = Gauge(
     "gateway_budget_limit", "The limit of a budget of everybody together", ["budget"], multiprocess_mode="mostrecent"
 )
-READY = Gauge("gateway_worker_ready", "1 where store and ledger answer", multiprocess_mode="liveall")
+READY = Gauge(
+    "gateway_worker_ready", "1 where a worker can answer, even if with a refusal", multiprocess_mode="liveall"
+)
+STORE_ANSWERS = Gauge("gateway_store_answers", "1 where a worker finds the store whole", multiprocess_mode="liveall")
 
 
 class PrometheusMetrics:

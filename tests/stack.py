@@ -284,7 +284,7 @@ def serving(settings: Settings, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     with log.open("ab") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, "NO_COLOR": "1"})
     try:
-        url = f"http://127.0.0.1:{settings.gateway.admin.port}/readyz"
+        url = f"http://127.0.0.1:{settings.gateway.admin.port}/healthz/deep"
         until(lambda: _ready(url, process, log), within_s=STARTS_WITHIN_S, what="the gateway's readiness")
         yield process
     finally:

@@ -25,7 +25,10 @@ def say(folder: Path, pid: int, *, ready: bool = True, why: str = "", ago_s: flo
 
 
 def test_a_worker_s_word_is_read_back(tmp_path: Path) -> None:
-    for said in (State(False, "the ledger cannot be written"), State(True, "", 2, "a policy that is not taken yet")):
+    for said in (
+        State(False, "the ledger cannot be written"),
+        State(True, "", "it was emptied", 2, "a policy that is not taken yet"),
+    ):
         write_state(tmp_path, said)
         assert states(tmp_path, frozenset({ME})) == {ME: said}
     assert [path.name for path in tmp_path.iterdir()] == [f"worker-{ME}.json"]
@@ -33,7 +36,7 @@ def test_a_worker_s_word_is_read_back(tmp_path: Path) -> None:
 
 def test_who_has_said_nothing_is_starting_and_who_is_dead_counts_no_more(tmp_path: Path) -> None:
     say(tmp_path, 1)
-    assert states(tmp_path, frozenset({2})) == {2: State(False, "starting", 0, "starting")}
+    assert states(tmp_path, frozenset({2})) == {2: State(False, "starting", behind="starting")}
 
 
 def test_who_has_been_silent_is_not_ready(tmp_path: Path) -> None:
@@ -44,7 +47,7 @@ def test_who_has_been_silent_is_not_ready(tmp_path: Path) -> None:
 
 def test_a_broken_word_is_none(tmp_path: Path) -> None:
     (tmp_path / "worker-1.json").write_text("{")
-    assert states(tmp_path, frozenset({1})) == {1: State(False, "starting", 0, "starting")}
+    assert states(tmp_path, frozenset({1})) == {1: State(False, "starting", behind="starting")}
 
 
 WORKERS: set[int] = set()
@@ -93,12 +96,22 @@ def test_it_is_ready_when_every_worker_is(port: int, folder: Path, workers: set[
     workers.update({1, 2})
     say(folder, 1)
     say(folder, 2, ready=False, why="the store does not answer")
-    rest = {"generation": 0, "behind": "", "ending": False, "conversations": 0}
+    rest = {"store": "", "generation": 0, "behind": "", "ending": False, "conversations": 0}
     lost = {"pid": 2, "ready": False, "why": "the store does not answer", **rest}
     said = [{"pid": 1, "ready": True, "why": "", **rest}, lost]
     assert ready(port) == (503, {"ready": False, "workers": said})
     say(folder, 2)
     assert ready(port)[0] == 200
+
+
+def test_where_the_store_is_away_it_can_answer_and_is_not_well(port: int, folder: Path, workers: set[int]) -> None:
+    workers.add(1)
+    state = {"ready": True, "store": "the store does not answer"}
+    (folder / "worker-1.json").write_text(json.dumps({"state": state, "at": time.monotonic()}))
+    assert ready(port)[0] == 200
+    status, _, body = get(port, "/healthz/deep")
+    said = json.loads(body)
+    assert (status, said["well"], said["workers"][0]["store"]) == (503, False, "the store does not answer")
 
 
 def test_without_a_worker_it_is_not_ready(port: int) -> None:

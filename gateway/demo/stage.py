@@ -162,7 +162,7 @@ class Stage:
         for at, name in enumerate(PARTNER_IDS):
             url = f"{self.issuer(at)}/.well-known/openid-configuration"
             self.household.wait(name, lambda url=url: answers(url))  # type: ignore[misc]  # mypy infers no default
-        self.household.wait("gateway", lambda: answers(f"{self.admin}/readyz"))
+        self.household.wait("gateway", lambda: answers(f"{self.admin}/healthz/deep"))
 
     def pids(self) -> Pids:
         """The processes that run now."""

@@ -214,7 +214,7 @@ def rig(folder: Path, proxy_core: int, load_core: int, budgets: Sequence[str] | 
         command = (sys.executable, "-m", "gateway", "serve", "--config", str(folder / "config"))
         gateway = stack.enter_context(running(*command, core=proxy_core, log=folder / "gateway.out"))
         wait_for(ports["nginx"])
-        wait_for(ports["admin"], "/readyz")
+        wait_for(ports["admin"], "/healthz/deep")
         yield Rig(
             folder,
             files,

@@ -239,7 +239,7 @@ class RunningDemo:
         """Whether every worker answers to its store and ledger."""
         parts = urllib.parse.urlsplit(self.admin)
         try:
-            return wire.send(parts.port or 80, wire.request("/readyz", parts.netloc)).status == 200
+            return wire.send(parts.port or 80, wire.request("/healthz/deep", parts.netloc)).status == 200
         except OSError:
             return False
 

@@ -133,7 +133,7 @@ def test_one_request_of_each_sample_and_nothing_left_behind(demo: Callable[..., 
         # The header, the hour's 60 persons (the one seen before is among them, and free), and the notice.
         assert len(rows) == 62
         assert rows[-1].startswith("gateway:")
-    assert httpx2.get(f"{told['admin']}/readyz", trust_env=False).status_code == 200
+    assert httpx2.get(f"{told['admin']}/healthz/deep", trust_env=False).status_code == 200
     assert httpx2.get(told["upstream"] + person, trust_env=False).status_code == 200
     assert running.end(signal.SIGTERM) == []
     assert running.process.returncode == 0
@@ -170,7 +170,7 @@ def test_what_dies_comes_back_and_the_ready_file_follows(demo: Callable[..., Dem
 
     def answers() -> bool:
         try:
-            return httpx2.get(f"{told['admin']}/readyz", trust_env=False).status_code == 200
+            return httpx2.get(f"{told['admin']}/healthz/deep", trust_env=False).status_code == 200
         except httpx2.HTTPError:
             return False
 

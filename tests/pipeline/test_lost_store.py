@@ -10,6 +10,7 @@ import pytest
 from persons import Raw, as_json, nir, record
 from scripted_application import ScriptedApplication
 from stack import Account, Stack, running_stack, until
+from traffic import admin
 
 from gateway.core.assurance import Mandate
 from gateway.core.extraction import Class
@@ -34,6 +35,13 @@ methods = ["POST"]
 person = "body:/nir"
 read = true
 lookup = true
+
+[[routes]]
+name = "news"
+application = "raw"
+path = "/news/{rest:*}"
+class = "public"
+inspect = false
 """
 
 
@@ -99,3 +107,20 @@ def test_an_emptied_store_stays_closed_until_its_budgets_are_counted_anew(own: S
     now = usages(own, again)
     assert now["sensitive-hour"] == shown["sensitive-hour"]
     assert now["internal-hour"] == shown["internal-hour"] + 1
+
+
+def test_while_the_store_is_away_what_is_everybody_s_passes_and_all_else_is_refused_in_words(
+    own: Stack, app: ScriptedApplication
+) -> None:
+    raw, somebody = Raw(own, app, "/lost"), own.account()
+    news = raw.under("news")
+    news.says(b"<p>Closed on Monday</p>", "text/html")
+    raw.says(as_json([{"plain": True}]))
+    assert news.ask(somebody).status == raw.ask(somebody).status == 200
+    own.embedded.stop()
+    until(lambda: raw.ask(somebody).status == 503, what="the store's absence")
+    answer = news.ask(somebody)
+    assert (answer.status, answer.body) == (200, b"<p>Closed on Monday</p>")
+    assert raw.ask(somebody).reason == "store_unavailable"
+    until(lambda: admin(own, "GET", "/healthz/deep")[0] == 503, what="word of it")
+    assert admin(own, "GET", "/readyz")[0] == 200
