@@ -3,17 +3,19 @@
 A person counts as *released* to a caller when an answer left (kind ``answer``, enforced or observed) that held
 anything of theirs, except where everything of theirs was masked (``masked_only``) or the content was withheld
 (reason ``content_withheld``). Persons are keyed hashes: the same person under two hash keys counts twice.
+A user is who they are by every identity: what a new one took before a migration is its user's (``identities``).
 
 Only records whose seal is right are counted; what is wrong with the others stands in ``verification``. All
 times are Unix seconds, windows are [since, until).
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from gateway.core.reasons import Reason
+from gateway.ledger.identities import named, users_of
 from gateway.ledger.tally import CallerShare, Hour, Tally, is_released
 from gateway.ledger.verify import Progress, Verification, walk
 
@@ -32,6 +34,10 @@ class Selector:
             wanted is None or caller.get(name) == wanted
             for name, wanted in (("user", self.user), ("partner", self.partner), ("credential", self.credential))
         )
+
+    def of(self, users: Mapping[str, str]) -> "Selector":
+        """The same, for the user for whom its user stands."""
+        return self if self.user is None else replace(self, user=users.get(self.user, self.user))
 
     def as_json(self) -> dict[str, str]:
         given = {"user": self.user, "partner": self.partner, "credential": self.credential}
@@ -104,7 +110,7 @@ class PersonReport:
     @property
     def callers(self) -> int:
         """Distinct users to whom anything in clear left."""
-        return len({(s.user, s.partner) for s in self.sightings if s.released})
+        return len({s.user or ("", s.partner) for s in self.sightings if s.released})
 
     def as_json(self) -> dict[str, Any]:
         return {**_plain(self), "callers": self.callers}
@@ -151,8 +157,9 @@ def report_caller(
     progress: Progress | None = None,
 ) -> CallerReport:
     """Whose records a caller took. Raises OSError when the ledger cannot be read."""
-    tally, found = Tally(), Verification()
-    for record in _within(walk(directory, keys, found, progress), since, until, selector.fits):
+    tally, found, users = Tally(), Verification(), users_of(directory, keys)
+    selector = selector.of(users)
+    for record in _within(walk(directory, keys, found, progress), users, since, until, selector.fits):
         tally.add(record)
     seen = tally.seen
     return CallerReport(
@@ -190,10 +197,10 @@ def report_person(
     progress: Progress | None = None,
 ) -> PersonReport:
     """Who saw a person, known by their keyed hashes (one per hash key). Raises OSError."""
-    wanted, found = frozenset(person_hashes), Verification()
+    wanted, found, users = frozenset(person_hashes), Verification(), users_of(directory, keys)
     sightings = [
         _sighting(record, person)
-        for record in _within(walk(directory, keys, found, progress), since, until)
+        for record in _within(walk(directory, keys, found, progress), users, since, until)
         if record.get("kind") == "answer"
         for person in record.get("persons") or ()
         if person["h"] in wanted
@@ -211,15 +218,16 @@ def report_breach(
     progress: Progress | None = None,
 ) -> BreachReport:
     """What left between two times to any of the selected callers (none: to all). Raises OSError."""
-    tally, found = Tally(), Verification()
-    chosen = tuple(selectors) or (Selector(),)
+    tally, found, users = Tally(), Verification(), users_of(directory, keys)
+    selectors = tuple(one.of(users) for one in selectors)
+    chosen = selectors or (Selector(),)
     walked = walk(directory, keys, found, progress)
-    for record in _within(walked, since, until, lambda record: any(s.fits(record) for s in chosen)):
+    for record in _within(walked, users, since, until, lambda record: any(s.fits(record) for s in chosen)):
         tally.add(record)
     return BreachReport(
         since=since,
         until=until,
-        selectors=tuple(selectors),
+        selectors=selectors,
         persons=len(tally.seen),
         persons_by_class=tally.by_class(),
         categories=tally.by_category(),
@@ -240,6 +248,7 @@ def report_breach(
 
 def _within(
     records: Iterator[dict[str, Any]],
+    users: Mapping[str, str],
     since: float | None,
     until: float | None,
     fits: Callable[[Mapping[str, Any]], bool] = lambda record: True,
@@ -247,8 +256,8 @@ def _within(
     for record in records:
         early = since is not None and record["now"] < since
         late = until is not None and record["now"] >= until
-        if not early and not late and fits(record):
-            yield record
+        if not early and not late and fits(whose := named(record, users)):
+            yield whose
 
 
 def _sighting(record: Mapping[str, Any], person: Mapping[str, Any]) -> Sighting:

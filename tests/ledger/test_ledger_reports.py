@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import orjson
+import pytest
 
 from gateway.ledger import Ledger
 from gateway.ledger.reports import Selector, report_breach, report_caller, report_person
@@ -166,3 +167,35 @@ async def test_a_breach_adds_up_over_its_callers(tmp_path: Path) -> None:
     assert (report.first, report.last) == (NOW + 10, NOW + 11)
     assert report_breach(tmp_path, KEYS, NOW + 5, NOW + 50).persons == 4
     assert orjson.loads(orjson.dumps(report.as_json()))["categories"] == {"email": 2, "nir": 1}
+
+
+def carried(*pairs: Sequence[str]) -> dict[str, object]:
+    return {"kind": "identity", "event": "carried", "from": "cap", "to": "neo", "pairs": [list(one) for one in pairs]}
+
+
+NEW = {**MARIE, "user": "neo|marie", "partner": "neo"}
+
+
+@pytest.mark.parametrize("user", ["cap|marie", "neo|marie"])
+async def test_what_a_new_identity_took_before_it_was_carried_is_its_users(tmp_path: Path, user: str) -> None:
+    await write(tmp_path, (9, carried(("cap|marie", "neo|marie", "cap|marie"))))
+    await write(tmp_path, (0, answer(MARIE, person("aa"))), (1, answer(NEW, person("aa"), person("bb"))),
+                (2, answer(JEAN, person("cc"))), (10, answer({**NEW, "user": "cap|marie"}, person("dd"))))  # fmt: skip
+    report = report_caller(tmp_path, KEYS, Selector(user=user))
+    assert (report.persons, report.person_hashes, report.selector.user) == (3, {"aa", "bb", "dd"}, "cap|marie")
+    assert [(one.partner, one.persons) for one in report.callers] == [("neo", 3), ("cap", 1)]
+    assert report_breach(tmp_path, KEYS, NOW, NOW + 20, [Selector(user=user)]).persons == 3
+    seen = report_person(tmp_path, KEYS, {"aa"})
+    assert ([one.user for one in seen.sightings], seen.callers) == (["cap|marie"] * 2, 1)
+
+
+async def test_whom_the_store_left_out_of_a_migration_stays_who_they_were(tmp_path: Path) -> None:
+    first, second = ("cap|marie", "neo|marie", "cap|marie"), ("ml|jean", "neo|marie", "ml|jean")
+    early = ("neo|marie", "zeta|marie", "cap|marie")  # not confirmed yet
+    await write(tmp_path, (0, answer(NEW, person("aa"))), (1, answer({**NEW, "user": "zeta|marie"}, person("bb"))),
+                (2, carried(first)), (3, carried(second, early)))  # fmt: skip
+    users = ("cap|marie", "ml|jean", "zeta|marie")
+    assert [report_caller(tmp_path, KEYS, Selector(user=one)).persons for one in users] == [1, 0, 1]
+    confirmed = {"kind": "identity", "event": "confirmed", "identity": "neo|marie", "user": "cap|marie"}
+    await write(tmp_path, (4, confirmed), (5, carried(early)))
+    assert [report_caller(tmp_path, KEYS, Selector(user=one)).persons for one in users] == [2, 0, 2]
