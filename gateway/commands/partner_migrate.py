@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from gateway.commands.ledger_access import Desk, desk
-from gateway.commands.people import user_named
+from gateway.commands.people import roles_held, user_named
 from gateway.commands.setup import settings_of
 from gateway.commands.terminal import (
     DEFAULT_CONFIG,
@@ -202,11 +202,7 @@ async def _started(at_desk: Desk, people: Sequence[Person], old: str, new: str, 
 
 
 async def _officers(at_desk: Desk) -> set[str]:
-    issuers = {name: partner.issuer for name, partner in at_desk.settings.partners.items()}
-    rules = [rule for rule in at_desk.settings.policy.roles if rule.role in MAY[Act.MIGRATE]]
-    known = [at_desk.keys.user_id(issuers[rule.partner], rule.sub) for rule in rules]
-    found = await Identities(at_desk.store, at_desk.keys).all_of(known)
-    return {one.user for one in found if one.state is not State.GONE and not one.unconfirmed}
+    return {user for rule, user in await roles_held(at_desk) if rule.role in MAY[Act.MIGRATE]}
 
 
 def _show(settings: Settings, said: dict[str, object], *, dry_run: bool) -> None:

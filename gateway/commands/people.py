@@ -1,14 +1,23 @@
-"""Whom a command is about: a user's id, or the login that one of their tokens or sessions has named."""
+"""Whom a command is about: a user's id, the login that a token or session has named, or a partner's subject."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from gateway.commands.ledger_access import Desk
 from gateway.commands.terminal import fail
+from gateway.core.identity import Known, State
+from gateway.core.policy import RoleRule
 from gateway.keyring import KeyRing
 from gateway.stores.connection import Store
 from gateway.stores.identities import Identities
 from gateway.stores.people import People
 from gateway.stores.tokens import Tokens
+
+OPENS_NOTHING: Final[Mapping[State, str]] = {
+    State.WAITING: "this sub is new in a migration and not confirmed yet: its person signs in by it and confirms first",
+    State.GONE: "this sub is over, another one took its place in a migration: give that one, with its partner",
+}
+"""Why nothing is made for an identity, and what to do."""
 
 
 async def user_known(
@@ -32,3 +41,17 @@ async def user_known(
 async def user_named(at_desk: Desk, named: str, partner: str | None = None) -> str:
     """The same, at a desk."""
     return await user_known(at_desk.store, at_desk.keys, at_desk.settings.partners, named, partner)
+
+
+async def identities_of(at_desk: Desk, subjects: Iterable[tuple[str, str]]) -> tuple[Known, ...]:
+    """Whose the identities of these (partner, subject) are, in order."""
+    partners = at_desk.settings.partners
+    named = [at_desk.keys.user_id(partners[partner].issuer, sub) for partner, sub in subjects]
+    return await Identities(at_desk.store, at_desk.keys).all_of(named)
+
+
+async def roles_held(at_desk: Desk) -> Sequence[tuple[RoleRule, str]]:
+    """Every role of the policy that somebody can use now, with its user."""
+    rules = at_desk.settings.policy.roles
+    found = await identities_of(at_desk, [(rule.partner, rule.sub) for rule in rules])
+    return [(rule, one.user) for rule, one in zip(rules, found, strict=True) if one.state not in OPENS_NOTHING]

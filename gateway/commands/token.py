@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from gateway.commands.ledger_access import Desk, desk
+from gateway.commands.people import OPENS_NOTHING, identities_of
 from gateway.commands.setup import settings_of
 from gateway.commands.terminal import (
     DEFAULT_CONFIG,
@@ -24,6 +25,7 @@ from gateway.commands.terminal import (
 from gateway.config import Settings
 from gateway.core.assurance import Mandate
 from gateway.core.extraction import Class
+from gateway.core.identity import Known
 from gateway.stores.tokens import TokenRow, Tokens
 
 LONGEST_MANDATE_S = 90 * 86_400
@@ -49,7 +51,7 @@ def issue(
 ) -> None:
     """Make a token. It is shown once: only its hash is kept.
 
-    A token and a browser session of the same person draw on one budget.
+    A token and a browser session of the same person draw on one budget; after a migration by whichever sub is theirs.
 
     [bold]Examples[/bold]
 
@@ -64,9 +66,11 @@ def issue(
     async def work() -> tuple[str, str]:
         async with desk(settings) as at_desk:
             tokens = Tokens(at_desk.store, at_desk.keys)
+            known = await _usable(at_desk, partner, sub)
             token, token_id = await tokens.issue(
                 issuer=settings.partners[partner].issuer,
                 sub=sub,
+                user=known.user,
                 partner=partner,
                 name=name,
                 login=login,
@@ -75,10 +79,18 @@ def issue(
                 max_persons=max_persons,
                 agency=agency.strip(),
             )
-            user = at_desk.keys.user_id(settings.partners[partner].issuer, sub)
-            said = {"token": token_id, "user": user, "partner": partner, "lasts_s": lasts_s, "agency": agency.strip()}
+            said = {
+                "token": token_id,
+                "user": known.user,
+                "partner": partner,
+                "lasts_s": lasts_s,
+                "agency": agency.strip(),
+            }
             await at_desk.record("token", "issued", by, **said)
-            await at_desk.tell(user, "token_issued", partner)
+            if await _usable(at_desk, partner, sub) != known:  # another's since: what it opened then ended without this
+                await tokens.revoke(token_id)
+                fail("who this sub is was changed just now, so no token was made: give the command again", NO)
+            await at_desk.tell(known.user, "token_issued", partner)
             return token, token_id
 
     token, token_id = asyncio.run(work())
@@ -86,6 +98,12 @@ def issue(
         emit({"id": token_id, "token": token})
         return
     say(f"{token_id} for {login} of {partner}, good for {span(lasts_s)}. Shown once:\n\n  {token}\n")
+
+
+async def _usable(at_desk: Desk, partner: str, sub: str) -> Known:
+    """Whose an identity is; ends the command where it opens nothing."""
+    (known,) = await identities_of(at_desk, [(partner, sub)])
+    return fail(OPENS_NOTHING[known.state], NO) if known.state in OPENS_NOTHING else known
 
 
 def _state(row: TokenRow, now: float) -> str:

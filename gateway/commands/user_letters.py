@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from gateway.commands.ledger_access import Desk, desk
+from gateway.commands.people import OPENS_NOTHING, identities_of
 from gateway.commands.setup import settings_of
 from gateway.commands.terminal import (
     DEFAULT_CONFIG,
@@ -24,6 +25,7 @@ from gateway.commands.terminal import (
 )
 from gateway.config import Settings
 from gateway.factors.people_file import MOST_BYTES, Invited, read_people
+from gateway.factors.token_files import Mistake
 from gateway.stores import keys
 from gateway.stores.factors import Factors
 from gateway.stores.letters import Letters, new_code
@@ -50,7 +52,7 @@ def invite(
     invited, mistakes = read_people(content_of(people, MOST_BYTES), settings.partners)
     if mistakes:
         tell_mistakes(people, mistakes, json, counted="letters", done="no letter was made")
-    made, already, ends_at = asyncio.run(_made(settings, invited, letters, by))
+    made, already, ends_at = asyncio.run(_made(settings, invited, people, letters, by, json=json))
     if json:
         emit({"letters": len(made), "users": made, "already": already, "ends_at": int(ends_at)})
         return
@@ -61,12 +63,17 @@ def invite(
 
 
 async def _made(
-    settings: Settings, invited: tuple[Invited, ...], file: Path, by: str | None
+    settings: Settings, invited: tuple[Invited, ...], people: Path, file: Path, by: str | None, *, json: bool
 ) -> tuple[list[str], list[str], float]:
     from gateway.commands.letters_pdf import Letter, Sender, letters_pdf  # 0.3 s that no other command needs
 
     async with desk(settings) as at_desk:
-        users = {at_desk.keys.user_id(settings.partners[one.partner].issuer, one.sub): one for one in invited}
+        found = await identities_of(at_desk, [(one.partner, one.sub) for one in invited])
+        stands = tuple(zip(invited, found, strict=True))
+        wrong = [Mistake(one.line, OPENS_NOTHING[who.state]) for one, who in stands if who.state in OPENS_NOTHING]
+        if wrong:
+            tell_mistakes(people, wrong, json, counted="letters", done="no letter was made")
+        users = {who.user: one for one, who in stands}
         factors = Factors(at_desk.store, at_desk.keys)
         already = [user for user in users if await factors.kinds(user)]
         codes = {user: new_code() for user in users if user not in already}

@@ -9,12 +9,11 @@ import typer
 
 from gateway.commands.budget import used
 from gateway.commands.ledger_access import desk, ledger_directory, ledger_keys
-from gateway.commands.people import user_named
+from gateway.commands.people import roles_held, user_named
 from gateway.commands.setup import settings_of
 from gateway.commands.terminal import DEFAULT_CONFIG, ConfigOption, JsonOption, at, emit, facts, fail, say, table
 from gateway.config import Settings
 from gateway.core.standing import BoundFactor
-from gateway.keyring import KeyRing
 from gateway.ledger.verify import Verification, walk
 from gateway.stores.people import People
 
@@ -62,7 +61,7 @@ async def _state(settings: Settings, login: str, partner: str | None) -> dict[st
         standing = await People(store, keys).standing(user)
         return {
             "user": user,
-            "roles": _roles(settings, keys, user),
+            "roles": [rule.role for rule, holder in await roles_held(at_desk) if holder == user],
             "closed_from": standing.closed_from.word if standing.closed_from is not None else None,
             "frozen": standing.frozen,
             "sessions": standing.sessions,
@@ -71,11 +70,6 @@ async def _state(settings: Settings, login: str, partner: str | None) -> dict[st
             "recovery_codes": standing.recovery_codes,
             "factors": [_factor(one, at_desk.now) for one in standing.factors],
         }
-
-
-def _roles(settings: Settings, keys: KeyRing, user: str) -> list[str]:
-    issuers = {name: partner.issuer for name, partner in settings.partners.items()}
-    return [rule.role for rule in settings.policy.roles if keys.user_id(issuers[rule.partner], rule.sub) == user]
 
 
 def _factor(one: BoundFactor, now: float) -> dict[str, object]:

@@ -72,6 +72,7 @@ class Tokens:
         *,
         issuer: str,
         sub: str,
+        user: str = "",
         partner: str,
         name: str,
         login: str,
@@ -82,14 +83,15 @@ class Tokens:
     ) -> tuple[str, str]:
         """Make a token of kind ``person`` or ``machine``; returns it (it is shown once) and its id.
 
-        ``agency``: whose persons are inside for it (``core.inside``).
+        ``user``: for whom the identity stands (empty: itself); ``agency``: whose persons are inside for it
+        (``core.inside``).
         """
         if kind not in ("person", "machine"):
             raise ValueError("a token is of kind person or machine")
         body = "".join(secrets.choice(_ALPHABET) for _ in range(RANDOM_CHARACTERS))
         token, token_id = PREFIX + body + checksum(body), f"t_{secrets.token_hex(8)}"
         fields = {
-            "user": self._keyring.user_id(issuer, sub),
+            "user": user or self._keyring.user_id(issuer, sub),
             "issuer": issuer,
             "sub": sub,
             "partner": partner,

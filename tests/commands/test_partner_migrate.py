@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from commands.conftest import Gateway, records
+from commands.conftest import Gateway, records, write_records
 
 from gateway.commands.ledger_access import desk
 from gateway.config import load
@@ -74,3 +74,64 @@ def test_whoever_is_stopped_by_their_new_id_is_stopped_as_who_they_are(gateway: 
 
     assert asyncio.run(carried()) == "carried"
     assert gateway("freeze", "user", "u_b", "--config", live, "--json").json["id"] == "u_a"
+
+
+ISSUED = ("token", "issue", "--partner", "cap-insertion", "--login", "ines", "--name", "desk", "--json")
+
+
+def _carried(live: Path, old: str, *, confirmed: bool) -> tuple[str, str]:
+    """``old`` of the second partner is ``new`` there now; ids of both."""
+
+    async def work() -> tuple[str, str]:
+        settings = load(live)
+        async with desk(settings, writes=False) as at_desk:
+            issuer = settings.partners["cap-insertion"].issuer
+            before, after = (at_desk.keys.user_id(issuer, sub) for sub in (old, "new"))
+            identities = Identities(at_desk.store, at_desk.keys)
+            await identities.carry(Pair(before, after, before), partners=("cap-insertion", "cap-insertion"))
+            if confirmed:
+                await identities.confirm(after)
+            return before, after
+
+    return asyncio.run(work())
+
+
+def test_a_token_by_a_new_sub_is_its_users_and_none_is_made_by_one_that_opens_nothing(
+    gateway: Gateway, live: Path
+) -> None:
+    user, new = _carried(live, "old", confirmed=False)
+    waits = gateway(*ISSUED, "--sub", "new", "--config", live)
+    assert waits.status == 1 and "confirms first" in waits.err
+    assert gateway(*ISSUED, "--sub", "old", "--config", live).status == 0
+    _carried(live, "old", confirmed=True)
+    over = gateway(*ISSUED, "--sub", "old", "--config", live)
+    assert over.status == 1 and "another one took its place" in over.err
+    made = gateway(*ISSUED, "--sub", "new", "--config", live).json["id"]
+    issued = [one["user"] for one in records(live) if one.get("event") == "issued"]
+    assert (issued, new in issued) == ([user, user], False)
+    listed = gateway("token", "list", "--config", live, "--json").json
+    assert {one["user"] for one in listed if one["id"] == made} == {user}
+
+
+def test_a_letter_by_a_new_sub_is_its_users_and_a_sub_that_opens_nothing_is_told_with_its_line(
+    gateway: Gateway, live: Path, tmp_path: Path
+) -> None:
+    user, _ = _carried(live, "old", confirmed=True)
+    (file := tmp_path / "people.csv").write_text("partner,sub,login,name\ncap-insertion,new,ines,Ines\n")
+    arguments = ("user", "invite", "--from", file, "--letters", tmp_path / "letters.pdf", "--config", live)
+    assert gateway(*arguments, "--json").json["users"] == [user]
+    file.write_text("partner,sub,login,name\ncap-insertion,new,ines,Ines\ncap-insertion,old,ines,Ines\n")
+    told = gateway(*arguments)
+    assert told.status == 1 and ":3: this sub is over" in told.out
+
+
+def test_a_role_is_shown_as_whose_it_is_and_as_nobodys_once_its_sub_is_over(gateway: Gateway, live: Path) -> None:
+    write_records(live)
+    shown = ("user", "show", "--config", live, "--json")
+    user, _ = _carried(live, "ci-0815", confirmed=False)
+    assert gateway(*shown, user).json["roles"] == ["officer"]
+    _carried(live, "ci-0815", confirmed=True)
+    assert gateway(*shown, user).json["roles"] == []
+    policy = live / "policy.toml"
+    policy.write_text(policy.read_text().replace('"ci-0815"', '"new"'))
+    assert gateway(*shown, user).json["roles"] == ["officer"]
