@@ -9,8 +9,8 @@ Rules of this file:
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from hashlib import blake2b
 
 from gateway.application import Application
@@ -25,6 +25,7 @@ from gateway.core.policy import WEBAUTHN, Policy, Then
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge.credentials import refusal_of
 from gateway.explaining import Explaining
+from gateway.outcomes import NOTHING_CHARGED, Missed, Outcome
 from gateway.passage import Passage
 from gateway.ports import Budgets, Callers, Clock, Factors, NoCaller, StoreUnavailable
 from gateway.recording import PersonTaken
@@ -33,35 +34,6 @@ log = logging.getLogger(__name__)
 Hash = Callable[[Identifier], bytes]
 InForce = Callable[[], tuple[Application, Callers]]
 """The application with the policy in force now, and who knows its callers: a long answer outlives a policy."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """A charge that went through: how the answer leaves, and whose data it is counted as.
-
-    ``unnamed``: persons who cannot be told apart, by the class that they were charged at; ``unnamed_floors``: how many
-    of them stand in which floors; ``why``: the reason given for persons outside among ``persons``, which are
-    everybody's.
-    """
-
-    plan: decide.Plan
-    taken: tuple[PersonTaken, ...]
-    unnamed: Mapping[Class, int]
-    sequence: int
-    alarms: tuple[Limit, ...]
-    would_be: Refusal | None = None
-    persons: tuple[decide.Costed, ...] = ()
-    why: str | None = None
-    unnamed_floors: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Missed:
-    """A lookup counted as a miss, until it has found somebody: the limits it is counted in, and under which name."""
-
-    limits: tuple[Limit, ...]
-    member: bytes
-    sequence: int
 
 
 class Charger:
@@ -403,9 +375,6 @@ class Charger:
             await self._budgets.withdraw(miss.limits, miss.member)
         except StoreUnavailable as fault:
             log.warning("a miss stays counted: %s", fault)
-
-
-NOTHING_CHARGED = Charged(1, ((),), (), (), 0)
 
 
 def _entries(one: decide.Costed, charged: bool) -> int:

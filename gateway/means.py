@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.charges import Charger, Missed, Outcome
+from gateway.charges import Charger
 from gateway.core.assurance import Caller
 from gateway.core.canonical import Headers
 from gateway.core.extraction import Class
 from gateway.core.reasons import Refusal
 from gateway.ledger import LedgerUnavailable
+from gateway.outcomes import Missed, Outcome
 from gateway.passage import Passage
 from gateway.ports import Records
 from gateway.recording import common, missed, refused, released

@@ -15,12 +15,12 @@ from typing import Any
 
 from gateway.application import Application
 from gateway.assisting import Page
-from gateway.charges import Missed, Outcome
 from gateway.core.canonical import Headers, folded
 from gateway.core.extraction import Class, Found, Identifier, PersonFound, Record, attribute, by_size
 from gateway.core.reasons import Reason, Refusal
 from gateway.incoming import ClientGone
 from gateway.means import ClientStalled, Means, Source
+from gateway.outcomes import Missed, Outcome
 from gateway.outgoing import to_client
 from gateway.passage import Passage
 from gateway.reading.body import Inflater, Media

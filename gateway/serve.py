@@ -7,7 +7,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -43,13 +43,64 @@ RESPAWN_S = 2.0
 class Server(MPServer):
     """Granian's server with the admin listener beside it. A hangup brings a new policy, and replaces no process."""
 
-    on_hangup: Callable[[], None]
-    on_end: Callable[[], None]
+    def __init__(self, settings: Settings, folder: Path, in_force: InForce, announce: Callable[[str], None]) -> None:
+        listen = settings.gateway.listen
+        super().__init__(
+            "gateway.app:create",
+            address=listen.address,
+            port=listen.port,
+            interface=Interfaces.ASGI,
+            workers=listen.workers,
+            loop=Loops.uvloop,
+            http=HTTPModes.auto,
+            websockets=True,
+            backlog=4096,
+            backpressure=listen.backpressure,
+            http1_settings=HTTP1Settings(header_read_timeout=int(listen.header_timeout * 1000)),
+            log_level=LogLevels.warning,
+            ssl_cert=settings.path(listen.certificate) if listen.certificate else None,
+            ssl_key=settings.path(listen.key) if listen.key else None,
+            respawn_failed_workers=True,
+            respawn_interval=RESPAWN_S,
+            workers_kill_timeout=DRAIN_S,
+            factory=True,
+        )
+        self._admin = settings.gateway.admin
+        self._folder = folder
+        self._in_force = in_force
+        self._announce = announce
+        self._listening: list[ThreadingHTTPServer] = []
+        self.on_startup(self._listen_to_admin)
+        self.on_startup(partial(_ship_ever_after, settings, announce))
+
+    def close(self) -> None:
+        """End the admin listener."""
+        for one in self._listening:
+            one.shutdown()
+
+    def _listen_to_admin(self) -> None:
+        at = self._admin
+        self._listening.append(admin.listen(at.address, at.port, self._folder, self.worker_pids, self.take_anew))
 
     def worker_pids(self) -> frozenset[int]:
         """The process ids of the workers alive now."""
         alive = (worker.inner for worker in list(self.wrks) if worker.inner.is_alive())
         return frozenset(process.pid for process in alive if process.pid)
+
+    def _said(self) -> Mapping[int, admin.State]:
+        return admin.states(self._folder, self.worker_pids())
+
+    def take_anew(self) -> Taken:
+        """Take the files as they are now into force, and say aloud what became of it."""
+        taken = self._in_force.reload(lambda: {pid: (one.generation, one.behind) for pid, one in self._said().items()})
+        tell(taken, self._announce)
+        return taken
+
+    def _reload(self, spawn_target, target_loader):  # type: ignore[no-untyped-def]
+        """Granian would start every worker anew, and fail a few requests."""
+        self.reload_signal = False
+        self.main_loop_interrupt.clear()
+        threading.Thread(target=self.take_anew, name="reload", daemon=True).start()
 
     def _respawn_workers(self, workers, spawn_target, target_loader, delay=0):  # type: ignore[no-untyped-def]
         """Start workers again no sooner than ``RESPAWN_S`` after a death: a crash loop must not spin."""
@@ -58,20 +109,26 @@ class Server(MPServer):
 
     def _stop_workers(self):  # type: ignore[no-untyped-def]
         """Granian would drop WebSockets without a word, and be called ready to its end."""
-        self.on_end()
+        self._say_goodbye()
         super()._stop_workers()  # type: ignore[no-untyped-call]
 
-    def _reload(self, spawn_target, target_loader):  # type: ignore[no-untyped-def]
-        """Granian would start every worker anew, and fail a few requests."""
-        self.reload_signal = False
-        self.main_loop_interrupt.clear()
-        self.on_hangup()
+    def _say_goodbye(self) -> None:
+        (self._folder / ENDING).touch()
+        deadline, told = time.monotonic() + GOODBYE_S, False
+        while time.monotonic() < deadline:
+            said = self._said().values()
+            told = told or any(one.conversations for one in said)
+            if all(one.ending and not one.conversations for one in said):
+                time.sleep(LAST_FRAMES_S if told else 0)
+                return
+            time.sleep(0.05)
 
 
 def serve(settings: Settings, *, check: Check, announce: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT; ``announce`` is told what it begins with.
 
-    ``check``: what must hold of a new policy's settings, as of these. Raises ``OSError``: a port is taken.
+    ``check``: what must hold of a new policy's settings, as of these. Raises ``OSError``: a port is taken;
+    ``ConfigurationError``: the files have changed since they were read.
     """
     listen = settings.gateway.listen
     folder = Path(tempfile.mkdtemp(prefix="gateway-"))
@@ -82,55 +139,7 @@ def serve(settings: Settings, *, check: Check, announce: Callable[[str], None]) 
     os.register_at_fork(after_in_child=_forget_signals)
     in_force = InForce(folder, settings, check)
     in_force.take()
-    server = Server(
-        "gateway.app:create",
-        address=listen.address,
-        port=listen.port,
-        interface=Interfaces.ASGI,
-        workers=listen.workers,
-        loop=Loops.uvloop,
-        http=HTTPModes.auto,
-        websockets=True,
-        backlog=4096,
-        backpressure=listen.backpressure,
-        http1_settings=HTTP1Settings(header_read_timeout=int(listen.header_timeout * 1000)),
-        log_level=LogLevels.warning,
-        ssl_cert=settings.path(listen.certificate) if listen.certificate else None,
-        ssl_key=settings.path(listen.key) if listen.key else None,
-        respawn_failed_workers=True,
-        respawn_interval=RESPAWN_S,
-        workers_kill_timeout=DRAIN_S,
-        factory=True,
-    )
-    listening: list[ThreadingHTTPServer] = []
-
-    def reload() -> Taken:
-        said = partial(admin.states, folder)
-        taken = in_force.reload(
-            lambda: {pid: (one.generation, one.behind) for pid, one in said(server.worker_pids()).items()}
-        )
-        tell(taken, announce)
-        return taken
-
-    def say_goodbye() -> None:
-        (folder / ENDING).touch()
-        deadline, told = time.monotonic() + GOODBYE_S, False
-        while time.monotonic() < deadline:
-            said = admin.states(folder, server.worker_pids()).values()
-            told = told or any(one.conversations for one in said)
-            if all(one.ending and not one.conversations for one in said):
-                time.sleep(LAST_FRAMES_S if told else 0)
-                return
-            time.sleep(0.05)
-
-    def start_admin() -> None:
-        at = settings.gateway.admin
-        listening.append(admin.listen(at.address, at.port, folder, server.worker_pids, reload))
-
-    server.on_startup(start_admin)
-    server.on_startup(partial(_ship_ever_after, settings, announce))
-    server.on_end = say_goodbye
-    server.on_hangup = lambda: threading.Thread(target=reload, name="reload", daemon=True).start()
+    server = Server(settings, folder, in_force, announce)
     for warning in warnings(settings):
         announce(str(warning))
     scheme = "https" if listen.certificate else "http"
@@ -138,8 +147,7 @@ def serve(settings: Settings, *, check: Check, announce: Callable[[str], None]) 
     try:
         server.serve()
     finally:
-        for one in listening:
-            one.shutdown()
+        server.close()
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -6,7 +6,7 @@ import pytest
 from small_application import CALLER, small_application, small_passage
 
 from gateway.application import Application
-from gateway.charges import Charger, Missed, Outcome
+from gateway.charges import Charger
 from gateway.core import decide
 from gateway.core.assurance import Caller, Proof
 from gateway.core.charging import limits_of
@@ -16,6 +16,7 @@ from gateway.core.policy import Route
 from gateway.core.reasons import Reason, Refusal
 from gateway.explaining import Explaining
 from gateway.keyring import KeyRing
+from gateway.outcomes import Missed, Outcome
 from gateway.passage import Credential
 from gateway.stores import keys
 from gateway.stores.budgets import Budgets

@@ -4,10 +4,10 @@ import pytest
 from small_application import CALLER, small_application
 from test_charges import WHY, Desk, desk_of, of, person
 
-from gateway.charges import Outcome
 from gateway.core.assurance import Proof
 from gateway.core.reasons import Reason
 from gateway.keyring import KeyRing
+from gateway.outcomes import Outcome
 from gateway.stores.connection import Store
 
 DEMO = """
