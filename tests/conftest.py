@@ -9,6 +9,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 import pytest_asyncio
+from held_clock import HeldClock
 
 from gateway.keyring import KeyRing
 from gateway.stores.connection import Store
@@ -18,19 +19,6 @@ PATIENCE_S = 20.0
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("untimed")
-
-
-class HeldClock:
-    """A clock that a test sets."""
-
-    def __init__(self, at: float = 1_800_000_000.0) -> None:
-        self.at = at
-
-    def now(self) -> float:
-        return self.at
-
-    def forward(self, seconds: float) -> None:
-        self.at += seconds
 
 
 @pytest.fixture

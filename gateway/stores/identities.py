@@ -70,9 +70,12 @@ class Identities:
         return said.decode() if said else ""
 
     async def merge(self, merges: Iterable[Merge]) -> None:
-        """Count in one limit of each whom the other has counted, from the earlier of both times; that one stays."""
+        """Count in one limit of each whom the other has counted, from the later of both times; the other one stays.
+
+        Whoever is in a window of either stays counted for as long as there: never is one person less than was taken.
+        """
         merges, now_ms = tuple(merges), int(self._clock.now() * 1000)
-        # Whoever has left a window was not counted: only of those in it is the earlier of two times the first.
+        # Whoever has left the other's window is not brought back into this one.
         edges = [now_ms - one.window_s * 1000 for one in merges]
         reading = [
             ("ZRANGEBYSCORE", keys.budget(one.other), f"({edge}", "+inf", "WITHSCORES")
@@ -86,7 +89,7 @@ class Identities:
                 scored = chain.from_iterable(people[start : start + PERSONS_PER_CALL])
                 await self._store.calls(
                     ("ZREMRANGEBYSCORE", name, "-inf", edge),
-                    ("ZADD", name, "LT", *scored),
+                    ("ZADD", name, "GT", *scored),
                     ("PEXPIRE", name, life_ms),
                     atomic=True,
                 )

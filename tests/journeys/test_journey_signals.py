@@ -51,7 +51,7 @@ def _adviser(login: str) -> Adviser:
     return next(one for one in ADVISERS if one.login == login)
 
 
-THEO, INES = _adviser("theo"), _adviser("ines")
+SACHA, INES = _adviser("sacha"), _adviser("ines")
 
 
 def _tell(event: str) -> Callable[[RunningDemo, Adviser], None]:
@@ -73,10 +73,10 @@ def _freeze(demo: RunningDemo, who: Adviser) -> None:
 
 
 WORDS = {
-    "logout": (_tell("logout"), THEO),
-    "session-revoked": (_tell("session-revoked"), THEO),
+    "logout": (_tell("logout"), SACHA),
+    "session-revoked": (_tell("session-revoked"), SACHA),
     "credential-change": (_tell("credential-change"), INES),  # for a day she can export little
-    "partner-freeze": (_freeze, THEO),
+    "partner-freeze": (_freeze, SACHA),
 }
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 from charging_model import SpreadModel
-from conftest import HeldClock
+from held_clock import HeldClock
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis_cluster import Shards, clustered
