@@ -9,7 +9,6 @@ Rules of this file:
 """
 
 import base64
-import binascii
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -126,7 +125,7 @@ def strict_base64(part: str) -> bytes | None:
     """The bytes of base64url without padding and odd bits (RFC 7515, 2); ``None`` for anything else."""
     try:
         value = base64.b64decode(part + "=" * (-len(part) % 4), altchars=b"-_", validate=True)
-    except binascii.Error:
+    except ValueError:  # letters outside ASCII too, of which it is no binascii.Error
         return None
     return value if base64.urlsafe_b64encode(value).rstrip(b"=").decode() == part else None
 

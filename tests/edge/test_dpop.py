@@ -178,6 +178,12 @@ def test_an_rsa_key_that_is_too_short_or_too_long_to_verify_does_not_count() -> 
     assert verify(right(DpopClient(RSA, "PS256"), header={"jwk": long})) == "the key is too short or too long"
 
 
+def test_a_key_with_letters_that_base64_does_not_have_does_not_count() -> None:
+    header = {"typ": "dpop+jwt", "alg": "ES256", "jwk": {"kty": "EC", "crv": "P-256", "x": "\u00e9", "y": "AA"}}
+    proof = f"{b64(json.dumps(header).encode())}.{b64(b'{}')}.{b64(bytes(64))}"
+    assert verify(proof) == "the key is not well formed"
+
+
 def test_base64_is_strict_and_the_proof_is_one_small_token() -> None:
     head, body, signature = right().split(".")
     assert isinstance(verify(f"{head}.{body}.{signature}="), str)
