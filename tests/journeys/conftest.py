@@ -9,7 +9,7 @@ import pytest
 from running_demo import CHROMIUM, CI, RunningDemo, demo_in
 
 # Where continuous integration runs, a missing browser is a failure; elsewhere its stories are not collected.
-_STORIES = ("browser", "accessible", "outside", "three_partners", "word")
+_STORIES = ("browser", "accessible", "migration", "outside", "three_partners", "word")
 collect_ignore = [] if CI or CHROMIUM else [f"test_journey_{story}.py" for story in _STORIES]
 
 
