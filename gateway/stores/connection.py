@@ -208,6 +208,10 @@ class Store:
         """Look once who is primary and what time it is there; raises ``StoreUnavailable``."""
         await self._topology.look()
 
+    async def _look(self) -> None:
+        with contextlib.suppress(StoreUnavailable):  # seen by every request; here it only shows as an old sample
+            await self.sample()
+
     async def _keep_sampling(self) -> None:
         """Each second; sooner after a fault, where another server may have taken over meanwhile."""
         was_well = True
@@ -221,8 +225,11 @@ class Store:
                 await asyncio.sleep(AGAIN_S)
             else:
                 await asyncio.sleep(SAMPLE_EVERY_S)
-            with contextlib.suppress(StoreUnavailable):  # seen by every request; here it only shows as an old sample
-                await self.sample()
+            looking = asyncio.create_task(self._look())
+            try:
+                await asyncio.wait({looking})  # awaited itself, it might swallow an order to end that comes meanwhile
+            finally:
+                looking.cancel()
             well = not self.doubt
             if well != was_well:
                 log.warning("the store's servers: %s", self.doubt or "all is well again")

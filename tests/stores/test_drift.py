@@ -164,7 +164,7 @@ async def test_each_of_two_generators_has_a_clock_of_its_own(factors: Factors, c
 
 @pytest.mark.parametrize("first", [False, True], ids=["in the window", "after a far one"])
 async def test_a_hundred_at_once_are_one(redis_socket: Path, keyring: KeyRing, clock, first: bool) -> None:
-    stores = [await Store.connect(f"unix://{redis_socket}") for _ in range(4)]
+    stores = [await Store.connect(f"unix://{redis_socket}", timeout_s=20) for _ in range(4)]
     several = [Factors(store, keyring, clock) for store in stores]
     await several[0].enrol_oath(USER, TOKEN)
     if first:

@@ -47,7 +47,7 @@ async def test_codes_of_three_steps_are_usable_once_each_and_none_before_an_acce
 
 
 async def test_a_hundred_at_once_over_several_connections_are_one(redis_socket: Path, keyring: KeyRing, clock) -> None:
-    stores = [await Store.connect(f"unix://{redis_socket}") for _ in range(4)]
+    stores = [await Store.connect(f"unix://{redis_socket}", timeout_s=20) for _ in range(4)]
     several = [Factors(store, keyring, clock) for store in stores]
     await several[0].enrol_totp(USER, SECRET)
     code = code_at(clock.at)

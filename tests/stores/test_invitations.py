@@ -35,7 +35,7 @@ async def test_another_code_is_nobodys(invitations: Invitations, typed: str) -> 
 
 
 async def test_an_invitation_is_taken_by_one_of_a_hundred(redis_socket: Path, keyring: KeyRing, clock) -> None:
-    stores = [await Store.connect(f"unix://{redis_socket}") for _ in range(4)]
+    stores = [await Store.connect(f"unix://{redis_socket}", timeout_s=20) for _ in range(4)]
     several = [Invitations(store, keyring, clock) for store in stores]
     assert await invite(several[0], "u_lea", "u_ref") == "remote"
     taken = await asyncio.gather(*(several[index % 4].take("u_lea") for index in range(100)))

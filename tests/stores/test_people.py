@@ -70,7 +70,7 @@ async def test_every_session_ends_with_its_proofs_and_nobody_elses(
 
 
 async def test_of_a_hundred_endings_one_ends_it(redis_socket: Path, keyring: KeyRing, clock, user: str) -> None:
-    stores = [await Store.connect(f"unix://{redis_socket}") for _ in range(4)]
+    stores = [await Store.connect(f"unix://{redis_socket}", timeout_s=20) for _ in range(4)]
     await Sessions(stores[0], keyring, clock).open(**WHO)
     several = [People(store, keyring, clock) for store in stores]
     ended = await asyncio.gather(*(several[index % 4].end_sessions(user) for index in range(100)))

@@ -39,7 +39,7 @@ async def test_a_code_is_accepted_once_as_bound_from_afar_now(codes: RecoveryCod
 async def test_a_hundred_uses_at_once_over_several_connections_are_one(
     redis_socket: Path, keyring: KeyRing, clock
 ) -> None:
-    stores = [await Store.connect(f"unix://{redis_socket}") for _ in range(4)]
+    stores = [await Store.connect(f"unix://{redis_socket}", timeout_s=20) for _ in range(4)]
     several = [RecoveryCodes(store, keyring, clock) for store in stores]
     code = (await several[0].issue(USER))[0]
     answers = await asyncio.gather(*(several[index % 4].burn(USER, code) for index in range(100)))
