@@ -1,0 +1,32 @@
+"""A small crowd of slow clients before a whole gateway, and what is told of it."""
+
+import pytest
+
+from tests.bench.slow_sockets import CROWD, Answered, Report, percentile, run, slices
+
+
+@pytest.fixture(scope="module")
+def report() -> Report:
+    """20 of each kind, for two seconds."""
+    return run(dict.fromkeys(CROWD, 20), 2)
+
+
+def test_ordinary_requests_are_answered_beside_slow_clients(report: Report) -> None:
+    assert [one.status for one in report.answers] == [200] * 40
+
+
+@pytest.mark.parametrize("kind", CROWD)
+def test_slow_clients_of_each_kind_come_in(report: Report, kind: str) -> None:
+    assert (report.told[kind].opened, report.told[kind].failed) == (20, 0)
+
+
+def test_a_percentile_is_one_of_the_times() -> None:
+    assert [percentile([4, 1, 3, 2], share) for share in (0.25, 0.5, 0.99)] == [1, 2, 4]
+
+
+def test_tells_of_each_slice_what_was_not_answered() -> None:
+    answers = [Answered(1, 0.01, 200), Answered(9.9, 0.03, 200), Answered(10, 5, 504), Answered(11, 1, 0)]
+    assert list(slices(answers))[2:] == [
+        "| 0 | 2 | 0 | 10 | 30 | 30 |",
+        "| 10 | 2 | 1 × 0, 1 × 504 | 1000 | 5000 | 5000 |",
+    ]
