@@ -4,6 +4,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import hypothesis
@@ -15,6 +16,7 @@ from gateway.keyring import KeyRing
 from gateway.stores.connection import Store
 from gateway.stores.embedded import EmbeddedStore
 
+# A hundred at once, on a machine that does other things too, are no fault of the store's.
 PATIENCE_S = 20.0
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
@@ -61,7 +63,17 @@ def redis_socket(_store_socket: Path) -> Path:
 
 @pytest_asyncio.fixture
 async def store(redis_socket: Path) -> AsyncIterator[Store]:
-    # a hundred at once, on a machine that does other things too, are no fault of the store's
     connected = await Store.connect(f"unix://{redis_socket}", timeout_s=PATIENCE_S)
     yield connected
     await connected.close()
+
+
+@pytest_asyncio.fixture
+async def four_stores(redis_socket: Path) -> AsyncIterator[list[Store]]:
+    """What four workers hold: connections of their own to one store."""
+    async with AsyncExitStack() as ends:
+        connected = []
+        for _ in range(4):
+            connected.append(await Store.connect(f"unix://{redis_socket}", timeout_s=PATIENCE_S))
+            ends.push_async_callback(connected[-1].close)
+        yield connected

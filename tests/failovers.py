@@ -124,7 +124,7 @@ class Place:
             until(lambda: load.received >= KILLED_AFTER, what="the load")
             (first.suspend if hang else first.kill)()
             load.killed_at = time.monotonic()
-            until(lambda: self.group.primary is not first, within_s=60, what="the promotion")
+            until(lambda: self.group.primary is not first, what="the promotion")
             promoted_at = time.monotonic()
             if hang:
                 first.resume()

@@ -258,7 +258,7 @@ async def test_what_the_store_knows_better_stays(store: Store, tmp_path: Path) -
 async def test_a_running_worker_takes_up_again_only_once_rebuilt(
     redis_socket: Path, store: Store, tmp_path: Path
 ) -> None:
-    worker = await Store.connect(f"unix://{redis_socket}")
+    worker = await Store.connect(f"unix://{redis_socket}", timeout_s=20)
     await worker.ensure_epoch(tmp_path, 0)
     charged = Charge(
         limits_of(POLICY, Caller("u", "p", "", "", "", "person", "token", "t"), NOW),

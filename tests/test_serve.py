@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import wire
-from stack import STARTS_WITHIN_S, Stack, demo_application, free_ports, running_stack, serving, until
+from stack import Stack, demo_application, free_ports, running_stack, serving, until
 from traffic import Hammer, Stream, admin
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
@@ -135,7 +135,7 @@ def test_a_node_with_keys_of_its_own_is_never_ready_and_says_why(application: st
         command = [sys.executable, "-m", "gateway", "serve", "--config", str(tmp_path / "b"), "--die-with-parent"]
         with (tmp_path / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
             try:
-                until(lambda: "was begun with" in said(settings), within_s=STARTS_WITHIN_S, what="the reason")
+                until(lambda: "was begun with" in said(settings), what="the reason")
                 assert wire.send(settings.gateway.listen.port, wire.request("/", stack.host)).status == 503
             finally:
                 process.terminate()

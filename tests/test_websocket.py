@@ -121,7 +121,7 @@ class House:
         return asyncio.run(self._token(proven))
 
     async def _token(self, proven: bool) -> tuple[str, str]:
-        store = await Store.connect(self.store_url)
+        store = await Store.connect(self.store_url, timeout_s=20)
         tokens = Tokens(store, KeyRing.load(self.directory / "keys"))
         now = store.clock.now()
         sub = secrets.token_hex(8)
@@ -136,7 +136,7 @@ class House:
 
     def revoke(self, token_id: str) -> None:
         async def work() -> None:
-            store = await Store.connect(self.store_url)
+            store = await Store.connect(self.store_url, timeout_s=20)
             assert await Tokens(store, KeyRing.load(self.directory / "keys")).revoke(token_id)
             await store.close()
 

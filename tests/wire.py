@@ -5,7 +5,7 @@ import json
 import socket
 from dataclasses import dataclass
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,7 @@ ADVISERS: Final = (
     Adviser("camille", "Camille Durand", "relais-emploi", "re-4711", "lavande-bleue-42"),
     Adviser("sacha", "Sacha Moreau", "relais-emploi", "re-4712", "genet-jaune-17"),
     Adviser("noor", "Noor Lefevre", "cap-insertion", "ci-0815", "bruyere-rose-88"),
+    Adviser("lucie", "Lucie Bernard", "relais-emploi", "re-4714", "mimosa-tendre-58"),
     Adviser("theo", "Théo Marchand", "relais-emploi", "re-4713", "coquelicot-vif-29", new=True),
     Adviser("ines", "Inès Petit", "cap-insertion", "ci-0816", "jonquille-verte-63", acr="eidas2"),
 )

@@ -161,7 +161,7 @@ def test_a_login_is_known_once_its_person_has_signed_in(gateway: Gateway, live: 
     settings = load(live)
 
     async def sign_in(partner: str, sub: str) -> None:
-        store = await Store.connect(settings.gateway.store.url)
+        store = await Store.connect(settings.gateway.store.url, timeout_s=20)
         issuer = settings.partners[partner].issuer
         sessions = Sessions(store, KeyRing.load(live / "keys"))
         await sessions.open(issuer=issuer, sub=sub, partner=partner, name="Zoé", login="zoe")
@@ -191,7 +191,7 @@ def test_a_seat_is_shown_and_freed_with_its_sessions(gateway: Gateway, live: Pat
     settings = load(live)
 
     async def sit_down() -> str:
-        store = await Store.connect(settings.gateway.store.url)
+        store = await Store.connect(settings.gateway.store.url, timeout_s=20)
         keyring = KeyRing.load(live / "keys")
         await Sessions(store, keyring).open(issuer="i", sub="1", partner="relais-emploi", name="n", login="camille")
         user = keyring.user_id("i", "1")

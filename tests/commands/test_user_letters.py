@@ -39,7 +39,7 @@ def invite(gateway: Gateway, live: Path, tmp_path: Path) -> Any:
 
 def burn(live: Path, user: str, code: str) -> Any:
     async def work() -> Any:
-        store = await Store.connect(load(live).gateway.store.url)
+        store = await Store.connect(load(live).gateway.store.url, timeout_s=20)
         rejected = await Letters(store, KeyRing.load(live / "keys")).burn(user, code)
         await store.close()
         return rejected

@@ -52,7 +52,7 @@ def test_tokens_are_imported_listed_and_assigned_and_the_ledger_has_it(
 
     async def kinds() -> tuple[tuple[str, ...], set[str]]:
         settings = load(live)
-        store = await Store.connect(settings.gateway.store.url)
+        store = await Store.connect(settings.gateway.store.url, timeout_s=20)
         found = await Factors(store, KeyRing.load(live / "keys")).kinds(assigned["user"])
         told = {one.kind for one in await Notices(store).of(assigned["user"])}
         await store.close()

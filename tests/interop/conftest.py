@@ -39,7 +39,7 @@ import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from edge.conftest import ORIGIN, House, RunningProvider, house, keyring, provider
-from stack import STARTS_WITHIN_S, free_ports
+from stack import PATIENCE_S, free_ports
 
 from gateway.edge.client_auth import public_key
 from gateway.edge.partner import Partner
@@ -177,7 +177,7 @@ def running(
     log, pipe = folder / f"log.{port}", subprocess.PIPE
     with log.open("wb") as said, subprocess.Popen(command, cwd=folder, stdin=pipe, stdout=pipe, stderr=said) as process:
         try:
-            assert process.stdout and select.select([process.stdout], [], [], STARTS_WITHIN_S)[0], "not ready in time"
+            assert process.stdout and select.select([process.stdout], [], [], PATIENCE_S)[0], "not ready in time"
             assert process.stdout.readline() == b"ready\n", log.read_text()
             yield
         finally:

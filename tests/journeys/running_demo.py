@@ -280,7 +280,7 @@ def demo_in(folder: Path) -> Iterator[RunningDemo]:
             assert process.poll() is None, (folder / "out").read_text()
             return ready.exists()
 
-        until(is_up, within_s=60, what="the demo")
+        until(is_up, what="the demo")
         yield RunningDemo(folder, process).look_up()
     finally:
         process.terminate()

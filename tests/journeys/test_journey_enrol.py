@@ -133,7 +133,7 @@ def _first_story(browser: Browser, demo: RunningDemo, words: Words, vouchers: li
 def _lost_story(browser: Browser, demo: RunningDemo, words: Words, vouchers: list[str]) -> list[str]:
     context = browser.new_context(locale=words.locale)
     context.set_default_timeout(15_000)
-    lost = _Newcomer(demo, context, "sacha", words)
+    lost = _Newcomer(demo, context, "lucie", words)
     lost.sign_in()
     page = lost.page
     page.goto(f"{demo.gateway}/.gateway/enrol")
@@ -141,10 +141,10 @@ def _lost_story(browser: Browser, demo: RunningDemo, words: Words, vouchers: lis
     page.locator("details summary").click()
     code = lost.ask()
     # One alone does not do: it is lost to whoever talks best.
-    assert "voix" in _vouch(browser, demo, vouchers[0], code, "sacha")
+    assert "voix" in _vouch(browser, demo, vouchers[0], code, "lucie")
     page.goto(f"{demo.gateway}/.gateway/enrol")
     assert page.locator("form.passkey-add").count() == 0
-    _vouch(browser, demo, vouchers[1], code, "sacha")
+    _vouch(browser, demo, vouchers[1], code, "lucie")
     lost.add_passkey()
     lost.touch(f"{demo.gateway}/dossiers/{demo.ids[800]}/modifier")
     page.locator("input[name=nir]").wait_for()

@@ -103,7 +103,7 @@ def test_an_emptied_store_stays_closed_until_its_budgets_are_counted_anew(own: S
     assert done.returncode == 0, done.stderr
     assert counted(own) == before
     assert {one["event"] for one in own.records() if one["kind"] == "operator"} == {"rebuild"}
-    until(lambda: raw.ask(again).status == 200, within_s=5, what="the gateway's taking up again")
+    until(lambda: raw.ask(again).status == 200, what="the gateway's taking up again")
     now = usages(own, again)
     assert now["sensitive-hour"] == shown["sensitive-hour"]
     assert now["internal-hour"] == shown["internal-hour"] + 1

@@ -143,7 +143,7 @@ def test_who_is_stopped_or_whose_token_was_ended_takes_no_seat(place: Place) -> 
     assert [one.user for one in place.stack.thread.call(seats.rows("freed"))] == [user]
     assert place.stack.thread.call(seats.leave("freed", user))
     place.stack.thread.call(Signals(store, place.stack.keyring).end(user, None))
-    assert until(lambda: place.get(path, token).reason == "token_revoked", within_s=2)
+    assert until(lambda: place.get(path, token).reason == "token_revoked")
     assert place.get(path, other).reason == "token_revoked"  # which was not shown before
     stopped = place.user("freed", "sub-stopped")
     place.stack.thread.call(

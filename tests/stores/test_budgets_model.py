@@ -87,7 +87,7 @@ class Times:
 @given(story=st.lists(charges, max_size=8))
 async def test_script_equals_model(redis_socket: Path, story: list[tuple[object, ...]]) -> None:
     example = next(EXAMPLES)
-    store = await Store.connect(f"unix://{redis_socket}")
+    store = await Store.connect(f"unix://{redis_socket}", timeout_s=20)
     model, times = Model(sequence=int(await store.call("GET", "seq") or 0)), Times(example)
     try:
         for wanted_limits, wanted_records, commit, seconds in story:
@@ -116,7 +116,7 @@ async def test_who_is_known_to_be_counted_is_answered_as_the_model_answers(
 ) -> None:
     """Two workers, who ask few things often; each has heard of the store since the other last asked it."""
     example = next(EXAMPLES)
-    store = await Store.connect(f"unix://{redis_socket}")
+    store = await Store.connect(f"unix://{redis_socket}", timeout_s=20)
     model, times, last = Model(), Times(example), 0
     workers = [Budgets(store, times, monotonic=times.monotonic) for _ in range(2)]
     callers = [tuple(limit_of(example, one) for one in wanted) for wanted in story[0]]

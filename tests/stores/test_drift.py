@@ -163,17 +163,14 @@ async def test_each_of_two_generators_has_a_clock_of_its_own(factors: Factors, c
 
 
 @pytest.mark.parametrize("first", [False, True], ids=["in the window", "after a far one"])
-async def test_a_hundred_at_once_are_one(redis_socket: Path, keyring: KeyRing, clock, first: bool) -> None:
-    stores = [await Store.connect(f"unix://{redis_socket}", timeout_s=20) for _ in range(4)]
-    several = [Factors(store, keyring, clock) for store in stores]
+async def test_a_hundred_at_once_are_one(four_stores: list[Store], keyring: KeyRing, clock, first: bool) -> None:
+    several = [Factors(store, keyring, clock) for store in four_stores]
     await several[0].enrol_oath(USER, TOKEN)
     if first:
         assert await several[0].verify_totp(USER, shown(TOKEN, clock.at, -8)) == NEXT
         clock.forward(TOKEN.period_s)
     code = shown(TOKEN, clock.at, -8 if first else 0)
     answers = await asyncio.gather(*(several[index % 4].verify_totp(USER, code) for index in range(100)))
-    for store in stores:
-        await store.close()
     assert sum(isinstance(one, Accepted) for one in answers) == 1
     assert {one.reason for one in answers if isinstance(one, CodeRejected)} == {"code_used"}
 
@@ -237,7 +234,7 @@ moves = st.lists(st.tuples(st.sampled_from([0, 1, 15, 30, 45, 90, 91, 400]), st.
 @given(story=moves)
 async def test_script_equals_model(redis_socket: Path, keyring: KeyRing, story: list[tuple[int, int]]) -> None:
     user, model, now = f"u_{next(EXAMPLES)}", Model(), 1_800_000_000.0
-    store = await Store.connect(f"unix://{redis_socket}")
+    store = await Store.connect(f"unix://{redis_socket}", timeout_s=20)
 
     class Clock:
         def now(self) -> float:

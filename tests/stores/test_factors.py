@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-from pathlib import Path
 
 import pyotp
 import pytest
@@ -46,14 +45,13 @@ async def test_codes_of_three_steps_are_usable_once_each_and_none_before_an_acce
         assert await factors.verify_totp(USER, code_at(clock.at + away)) == CodeRejected("code_used")
 
 
-async def test_a_hundred_at_once_over_several_connections_are_one(redis_socket: Path, keyring: KeyRing, clock) -> None:
-    stores = [await Store.connect(f"unix://{redis_socket}", timeout_s=20) for _ in range(4)]
-    several = [Factors(store, keyring, clock) for store in stores]
+async def test_a_hundred_at_once_over_several_connections_are_one(
+    four_stores: list[Store], keyring: KeyRing, clock
+) -> None:
+    several = [Factors(store, keyring, clock) for store in four_stores]
     await several[0].enrol_totp(USER, SECRET)
     code = code_at(clock.at)
     answers = await asyncio.gather(*(several[index % 4].verify_totp(USER, code) for index in range(100)))
-    for store in stores:
-        await store.close()
     assert sum(isinstance(one, Accepted) for one in answers) == 1
     assert {one.reason for one in answers if isinstance(one, CodeRejected)} == {"code_used"}
 

@@ -1,7 +1,6 @@
 """Invitations: one person, one factor, by somebody else, a few a day, in no circle."""
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
@@ -34,14 +33,11 @@ async def test_another_code_is_nobodys(invitations: Invitations, typed: str) -> 
     assert await invitations.asked(typed) is None
 
 
-async def test_an_invitation_is_taken_by_one_of_a_hundred(redis_socket: Path, keyring: KeyRing, clock) -> None:
-    stores = [await Store.connect(f"unix://{redis_socket}", timeout_s=20) for _ in range(4)]
-    several = [Invitations(store, keyring, clock) for store in stores]
+async def test_an_invitation_is_taken_by_one_of_a_hundred(four_stores: list[Store], keyring: KeyRing, clock) -> None:
+    several = [Invitations(store, keyring, clock) for store in four_stores]
     assert await invite(several[0], "u_lea", "u_ref") == "remote"
     taken = await asyncio.gather(*(several[index % 4].take("u_lea") for index in range(100)))
     assert sorted(taken, key=str) == [None] * 99 + ["remote"]
-    for store in stores:
-        await store.close()
 
 
 async def test_an_invitation_is_its_persons_alone(invitations: Invitations) -> None:

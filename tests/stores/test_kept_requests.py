@@ -1,7 +1,6 @@
 """A kept form: one sending, one person, one browser; and nothing in the store to read."""
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
@@ -32,14 +31,11 @@ async def test_it_is_looked_at_and_taken_once_byte_for_byte(kept: KeptRequests) 
     assert await kept.take("u_1", "s_1", *named) is None
 
 
-async def test_of_a_hundred_that_take_it_one_does(redis_socket: Path, keyring: KeyRing, clock) -> None:
-    stores = [await Store.connect(f"unix://{redis_socket}") for _ in range(4)]
-    several = [KeptRequests(store, keyring, clock) for store in stores]
+async def test_of_a_hundred_that_take_it_one_does(four_stores: list[Store], keyring: KeyRing, clock) -> None:
+    several = [KeptRequests(store, keyring, clock) for store in four_stores]
     named = await keep(several[0])
     taken = await asyncio.gather(*(several[index % 4].take("u_1", "s_1", *named) for index in range(100)))
     assert [one for one in taken if one is not None] == [FORM]
-    for store in stores:
-        await store.close()
 
 
 @pytest.mark.parametrize("who", [("u_2", "s_1"), ("u_1", "s_2")])

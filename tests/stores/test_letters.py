@@ -1,7 +1,6 @@
 """Letters: one code, one person, once, for thirty days."""
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
@@ -26,15 +25,12 @@ async def test_a_code_is_burnt_however_it_is_typed_and_once(letters: Letters) ->
     assert await letters.burn("u_lea", code) == CodeRejected("no_factor")
 
 
-async def test_a_code_is_burnt_by_one_of_a_hundred(redis_socket: Path, keyring: KeyRing, clock) -> None:
-    stores = [await Store.connect(f"unix://{redis_socket}") for _ in range(4)]
-    several = [Letters(store, keyring, clock) for store in stores]
+async def test_a_code_is_burnt_by_one_of_a_hundred(four_stores: list[Store], keyring: KeyRing, clock) -> None:
+    several = [Letters(store, keyring, clock) for store in four_stores]
     code = new_code()
     await several[0].keep({"u_hundred": code})
     burnt = await asyncio.gather(*(several[index % 4].burn("u_hundred", code) for index in range(100)))
     assert [one is None for one in burnt].count(True) == 1
-    for store in stores:
-        await store.close()
 
 
 async def test_a_code_is_its_persons_alone(letters: Letters) -> None:

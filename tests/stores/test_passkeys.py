@@ -1,7 +1,6 @@
 """Passkeys in the store: one person each, counters that move forward only, and never the last one away."""
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
@@ -51,13 +50,12 @@ async def test_a_credential_is_one_persons(passkeys: Passkeys) -> None:
     assert await passkeys.of("u_2") == ()
 
 
-async def test_of_a_hundred_that_bind_one_credential_one_does(redis_socket: Path, keyring: KeyRing, clock) -> None:
-    stores = [await Store.connect(f"unix://{redis_socket}") for _ in range(4)]
-    several = [Passkeys(store, keyring, clock) for store in stores]
+async def test_of_a_hundred_that_bind_one_credential_one_does(
+    four_stores: list[Store], keyring: KeyRing, clock
+) -> None:
+    several = [Passkeys(store, keyring, clock) for store in four_stores]
     answers = await asyncio.gather(*(bound(several[index % 4], user=f"u_{index}") for index in range(100)))
     assert sum(one.startswith("f_") for one in answers) == 1
-    for store in stores:
-        await store.close()
 
 
 async def test_a_person_has_so_many_and_no_more(passkeys: Passkeys) -> None:

@@ -1,7 +1,6 @@
 """People as those see them who look after them; sessions ended all at once."""
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
@@ -69,14 +68,11 @@ async def test_every_session_ends_with_its_proofs_and_nobody_elses(
     assert await people.end_sessions(user) == 0
 
 
-async def test_of_a_hundred_endings_one_ends_it(redis_socket: Path, keyring: KeyRing, clock, user: str) -> None:
-    stores = [await Store.connect(f"unix://{redis_socket}", timeout_s=20) for _ in range(4)]
-    await Sessions(stores[0], keyring, clock).open(**WHO)
-    several = [People(store, keyring, clock) for store in stores]
+async def test_of_a_hundred_endings_one_ends_it(four_stores: list[Store], keyring: KeyRing, clock, user: str) -> None:
+    await Sessions(four_stores[0], keyring, clock).open(**WHO)
+    several = [People(store, keyring, clock) for store in four_stores]
     ended = await asyncio.gather(*(several[index % 4].end_sessions(user) for index in range(100)))
     assert sum(ended) == 1
-    for store in stores:
-        await store.close()
 
 
 async def test_how_somebody_stands(

@@ -1,7 +1,6 @@
 """Recovery codes in the store: found and burnt in one step, known to nobody but who printed them."""
 
 import asyncio
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -37,16 +36,13 @@ async def test_a_code_is_accepted_once_as_bound_from_afar_now(codes: RecoveryCod
 
 
 async def test_a_hundred_uses_at_once_over_several_connections_are_one(
-    redis_socket: Path, keyring: KeyRing, clock
+    four_stores: list[Store], keyring: KeyRing, clock
 ) -> None:
-    stores = [await Store.connect(f"unix://{redis_socket}", timeout_s=20) for _ in range(4)]
-    several = [RecoveryCodes(store, keyring, clock) for store in stores]
+    several = [RecoveryCodes(store, keyring, clock) for store in four_stores]
     code = (await several[0].issue(USER))[0]
     answers = await asyncio.gather(*(several[index % 4].burn(USER, code) for index in range(100)))
     assert sum(isinstance(one, Recovered) for one in answers) == 1
     assert await several[0].left(USER) == 9
-    for store in stores:
-        await store.close()
 
 
 async def test_new_codes_end_the_old_ones(codes: RecoveryCodes) -> None:

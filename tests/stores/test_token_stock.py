@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import hashlib
-from pathlib import Path
 
 import pyotp
 import pytest
@@ -65,14 +64,13 @@ async def test_an_assigned_token_is_a_factor_of_that_user_and_no_longer_in_stock
     assert await factors.verify_totp("u_1", shown) == Accepted(str(factor_id), "totp", clock.at, "remote", clock.at)
 
 
-async def test_a_token_assigned_a_hundred_times_at_once_is_one_persons(redis_socket: Path, keyring: KeyRing) -> None:
-    stores = [await Store.connect(f"unix://{redis_socket}") for _ in range(4)]
-    stocks = [TokenStock(store, keyring) for store in stores]
+async def test_a_token_assigned_a_hundred_times_at_once_is_one_persons(
+    four_stores: list[Store], keyring: KeyRing
+) -> None:
+    stocks = [TokenStock(store, keyring) for store in four_stores]
     await stocks[0].add({"a": A})
     made = await asyncio.gather(*(stocks[one % 4].assign("a", f"u_{one}", now=1.0) for one in range(100)))
-    held = [user for user in range(100) if await Factors(stores[0], keyring).kinds(f"u_{user}")]
-    for store in stores:
-        await store.close()
+    held = [user for user in range(100) if await Factors(four_stores[0], keyring).kinds(f"u_{user}")]
     assert held == [user for user, factor_id in enumerate(made) if factor_id]
     assert len(held) == 1
 
