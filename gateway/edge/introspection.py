@@ -3,7 +3,8 @@
 Rules of this file:
 
 1. An answer is kept for ``KEPT_S`` at most, a "no" as well; what was stopped at the partner is stopped here then.
-2. One call for a token at a time, and ``MOST_CALLS`` to a partner: whoever invents tokens cannot make us hammer it.
+2. One call for a token at a time, and ``MOST_CALLS`` to a partner; of tokens that it has not called good lately so
+   many a second, by ``Tries``: whoever invents tokens cannot make us hammer it, nor stop those that are good.
 3. Where the partner does not answer, nothing is known of a token, and nothing is kept.
 """
 
@@ -23,10 +24,13 @@ from gateway.edge.jwks import NotFetched
 from gateway.edge.partner import Api, Endpoints
 from gateway.edge.partner_http import client_options
 from gateway.edge.provider import Provider
+from gateway.edge.tries import Tries
 
 KEPT_S = 5.0
 MOST_CALLS = 8
 MOST_KEPT = 10_000
+NEW_AT_ONCE, NEW_PER_S = 40, 10.0
+"""Questions to one partner, by one worker, about tokens that it has not called good lately."""
 CALL_TIMEOUT_S = 3.0
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{1,4096}=*")
 """RFC 6750, 2.1; no longer than anybody's."""
@@ -40,7 +44,9 @@ class Introspection:
         self._api = api
         self._endpoints = endpoints
         self._in_form = in_form
-        self._kept: OrderedDict[bytes, tuple[float, Mapping[str, Any]]] = OrderedDict()
+        self._good: OrderedDict[bytes, tuple[float, Mapping[str, Any]]] = OrderedDict()
+        self._bad: OrderedDict[bytes, tuple[float, Mapping[str, Any]]] = OrderedDict()
+        self._new = Tries(NEW_AT_ONCE, NEW_PER_S)
         self._asked: dict[bytes, asyncio.Task[Mapping[str, Any]]] = {}
 
     async def about(self, token: str, now: float) -> Mapping[str, Any]:
@@ -48,13 +54,15 @@ class Introspection:
         if not _TOKEN.fullmatch(token):
             return _NO
         name = hashlib.sha256(token.encode()).digest()
-        kept = self._kept.get(name)
+        kept = self._good.get(name) or self._bad.get(name)
         if kept is not None and 0 <= now - kept[0] < KEPT_S:
             return kept[1]
         asked = self._asked.get(name)
         if asked is None:
             if len(self._asked) >= MOST_CALLS:
                 raise NotFetched("too many questions about tokens at once")
+            if name not in self._good and self._new.take("", now):
+                raise NotFetched("too many questions about new tokens")
             asked = self._asked[name] = asyncio.create_task(self._ask(name, token, now))
             asked.add_done_callback(lambda task: self._done(name, task))
         return await asyncio.shield(asked)
@@ -83,9 +91,12 @@ class Introspection:
         said = _object(answer.content) if answer.status_code == 200 else None
         if said is None:
             raise NotFetched(f"{address}: status {answer.status_code}, or no JSON object")
-        self._kept[name] = now, said
-        if len(self._kept) > MOST_KEPT:
-            self._kept.popitem(last=False)
+        kept, other = (self._good, self._bad) if said.get("active") is True else (self._bad, self._good)
+        other.pop(name, None)
+        kept[name] = now, said
+        kept.move_to_end(name)
+        if len(kept) > MOST_KEPT:
+            kept.popitem(last=False)
         return said
 
 

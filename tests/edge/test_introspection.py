@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from token_provider import AUDIENCE, CLIENT, SECRET, TokenProvider, running_provider
 
-from gateway.edge.introspection import KEPT_S, MOST_CALLS, Introspection
+from gateway.edge.introspection import KEPT_S, MOST_CALLS, NEW_AT_ONCE, NEW_PER_S, Introspection
 from gateway.edge.jwks import NotFetched
 from gateway.edge.partner import Api, Endpoints, Partner
 from gateway.edge.partner_check import walk
@@ -80,6 +80,20 @@ async def test_invented_tokens_ask_no_more_than_the_most_calls_at_once(provider:
     provider.slow.set()
     await asyncio.gather(*waiting)
     assert (await asks.about("one-more", 100.0))["active"] is False
+
+
+async def test_invented_tokens_ask_so_many_a_second_and_stop_none_that_was_good(provider: TokenProvider) -> None:
+    asks, token = of(provider), provider.opaque_token("sub-9")
+    assert (await asks.about(token, 100.0))["active"] is True
+    now, answered = 100.0 + KEPT_S, 0
+    for number in range(3 * NEW_AT_ONCE):
+        try:
+            answered += (await asks.about(f"invented{number}", now))["active"] is False
+        except NotFetched:
+            assert answered == NEW_AT_ONCE
+    assert answered == NEW_AT_ONCE and len(provider.asked) == NEW_AT_ONCE + 1
+    assert (await asks.about(token, now))["active"] is True
+    assert (await asks.about("another", now + 2 / NEW_PER_S))["active"] is False
 
 
 async def test_a_silent_partner_is_asked_again_and_nothing_is_kept(provider: TokenProvider) -> None:
