@@ -4,8 +4,10 @@ Rules of this file:
 
 1. Nothing is believed that the partner's own keys have not signed, of the type that this address expects, once.
 2. It acts first and is recorded then: no full disk keeps a session alive that its partner has ended.
+3. Whoever holds no partner's key is told the same of every id: the list of partners does not leak.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from urllib.parse import parse_qsl
 
@@ -17,14 +19,17 @@ from gateway.core.reasons import Reason, Refusal
 from gateway.core.signals import EVENT_TYP, LOGOUT_TYP, Disbelieved, Signal, event_of, logout_of
 from gateway.edge import answers
 from gateway.edge.context import Context, sent
+from gateway.edge.id_token import header_of
 from gateway.edge.jwks import NotFetched
 from gateway.edge.sso import PartnerSso
 from gateway.edge.step_up import recorded
 
+log = logging.getLogger(__name__)
 MAX_BYTES = 32_768
 EVENT_TYPE = "application/secevent+jwt"
 _OF_KEYS = ("no key", "the signature", "the algorithm")
 """How what is wrong with keys begins in words."""
+_NO_KEY = Disbelieved("invalid_key", "no key of the partner verifies the token")
 Reader = Callable[[Mapping[str, object], str, str, float], Signal | Disbelieved]
 
 
@@ -57,21 +62,13 @@ class PartnerSignals:
 
     async def _signalled(self, context: Context, token: str, typ: str, read: Reader, status: int) -> Response:
         sso = self._partners.get(context.request.path_params["partner"])
-        if sso is None:
-            return await context.refuse(Refusal(Reason.NOT_FOUND))
         now = context.doors.clock.now()
         try:
-            claims = await sso.signed(token, typ, now)
+            signal: Signal | Disbelieved = await _read(sso, token, typ, read, now)
         except NotFetched:
             return _told(context, 503, {"err": "unavailable", "description": "your keys cannot be had; send it again"})
-        partner = sso.partner
-        if isinstance(claims, str):
-            signal: Signal | Disbelieved = Disbelieved(
-                "invalid_key" if claims.startswith(_OF_KEYS) else "invalid_request", claims
-            )
-        else:
-            signal = read(claims, partner.issuer, partner.client_id, now)
-        if isinstance(signal, Signal):
+        if sso is not None and isinstance(signal, Signal):
+            partner = sso.partner
             if await context.doors.signals.first(partner.id, signal.jti, signal.until):
                 await self._act(context, sso, signal)
                 return _told(context, status, {})
@@ -79,8 +76,10 @@ class PartnerSignals:
                 return _told(context, status, {})
             signal = Disbelieved("invalid_request", "it came before")
         # anybody can send one: a count, and not a record each
-        context.doors.records.count(("refusal", partner.id, "signal_refused"), now=now)
-        said = {"err": signal.error, "error": signal.error, "description": signal.why}
+        name = sso.partner.id if sso is not None else "-"
+        context.doors.records.count(("refusal", name, "signal_refused"), now=now)
+        why = signal if isinstance(signal, Disbelieved) else _NO_KEY
+        said = {"err": why.error, "error": why.error, "description": why.why}
         return _told(context, 400, said)
 
     async def _act(self, context: Context, sso: PartnerSso, signal: Signal) -> None:
@@ -104,6 +103,20 @@ class PartnerSignals:
         )
         record["caller"] = {"partner": partner.id, "client": context.client} | ({"user": user} if user else {})
         await recorded(context, record, reserve=True)
+
+
+async def _read(sso: PartnerSso | None, token: str, typ: str, read: Reader, now: float) -> Signal | Disbelieved:
+    """What a partner tells, else why it is not believed. :raises NotFetched: where its keys cannot be had"""
+    header = header_of(token, typ)
+    if isinstance(header, str):
+        return Disbelieved("invalid_request", header)
+    if sso is None:
+        return _NO_KEY
+    claims = await sso.signed(token, typ, now)
+    if isinstance(claims, str):
+        log.debug("a signal of %s is not believed: %s", sso.partner.id, claims)
+        return _NO_KEY if claims.startswith(_OF_KEYS) else Disbelieved("invalid_request", claims)
+    return read(claims, sso.partner.issuer, sso.partner.client_id, now)
 
 
 async def _told_of(context: Context, issuer: str, sub: str) -> str | None:

@@ -126,7 +126,6 @@ async def test_each_address_takes_its_own_type_and_the_partners_own_signature(
     assert {answer.status_code for answer in wrong} == {400}
     large = await client.post(LOGOUT, content=b"logout_token=" + b"a" * 40_000)
     assert large.status_code == 413
-    assert (await client.post("/.gateway/events/nobody", content=event.encode(), headers=SET)).status_code == 404
     assert await house.caller(here) is not None
 
 
@@ -136,3 +135,20 @@ async def test_a_logout_by_session_id_ends_that_session_alone(house: House, prov
     assert user == house.keyring.user_id(provider.issuer, "sub-alice")
     assert await house.signals.end(user, "sid-1") == 1
     assert await house.caller(one) is None and await house.caller(other) is not None
+
+
+@pytest.mark.parametrize("address", ["back-channel-logout", "events"])
+async def test_an_id_of_nobody_is_answered_as_a_partner_s(
+    client: httpx2.AsyncClient, provider: RunningProvider, address: str
+) -> None:
+    token = await told(provider, "logout" if address == "back-channel-logout" else "session-revoked")
+    header, claims, _ = token.split(".")
+    for sent in ("", "a.b.c", f"{header}.{claims}.AAAA", f"{header}..", f"e30.{claims}.AAAA"):
+        answers = []
+        for name in ("agency", "nobody"):
+            if address == "events":
+                answer = await client.post(f"/.gateway/events/{name}", content=sent.encode(), headers=SET)
+            else:
+                answer = await client.post(f"/.gateway/back-channel-logout/{name}", data={"logout_token": sent})
+            answers.append((answer.status_code, answer.content))
+        assert answers[0] == answers[1] and answers[0][0] == 400
