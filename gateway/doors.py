@@ -34,9 +34,11 @@ class Assertions(Protocol):
 
 
 class Flows(Protocol):
-    """Keeps the target that a person goes back to."""
+    """Keeps what a person is asked, and hands out the target that they go back to."""
 
     async def keep(self, kind: str, value: Mapping[str, object], ttl_s: int) -> str: ...
+
+    def hand_out(self, kind: str, value: Mapping[str, object], ttl_s: int) -> str: ...
 
 
 class Challenges(Claims, Protocol):

@@ -39,7 +39,7 @@ from gateway.means import ClientStalled, Means
 from gateway.outgoing import to_application
 from gateway.passage import Passage, Receive, Scope, Send, begin
 from gateway.ports import NoCaller, StoreUnavailable
-from gateway.refusing import KeptForNobody, Refusing, answer, translated
+from gateway.refusing import Refusing, answer, translated
 from gateway.release import Release
 from gateway.sealing import PICK_UP_PATH, PickedUp, Spending, Taped, Unsealed
 from gateway.upstream import Request
@@ -59,7 +59,6 @@ class Pipeline:
         self.doors = doors
         self.served = served
         self.ending = False
-        self._kept_for_nobody = KeptForNobody()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request."""
@@ -355,7 +354,7 @@ class Pipeline:
 
     async def refuse(self, passage: Passage, refusal: Refusal) -> None:
         """Record a refusal and answer it; a transfer that has begun is broken off instead."""
-        await Refusing(self.doors, self._kept_for_nobody).refuse(passage, refusal, self.served)
+        await Refusing(self.doors).refuse(passage, refusal, self.served)
 
 
 ANONYMOUS = Caller("anonymous", "anonymous", "", "", "", "person", "anonymous", "anonymous")

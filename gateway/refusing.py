@@ -25,31 +25,12 @@ from gateway.ports import StoreUnavailable
 from gateway.recording import refused
 from gateway.upstream import UpstreamFault
 
-MOST_KEPT_TARGET_BYTES = 2_048
-KEPT_FOR_NOBODY_PER_S = 20
-"""Of 2 kB for half an hour: at most 72 MB of the store a worker. Beyond, signing in ends at the account page."""
-
-
-class KeptForNobody:
-    """How many targets one worker has kept in this second for people of whom it knows nothing."""
-
-    def __init__(self) -> None:
-        self._second, self._kept = 0, 0
-
-    def one_more(self, now: float) -> bool:
-        """Whether there is room for one more."""
-        second = int(now)
-        self._kept = self._kept + 1 if second == self._second else 1
-        self._second = second
-        return self._kept <= KEPT_FOR_NOBODY_PER_S
-
 
 @dataclass(frozen=True, slots=True)
 class Refusing:
     """Answers refusals."""
 
     _doors: Doors
-    _kept_for_nobody: KeptForNobody
 
     async def refuse(self, passage: Passage, refusal: Refusal, served: Served) -> None:
         """Record a refusal and answer it; a transfer that has begun is broken off instead."""
@@ -72,14 +53,11 @@ class Refusing:
                 kept = await keep(passage, passage.body, self._doors.kept)
                 if kept is not None:
                     target: dict[str, object] = {"target": kept[0], "host": asked.host}
-                    flow = await self._doors.flows.keep(RETURN_FLOW, target, RETURN_FLOW_TTL_S)
+                    flow = self._doors.flows.hand_out(RETURN_FLOW, target, RETURN_FLOW_TTL_S)
             except StoreUnavailable as fault:
                 refusal, kept = translated(fault), None
-        if answers.keeps_target(refusal, asked) and self._may_keep(passage):
-            try:
-                flow = await self._doors.flows.keep(RETURN_FLOW, answers.kept_target(asked), RETURN_FLOW_TTL_S)
-            except StoreUnavailable as fault:
-                refusal = translated(fault)
+        if answers.keeps_target(refusal, asked):
+            flow = self._doors.flows.hand_out(RETURN_FLOW, answers.kept_target(asked), RETURN_FLOW_TTL_S)
         reason_flow = None
         try:
             reason_flow = await self._reason_flow(passage, refusal, kept[0] if kept else None)
@@ -105,7 +83,7 @@ class Refusing:
     async def _reason_flow(self, passage: Passage, refusal: Refusal, kept_at: str | None) -> str | None:
         """The key of the question why, where our page can ask it and the request can be made again."""
         caller, asked = passage.caller, passage.asked
-        again = asked.method in (b"GET", b"HEAD") and len(passage.raw_target) <= MOST_KEPT_TARGET_BYTES
+        again = asked.method in (b"GET", b"HEAD") and len(passage.raw_target) <= answers.LONGEST_TARGET_BYTES
         if refusal.reason is not Reason.REASON_REQUIRED or caller is None or passage.credential.kind != "session":
             return None
         if not asked.navigating or not (again or kept_at):
@@ -159,14 +137,6 @@ class Refusing:
         label = classified.route.label if classified.route else {}
         recipient = partner_names.get(caller.partner, caller.partner)
         return asking.releases(passage.asked.language, klass, label, refusal.limit, recipient)
-
-    def _may_keep(self, passage: Passage) -> bool:
-        """Whether a target is kept in the store: for nobody only a few short ones, since anybody can ask for it."""
-        if len(passage.raw_target) > MOST_KEPT_TARGET_BYTES:
-            return False
-        if passage.caller is not None:
-            return True
-        return self._kept_for_nobody.one_more(self._doors.clock.now())
 
     async def _record_refusal(self, passage: Passage, refusal: Refusal, name: str) -> Refusal:
         """One record for a known caller, a count for an unknown one; without a record the answer is a plain 503."""

@@ -45,6 +45,10 @@ MAY: Mapping[Reason, tuple[str, ...]] = {
     Reason.DENIED_BY_RULE: ("The policy denies this path on purpose; see the route {rule} in policy.toml.",),
     Reason.TOO_LARGE_TO_READ: ("Ask for a smaller page, or let the officer judge the route: inspect = false.",),
     Reason.TOO_MANY_TRIES: ("Wait a quarter of an hour; codes are tried five times, then no more.",),
+    Reason.TOO_MANY_SIGN_INS: (
+        "One network may begin sixty sign-ins at once, then one a second in each worker. If that is a proxy's own"
+        " address, name it: trusted_proxies in gateway.toml.",
+    ),
     Reason.STORE_UNAVAILABLE: ("Bring the store back: gateway check --live says what is missing.",),
     Reason.LEDGER_UNAVAILABLE: ("Make room on the ledger's disk: nothing leaves that cannot be recorded.",),
     Reason.UPSTREAM_UNREACHABLE: ("Bring the application back: gateway check --live.",),

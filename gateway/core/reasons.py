@@ -53,6 +53,7 @@ class Reason(StrEnum):
     BODY_TOO_LARGE = "body_too_large"
     BODY_STALLED = "body_stalled"
     BAD_ORIGIN = "bad_origin"
+    TOO_MANY_SIGN_INS = "too_many_sign_ins"
     SIGN_IN_FAILED = "sign_in_failed"
     CLAIM_MISSING = "claim_missing"
     NOT_ADMITTED = "not_admitted"

@@ -21,8 +21,10 @@ from gateway.edge.words import Language, explain_reason
 Headers = list[tuple[bytes, bytes]]
 
 RETURN_FLOW = "return"
-"""The kind of flow under which the target is kept that a person goes back to (value: ``kept_target``)."""
+"""The kind of flow that holds the target that a person goes back to (value: ``kept_target``)."""
 RETURN_FLOW_TTL_S = 1800
+LONGEST_TARGET_BYTES = 1_024
+"""A longer one, sealed twice, would not pass through a partner's server: one goes on at one's account page."""
 SIGN_IN = "/.gateway/sign-in"
 
 STATUS: Mapping[Reason, int] = MappingProxyType(
@@ -55,6 +57,7 @@ STATUS: Mapping[Reason, int] = MappingProxyType(
         Reason.CODE_USED: 403,
         Reason.CODE_NEXT_NEEDED: 403,
         Reason.TOO_MANY_TRIES: 429,
+        Reason.TOO_MANY_SIGN_INS: 429,
         Reason.FACTOR_STOPPED: 403,
         Reason.NO_FACTOR: 403,
         Reason.NO_PASSKEY: 403,
@@ -139,8 +142,8 @@ class Rendered:
 
 
 def keeps_target(refusal: Refusal, request: Asked) -> bool:
-    """Whether the answer goes on to ``request.target`` later: the caller of ``render`` keeps it and passes the key."""
-    if not request.navigating or request.method not in _SAFE:
+    """Whether the answer goes on to ``request.target`` later: the caller of ``render`` seals it and passes it on."""
+    if not request.navigating or request.method not in _SAFE or len(request.target) > LONGEST_TARGET_BYTES:
         return False
     return refusal.reason is Reason.PROOF_REQUIRED or _asks_to_sign_in(refusal, request)
 
@@ -151,7 +154,7 @@ def tells_since(refusal: Refusal, request: Asked) -> bool:
 
 
 def kept_target(request: Asked) -> dict[str, object]:
-    """The value to keep under ``RETURN_FLOW``."""
+    """The value to hand out as ``RETURN_FLOW``."""
     return {"target": request.target.decode("latin-1"), "host": request.host}
 
 

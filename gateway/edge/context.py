@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -25,6 +26,8 @@ ASKED = "gateway"
 SITE = "gateway_site"
 """The key under which it may put the ``Site`` of the application whose host was asked for."""
 ACCOUNT = "/.gateway/account"
+FLOW_KEY = re.compile(r"[A-Za-z0-9._-]{16,4000}")
+"""What a flow is named by in addresses and forms of ours."""
 MAX_BODY_BYTES = 4096
 BODY_TIMEOUT_S = 10.0
 
@@ -84,7 +87,7 @@ class Context:
         flow = None
         if answers.keeps_target(refusal, self.asked):
             kept = answers.kept_target(self.asked)
-            flow = await self.doors.flows.keep(answers.RETURN_FLOW, kept, answers.RETURN_FLOW_TTL_S)
+            flow = self.doors.flows.hand_out(answers.RETURN_FLOW, kept, answers.RETURN_FLOW_TTL_S)
         return sent(answers.render(refusal, request=self.asked, site=self.site, sign_in_flow=flow))
 
     async def caller(self, *, anywhere: bool = False, unconfirmed: bool = False) -> Identified | Refusal:
@@ -167,11 +170,11 @@ class Context:
     def window_flow(self) -> str:
         """The flow of a window that confirms for another page (``flow=…``); empty where none is named."""
         flows = self.request.query_params.getlist("flow")
-        return flows[0] if len(flows) == 1 and cookies.PLAIN.fullmatch(flows[0]) else ""
+        return flows[0] if len(flows) == 1 and FLOW_KEY.fullmatch(flows[0]) else ""
 
-    async def target_of(self, flow: str | None) -> str:
-        """Where a person wanted to go: a path on this host that we kept, else their own page."""
-        kept = await self.doors.flows.take(answers.RETURN_FLOW, flow) if flow else None
+    def target_of(self, flow: str | None) -> str:
+        """Where a person wanted to go: a path on this host that we sealed, else their own page."""
+        kept = self.doors.flows.handed_back(answers.RETURN_FLOW, flow) if flow else None
         target = kept.get("target") if kept and kept.get("host") == self.asked.host else None
         return target if isinstance(target, str) and is_path(target) else ACCOUNT
 

@@ -296,11 +296,17 @@ class Notices(Protocol):
 
 
 class Flows(Protocol):
-    """Values kept between two requests, each taken at most once."""
+    """Values between two requests: kept and taken at most once, or handed out sealed."""
 
     async def keep(self, kind: str, value: Mapping[str, object], ttl_s: int) -> str: ...
 
     async def take(self, kind: str, key: str) -> Mapping[str, object] | None: ...
+
+    def hand_out(self, kind: str, value: Mapping[str, object], ttl_s: int) -> str: ...
+
+    def handed_back(self, kind: str, key: str) -> Mapping[str, object] | None: ...
+
+    async def spend(self, kind: str, name: str, ttl_s: int) -> bool: ...
 
 
 class Documents(Protocol):

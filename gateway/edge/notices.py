@@ -7,7 +7,6 @@ Rules of this file:
 """
 
 import logging
-import re
 from collections.abc import Sequence
 from urllib.parse import parse_qsl
 
@@ -16,7 +15,7 @@ from starlette.responses import Response
 from gateway.core.assurance import Caller
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge import words
-from gateway.edge.context import Context, Identified
+from gateway.edge.context import FLOW_KEY, Context, Identified
 from gateway.edge.doors import Notice
 from gateway.edge.passkeys import person
 from gateway.edge.tickets import onward
@@ -25,7 +24,6 @@ from gateway.ports import StoreUnavailable
 FACTOR_BOUND, FACTOR_REMOVED, RECOVERY_CODES = "factor_bound", "factor_removed", "recovery_codes_made"
 INVITED, LETTER_USED, NOT_ME, REOPENED = "invited", "letter_used", "not_me", "reopened"
 IDENTITY_CARRIED = "identity_carried"
-_FLOW_KEY = re.compile(r"[A-Za-z0-9_-]{16,128}")
 _log = logging.getLogger("gateway.edge")
 
 
@@ -60,7 +58,7 @@ async def notices_page(context: Context) -> Response:
     if isinstance(identified, Refusal):
         return await context.refuse(identified)
     flow = context.request.query_params.get("flow")
-    if flow is not None and not _FLOW_KEY.fullmatch(flow):
+    if flow is not None and not FLOW_KEY.fullmatch(flow):
         return await context.refuse(Refusal(Reason.MALFORMED_REQUEST))
     values = await notices_of(context, identified.caller)
     if values["until"] is None or identified.cookie is None:

@@ -1,7 +1,7 @@
 """Signing in at a partner."""
 
-import re
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import parse_qsl, urlencode
 
@@ -12,19 +12,19 @@ from gateway.core.places import browser_family, network_of
 from gateway.core.policy import AssertedRule
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge import cookies
-from gateway.edge.context import Context, Identified
+from gateway.edge.context import FLOW_KEY, Context, Identified
 from gateway.edge.identity import who_signs_in
 from gateway.edge.jwks import NotFetched
 from gateway.edge.notices import first_to_see
-from gateway.edge.realms import domain_of, of_domain
+from gateway.edge.realms import LONGEST_DOMAIN, domain_of, of_domain
 from gateway.edge.sso import FLOW_TTL_S, PartnerSso, SignedIn
 from gateway.edge.step_up import recorded
 from gateway.edge.tickets import browser_of, onward, to_pages
+from gateway.edge.tries import Tries
 from gateway.ports import NoCaller
 
 WAY_FLOW = "way"
 WAY_TTL_S = 120
-_FLOW_KEY = re.compile(r"[A-Za-z0-9_-]{16,128}")
 
 
 class SignIn:
@@ -32,6 +32,7 @@ class SignIn:
 
     def __init__(self, partners: Mapping[str, PartnerSso]) -> None:
         self._partners = partners
+        self._tries = Tries()
 
     async def sign_in(self, context: Context) -> Response:
         """``GET sign-in``: how to go on to one's partner, or straight on where that is known.
@@ -52,7 +53,7 @@ class SignIn:
     async def _begun(
         self, context: Context, flow: str | None, named: Mapping[str, str], way: str | None = None
     ) -> Response:
-        if any(key is not None and not _FLOW_KEY.fullmatch(key) for key in (flow, way)):
+        if any(key is not None and not FLOW_KEY.fullmatch(key) for key in (flow, way)):
             return await context.refuse(Refusal(Reason.MALFORMED_REQUEST))
         identified = await _signed_in(context)
         again = self._again(context, identified, named)
@@ -62,9 +63,9 @@ class SignIn:
             return await to_pages(context, flow, named)
         if again is not None:
             return await self._go(context, again, flow, again=True)
-        typed = await context.doors.flows.take(WAY_FLOW, way) if way is not None else None
+        typed = context.doors.flows.handed_back(WAY_FLOW, way) if way is not None else None
         sought = way is not None or "partner" in named
-        chosen = self._chosen(named, str((typed or {}).get("domain", "")))
+        chosen = self._chosen(named, str((typed or {}).get("domain", "")).strip())
         if chosen is None and not sought and len(self._partners) == 1:
             chosen = next(iter(self._partners.values()))
         return self._page(context, flow, unknown=sought) if chosen is None else await self._go(context, chosen, flow)
@@ -95,6 +96,8 @@ class SignIn:
         return context.page("sign_in", values, status=404 if unknown else 200)
 
     async def _go(self, context: Context, sso: PartnerSso, flow: str | None, *, again: bool = False) -> Response:
+        if sso.partner.par and (wait_s := self._wait_s(context)):
+            return await context.refuse(Refusal(Reason.TOO_MANY_SIGN_INS, retry_s=wait_s))
         browser = browser_of(context.headers)
         try:
             asserted = context.doors.policy().of(sso.partner.id).asserted
@@ -115,18 +118,16 @@ class SignIn:
         except ValueError:
             return await context.refuse(Refusal(Reason.MALFORMED_REQUEST))
         flow = form.get("flow") or None
-        if flow is not None and not _FLOW_KEY.fullmatch(flow):
+        if flow is not None and not FLOW_KEY.fullmatch(flow):
             return await context.refuse(Refusal(Reason.MALFORMED_REQUEST))
-        way = await context.doors.flows.keep(WAY_FLOW, {"domain": domain_of(form.get("email", ""))}, WAY_TTL_S)
+        domain = domain_of(form.get("email", "")).ljust(LONGEST_DOMAIN)  # the answer has one length for all
+        way = context.doors.flows.hand_out(WAY_FLOW, {"domain": domain}, WAY_TTL_S)
         address = "/.gateway/sign-in?" + urlencode({"way": way} | ({"flow": flow} if flow else {}))
         # a redirect would be stopped by form-action, which holds for what follows a form
         return context.page("sign_in_onward", {"address": address}, [(b"refresh", f"0; url={address}".encode())])
 
     async def callback(self, context: Context) -> Response:
-        """``GET callback/{partner}``: back from the partner, with a code."""
-        sso = self._partners.get(context.request.path_params["partner"])
-        if sso is None:
-            return await context.refuse(Refusal(Reason.NOT_FOUND))
+        """``GET callback/{partner}``: back from the partner, with a code. Nobody is told which ids are partners'."""
         raw = context.request.scope.get("query_string", b"").decode("latin-1")
         try:
             pairs = parse_qsl(raw, keep_blank_values=True, max_num_fields=32)
@@ -134,14 +135,35 @@ class SignIn:
             return await context.refuse(Refusal(Reason.MALFORMED_REQUEST))
         if len(dict(pairs)) != len(pairs):
             return await context.refuse(Refusal(Reason.MALFORMED_REQUEST))
-        browser = cookies.read(context.headers, cookies.FLOW)
+        came_back, now = self._came_back(context, pairs), context.doors.clock.now()
+        if isinstance(came_back, Refusal):
+            # anybody can send one: a count, and not a record each
+            context.doors.records.count(("refusal", "-", str(came_back.reason)), now=now)
+            return await context.refuse(came_back)
+        sso, begun = came_back
+        if wait_s := self._wait_s(context):
+            return await context.refuse(Refusal(Reason.TOO_MANY_SIGN_INS, retry_s=wait_s))
         try:
-            signed_in = await sso.complete(pairs, browser, context.doors.clock.now())
+            signed_in = await sso.complete(begun, pairs, now)
         except NotFetched as fault:
             signed_in = _unreachable(fault)
         if isinstance(signed_in, Refusal):
             return await self._failed(context, sso, signed_in)
         return await self._open(context, sso, signed_in)
+
+    def _came_back(
+        self, context: Context, pairs: Sequence[tuple[str, str]]
+    ) -> tuple[PartnerSso, Mapping[str, object]] | Refusal:
+        """The partner, and what this browser began there."""
+        sso = self._partners.get(context.request.path_params["partner"])
+        if sso is None:
+            return Refusal(Reason.SIGN_IN_FAILED, detail="no such partner")
+        begun = sso.began(pairs, cookies.read(context.headers, cookies.FLOW))
+        return begun if isinstance(begun, Refusal) else (sso, begun)
+
+    def _wait_s(self, context: Context) -> int:
+        """How long this network waits for another call to a partner; 0: not at all."""
+        return math.ceil(self._tries.take(network_of(context.client), context.doors.clock.now()))
 
     async def _open(self, context: Context, sso: PartnerSso, signed_in: SignedIn) -> Response:
         person = signed_in.person

@@ -2,7 +2,8 @@
 
 Rules of this file:
 
-1. State, nonce and verifier live in our store, are taken once, and are bound to the browser that began.
+1. Nonce and verifier are sealed in the state, which serves once and the browser that began: anybody may begin, and
+   nothing is kept of it.
 2. One callback path per partner; ``iss`` (RFC 9207) is checked before the code is sent anywhere.
 3. A parameter given twice is refused. Nothing a partner sends is repeated to people or logs.
 4. Nobody comes in without a validated ID token; userinfo adds to it, of the same person, and never stands for it.
@@ -78,7 +79,7 @@ class PartnerSso:
         """
         endpoints = await self.provider.endpoints(now)
         nonce, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(64)
-        kept: dict[str, object] = {
+        begun: dict[str, object] = {
             "partner": self.partner.id,
             "nonce": nonce,
             "verifier": verifier,
@@ -86,7 +87,7 @@ class PartnerSso:
             "return": return_flow,
             "again": again,
         }
-        state = await self._flows.keep(OIDC_FLOW, kept, FLOW_TTL_S)
+        state = self._flows.hand_out(OIDC_FLOW, begun, FLOW_TTL_S)
         bound = {"state": state, "nonce": nonce, "verifier": verifier}
         query = request_of(self.partner, self.provider.redirect_uri, **bound, asserted=asserted)
         if again:
@@ -95,18 +96,27 @@ class PartnerSso:
             query = {"client_id": self.partner.client_id, "request_uri": await self.provider.push(query, now)}
         return with_query(endpoints.authorization, query)
 
-    async def complete(self, query: Sequence[tuple[str, str]], browser: str | None, now: float) -> SignedIn | Refusal:
-        """Who signed in, else why nobody did. :raises NotFetched: partner out of reach."""
+    def began(self, query: Sequence[tuple[str, str]], browser: str | None) -> Mapping[str, object] | Refusal:
+        """What this browser began here, and comes back with; else why it did not."""
         parameters = dict(query)
         if len(parameters) != len(query):
             return _no("a parameter stands twice")
-        kept = await self._flows.take(OIDC_FLOW, parameters.get("state", "")) if parameters.get("state") else None
-        if kept is None:
-            return _no("the state is not known, too old or used")
-        if kept.get("partner") != self.partner.id:
+        begun = self._flows.handed_back(OIDC_FLOW, parameters.get("state", ""))
+        if begun is None:
+            return _no("the state is not known or too old")
+        if begun["partner"] != self.partner.id:
             return _no("the state belongs to another partner")
-        if browser is None or not hmac.compare_digest(str(kept.get("browser")), _hashed(browser)):
+        if browser is None or not hmac.compare_digest(str(begun["browser"]), _hashed(browser)):
             return _no("another browser began this")
+        return begun
+
+    async def complete(
+        self, begun: Mapping[str, object], query: Sequence[tuple[str, str]], now: float
+    ) -> SignedIn | Refusal:
+        """Who signed in, else why nobody did; ``begun``: as ``began`` says. :raises NotFetched:"""
+        parameters = dict(query)
+        if not await self._flows.spend(OIDC_FLOW, str(begun["nonce"]), FLOW_TTL_S):
+            return _no("the state is used")
         endpoints = await self.provider.endpoints(now)
         names_itself = "iss" in parameters or endpoints.names_itself or self.partner.names_itself
         if names_itself and parameters.get("iss") != self.partner.issuer:
@@ -115,16 +125,16 @@ class PartnerSso:
             return _no("the partner did not sign the person in")
         if not parameters.get("code"):
             return _no("the answer brings no code")
-        tokens = await self.provider.exchange(parameters["code"], str(kept["verifier"]), now)
+        tokens = await self.provider.exchange(parameters["code"], str(begun["verifier"]), now)
         if tokens is None:
             return _no("the partner gave no token for the code")
-        believed = await self._believed(tokens, str(kept["nonce"]), now)
+        believed = await self._believed(tokens, str(begun["nonce"]), now)
         if isinstance(believed, Refusal):
             return believed
         person, word = believed
-        wanted = kept.get("return")
+        wanted = begun["return"]
         flow, hint = wanted if isinstance(wanted, str) else None, hint_of(tokens.id_token, person)
-        return SignedIn(person, flow, word, hint, again=kept.get("again") is True)
+        return SignedIn(person, flow, word, hint, again=begun["again"] is True)
 
     async def _believed(self, tokens: Tokens, nonce: str, now: float) -> tuple[Person, Word] | Refusal:
         claims = await self._claims(tokens.id_token, nonce, now)

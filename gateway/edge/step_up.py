@@ -221,7 +221,7 @@ async def accepted_proof(
     context.doors.callers.forget(credential_id)
     if posted.by_form and context.asked.navigating:
         if posted.flow is not None:
-            return context.go(await context.target_of(posted.flow), headers)
+            return context.go(context.target_of(posted.flow), headers)
         return context.page("confirmed", {"program": challenge.holder if challenge and for_program else None}, headers)
     fresh = fresh_for(context.doors.policy(), proof, context.doors.clock.now())
     told = {"kind": proof.kind, "verified_at": int(proof.verified_at), "fresh_for_s": fresh}

@@ -2,7 +2,7 @@
 
 Rules of this file:
 
-1. Where a person goes was kept on the server, with the host they came from; no address is taken from a request.
+1. Where a person goes is what we sealed, with the host they came from; no address is taken from a request.
 2. A ticket serves the host and the browser that it was made for: a link with somebody else's ticket signs nobody in.
 3. It gives a cookie of the same family, which sees what was confirmed before: whoever confirms in a window of the
    pages' own host comes back by a ticket, and a stolen cookie of the other host gains nothing.
@@ -44,11 +44,11 @@ async def to_pages(context: Context, flow: str | None, named: Mapping[str, str])
 
     ``flow``: the target that was kept, if any; ``named``: what names their partner.
     """
-    kept = await context.doors.flows.take(answers.RETURN_FLOW, flow) if flow else None
+    kept = context.doors.flows.handed_back(answers.RETURN_FLOW, flow) if flow else None
     wanted = kept.get("target") if kept and kept.get("host") == context.asked.host else None
     browser = browser_of(context.headers)
     value = {"target": wanted or ACCOUNT, "host": context.asked.host, "browser": hashed(browser)}
-    onward = await context.doors.flows.keep(answers.RETURN_FLOW, value, answers.RETURN_FLOW_TTL_S)
+    onward = context.doors.flows.hand_out(answers.RETURN_FLOW, value, answers.RETURN_FLOW_TTL_S)
     address = f"{context.doors.pages_url}/.gateway/sign-in?{urlencode({'flow': onward} | dict(named))}"
     return context.go(address, [cookies.flow(browser, answers.RETURN_FLOW_TTL_S)])
 
@@ -71,7 +71,7 @@ async def window(context: Context) -> Response:
         "browser": hashed(browser),
         "user": identified.caller.user,
     }
-    flow = await context.doors.flows.keep(answers.RETURN_FLOW, value, answers.RETURN_FLOW_TTL_S)
+    flow = context.doors.flows.hand_out(answers.RETURN_FLOW, value, answers.RETURN_FLOW_TTL_S)
     named = f"&code={names[0]}" if names else ""
     address = f"{context.doors.pages_url}/.gateway/step-up?flow={flow}{named}"
     return context.go(address, [cookies.flow(browser, answers.RETURN_FLOW_TTL_S)])
@@ -84,7 +84,7 @@ async def window_done(context: Context) -> Response:
 
 async def onward(context: Context, identified: Identified, flow: str | None) -> str:
     """Where a person who is signed in goes on to: a path here, or with a ticket to the host that they came from."""
-    kept = await context.doors.flows.take(answers.RETURN_FLOW, flow) if flow else None
+    kept = context.doors.flows.handed_back(answers.RETURN_FLOW, flow) if flow else None
     caller, said = identified.caller, kept or {}
     target, host, browser = said.get("target"), said.get("host"), said.get("browser")
     if not isinstance(target, str) or not is_path(target) or said.get("user", caller.user) != caller.user:

@@ -222,7 +222,7 @@ class House:
         assert (await self.budgets.charge(Charge(limits, records))).granted == persons
 
     async def keep_target(self, target: str = "/dossiers/7", host: str = "localhost:8080") -> str:
-        return await self.flows.keep("return", {"target": target, "host": host}, 60)
+        return self.flows.hand_out("return", {"target": target, "host": host}, 60)
 
     @property
     def ledger(self) -> list[dict[str, Any]]:

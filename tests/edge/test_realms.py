@@ -66,15 +66,13 @@ async def test_an_address_leads_to_its_partner_and_back_to_what_was_wanted(
         address = onward(await typed(client, "alice@agency.example", flow=FLOW))
         begun = await client.get(address, headers=NAVIGATE)
         assert begun.headers["location"].startswith(f"{provider.issuer}/authorize?")
-        again = await client.get(address, headers=NAVIGATE)
-    assert again.status_code == 404
 
 
 async def test_what_is_typed_is_answered_alike_whether_it_is_known_or_not(
     house: House, partners: tuple[Partner, ...]
 ) -> None:
     def shape(answer: httpx2.Response) -> tuple[int, list[tuple[str, str]], str]:
-        varying = r"way=[\w-]{43}|[0-9a-f]{32}|[0-9A-F]{3}-[0-9A-F]{3}"
+        varying = r"way=[\w.-]{400,}|[0-9a-f]{32}|[0-9A-F]{3}-[0-9A-F]{3}"
         headers = [(name, re.sub(varying, "…", value)) for name, value in answer.headers.items()]
         return answer.status_code, headers, re.sub(varying, "…", answer.text)
 
@@ -104,7 +102,7 @@ async def test_nothing_of_an_address_but_its_domain_is_kept_or_shown(
     async with house.client(*partners) as client:
         answer = await typed(client, "alice.martin@agency.example")
     way = onward(answer).removeprefix("/.gateway/sign-in?way=")
-    assert await house.flows.take("way", way) == {"domain": "agency.example"}
+    assert house.flows.handed_back("way", way) == {"domain": "agency.example".ljust(253)}
     assert "alice.martin" not in answer.text
 
 

@@ -1,6 +1,7 @@
 """Signing in at a real provider: whole, once, in the browser that began, at the partner that was asked."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -121,7 +122,7 @@ async def test_our_secret_goes_where_the_partner_takes_it(
 
 async def test_request_to_the_partner_is_bound_and_proves_possession(browser: Browser, house: House) -> None:
     query = parse_qs(urlsplit(await begun(browser)).query)
-    kept = await house.flows.take("oidc", query["state"][0])
+    kept = house.flows.handed_back("oidc", query["state"][0])
     assert kept is not None
     assert query["code_challenge_method"] == ["S256"] and query["response_type"] == ["code"]
     assert query["redirect_uri"] == [f"{ORIGIN}/.gateway/callback/agency"]
@@ -189,7 +190,6 @@ async def test_answer_for_one_partner_does_not_count_at_another(
         browser = Browser(client, provider)
         back = await browser.at_the_partner(await begun(browser, "/.gateway/sign-in?partner=agency"))
         assert (await browser.get(back.replace("/agency", "/other"))).status_code == 403
-    assert house.ledger[-1]["detail"] == "the state belongs to another partner"
     assert await browser.caller(house) is None
 
 
@@ -348,3 +348,40 @@ async def test_a_first_sight_that_is_not_recorded_is_none(
         broken.setattr(type(house.records), "append", no)
         assert (await browser.get(back)).status_code == 503
     assert await house.seats.rows("agency") == []
+
+
+async def test_a_thousand_beginnings_keep_nothing_in_the_store(browser: Browser, house: House) -> None:
+    await begun(browser)
+    before = await house.store.call("DBSIZE")
+    for _ in range(1_000):
+        await begun(browser)
+    assert await house.store.call("DBSIZE") == before
+
+
+async def test_what_anybody_can_send_back_is_counted_and_not_recorded(browser: Browser, house: House) -> None:
+    back, before = await browser.at_the_partner(await begun(browser)), len(house.ledger)
+    for sent in (changed(back, state=None), changed(back, state="A" * 43), back.replace("/agency", "/nobody")):
+        assert (await browser.get(sent)).status_code == 403
+    assert len(house.ledger) == before
+    await house.records.flush_counts(now=house.clock.now())
+    assert house.ledger[-1]["counts"] == [{"key": ["refusal", "-", "sign_in_failed"], "count": 3}]
+
+
+async def test_an_id_of_nobody_is_answered_as_a_partner_s(browser: Browser, house: House) -> None:
+    answers = [
+        await browser.get(f"{ORIGIN}/.gateway/callback/{name}?code=x&state={'y' * 43}") for name in ("agency", "nobody")
+    ]
+    known, unknown = (re.sub(r"[0-9A-F]{3}-[0-9A-F]{3}|[0-9a-f]{32}", "", answer.text) for answer in answers)
+    assert known == unknown and {answer.status_code for answer in answers} == {403}
+
+
+async def test_a_network_that_begins_too_often_at_a_partner_that_is_called_each_time_waits(
+    house: House, partner: Partner, provider: RunningProvider, clock
+) -> None:
+    called = replace(partner, par=True)
+    async with house.client(called) as client:
+        browser = Browser(client, provider)
+        statuses = [(await browser.get("/.gateway/sign-in?partner=agency")).status_code for _ in range(62)]
+        assert statuses[60:] == [429, 429] and 429 not in statuses[:60]
+        clock.forward(2)
+        assert (await browser.get("/.gateway/sign-in?partner=agency")).status_code != 429

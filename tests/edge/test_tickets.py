@@ -99,7 +99,7 @@ async def test_a_ticket_of_a_session_that_has_ended_opens_nothing(desk: Desk, ho
 async def test_nobody_is_sent_to_a_host_that_is_not_ours(desk: Desk, house: House) -> None:
     here = (await house.cookie())["cookie"]
     for kept in ({"host": "evil.example"}, {"host": OTHER}, {"host": "", "browser": "x"}):
-        flow = await house.flows.keep("return", {"target": "/x", **kept}, 60)
+        flow = house.flows.hand_out("return", {"target": "/x", **kept}, 60)
         answer = await desk.get(f"/.gateway/sign-in?flow={flow}", here, "localhost:8080")
         assert answer.headers["location"] == "/.gateway/account"
 
