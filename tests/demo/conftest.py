@@ -33,7 +33,7 @@ def application(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Ite
 
 @pytest.fixture
 def client(application: Program) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=application.url, trust_env=False) as connected:
+    with httpx2.Client(base_url=application.url, trust_env=False, timeout=60) as connected:
         yield connected
 
 

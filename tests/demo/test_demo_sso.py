@@ -62,7 +62,7 @@ def redemption(attempt: Attempt, code: str, /, **changes: str) -> dict[str, str]
 
 @pytest.fixture
 def browser(sso: Program) -> Any:
-    with httpx2.Client(base_url=sso.url, trust_env=False) as client:
+    with httpx2.Client(base_url=sso.url, trust_env=False, timeout=60) as client:
         yield client
 
 

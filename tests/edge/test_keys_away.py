@@ -28,7 +28,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def tell(partner: Partner, what: str) -> None:
     """Let the provider ``hide`` its keys or ``show`` them."""
-    async with httpx2.AsyncClient(trust_env=False) as outside:
+    async with httpx2.AsyncClient(trust_env=False, timeout=60) as outside:
         assert (await outside.post(f"{partner.issuer}/{what}")).status_code == 204
 
 

@@ -100,7 +100,7 @@ async def signed_in(house: House, partner: Partner, client: httpx2.AsyncClient |
     if begun.status_code != 303:
         return begun
     cookie = begun.headers["set-cookie"].split(";")[0]
-    async with httpx2.AsyncClient(trust_env=False) as outside:
+    async with httpx2.AsyncClient(trust_env=False, timeout=60) as outside:
         back = (await outside.get(begun.headers["location"])).headers["location"]
     assert back.startswith(f"{ORIGIN}/.gateway/callback/agency?")
     return await client.get(back.removeprefix(ORIGIN), headers=NAVIGATE | {"cookie": cookie})
@@ -115,7 +115,7 @@ async def caller_of(house: House, answer: httpx2.Response) -> Caller:
 
 
 async def seen(issuer: str) -> dict[str, Any]:
-    async with httpx2.AsyncClient(trust_env=False) as outside:
+    async with httpx2.AsyncClient(trust_env=False, timeout=60) as outside:
         found: dict[str, Any] = (await outside.get(f"{issuer}/seen")).json()
     return found
 
@@ -245,7 +245,7 @@ def test_a_key_that_cannot_sign_is_named_so(content: bytes) -> None:
 
 
 async def rotate(issuer: str) -> None:
-    async with httpx2.AsyncClient(trust_env=False) as outside:
+    async with httpx2.AsyncClient(trust_env=False, timeout=60) as outside:
         await outside.post(f"{issuer}/rotate")
 
 

@@ -54,7 +54,7 @@ class Browser:
 
     async def at_the_partner(self, address: str) -> str:
         """Types login and password; the path that the partner sends the browser back to."""
-        async with httpx2.AsyncClient(trust_env=False) as outside:
+        async with httpx2.AsyncClient(trust_env=False, timeout=60) as outside:
             form = {"login": self.provider.login, "password": self.provider.password}
             answer = await outside.post(address, data=form)
         back = urlsplit(answer.headers["location"])

@@ -44,7 +44,7 @@ def said(address: str) -> dict[str, str]:
 
 async def at_the_partner(address: str) -> httpx2.Response:
     """The partner's answer to who was never there in this browser."""
-    async with httpx2.AsyncClient(trust_env=False) as outside:
+    async with httpx2.AsyncClient(trust_env=False, timeout=60) as outside:
         return await outside.get(address)
 
 

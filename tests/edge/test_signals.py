@@ -25,7 +25,7 @@ async def client(house: House, partner: Partner) -> AsyncIterator[httpx2.AsyncCl
 async def told(provider: RunningProvider, event: str) -> str:
     """What the partner's own provider signs about Alice."""
     form = {"login": provider.login, "event": event, "client_id": "gateway", "client_secret": "s:e c+ret"}
-    async with httpx2.AsyncClient(trust_env=False) as http:
+    async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
         answer = await http.post(f"{provider.issuer}/signal", data=form)
     token: str = answer.json()["token"]
     return token

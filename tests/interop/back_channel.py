@@ -38,7 +38,7 @@ class Address:
 
 async def sign_out_there(browser: Browser, issuer: str, client_id: str) -> None:
     """What a person does at the partner itself, who knows nothing of us."""
-    async with httpx2.AsyncClient(trust_env=False) as http:
+    async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
         metadata = (await http.get(f"{issuer}/.well-known/openid-configuration")).json()
     query = {"client_id": client_id, "post_logout_redirect_uri": f"{ORIGIN}/.gateway/signed-out"}
     await browser.at_the_partner(with_query(metadata["end_session_endpoint"], query))

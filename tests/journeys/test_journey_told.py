@@ -36,7 +36,7 @@ class AtTheirPartner:
             "code_challenge_method": "S256",
         }
         self._address = f"{issuer}/authorize?{urllib.parse.urlencode(asked)}"
-        self._browser = httpx2.Client(trust_env=False)
+        self._browser = httpx2.Client(trust_env=False, timeout=60)
 
     def sign_in(self) -> None:
         answer = self._browser.post(self._address, data={"login": SACHA.login, "password": SACHA.password})
