@@ -1,5 +1,6 @@
 """``gateway serve``: the server's parent process. Workers are its children, and nothing else is."""
 
+import importlib
 import os
 import resource
 import shutil
@@ -38,6 +39,7 @@ ENDING = "ending"
 
 SHIP_EVERY_S = 60
 RESPAWN_S = 2.0
+APPLICATION = "gateway.app:create"
 
 
 class Server(MPServer):
@@ -46,7 +48,7 @@ class Server(MPServer):
     def __init__(self, settings: Settings, folder: Path, in_force: InForce, announce: Callable[[str], None]) -> None:
         listen = settings.gateway.listen
         super().__init__(
-            "gateway.app:create",
+            APPLICATION,
             address=listen.address,
             port=listen.port,
             interface=Interfaces.ASGI,
@@ -139,6 +141,7 @@ def serve(settings: Settings, *, check: Check, announce: Callable[[str], None]) 
     os.register_at_fork(after_in_child=_forget_signals)
     in_force = InForce(folder, settings, check)
     in_force.take()
+    importlib.import_module(APPLICATION.partition(":")[0])  # once, for every worker that is forked from here
     server = Server(settings, folder, in_force, announce)
     for warning in warnings(settings):
         announce(str(warning))
