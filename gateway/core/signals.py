@@ -6,6 +6,7 @@ CAEP 1.0; RFC 9493 and OpenID Shared Signals Framework 1.0, 3 (subjects).
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 
 LOGOUT_TYP, EVENT_TYP = "logout+jwt", "secevent+jwt"
 LOGGED_OUT = "http://schemas.openid.net/event/backchannel-logout"
@@ -32,6 +33,14 @@ class Signal:
     ends: bool
     changed: bool
     until: float
+
+
+class Take(Enum):
+    """How a signal finds itself: it takes effect now, does so at this moment elsewhere, or did before."""
+
+    FIRST = auto()
+    DOING = auto()
+    DONE = auto()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from gateway.core.canonical import Headers
 from gateway.core.identity import Known, Merge, Pair
 from gateway.core.policy import Policy
 from gateway.core.reasons import Refusal
+from gateway.core.signals import Take
 from gateway.core.standing import Standing
 from gateway.edge.asked import Asked
 from gateway.edge.credentials import Credential
@@ -156,9 +157,13 @@ class Sessions(Protocol):
 class Signals(Protocol):
     """What partners signal, as it takes effect."""
 
-    async def first(self, partner: str, jti: str, until: float) -> bool: ...
+    async def take(self, partner: str, jti: str) -> Take: ...
 
-    async def again(self, partner: str, jti: str) -> None: ...
+    async def done(self, partner: str, jti: str, until: float) -> None: ...
+
+    async def signed_out(self, partner: str, sid: str) -> None: ...
+
+    async def ended_since(self, user: str, partner: str, sid: str, begun_at: float) -> bool: ...
 
     async def user_of(self, partner: str, sid: str) -> str | None: ...
 

@@ -208,9 +208,11 @@ class SignIn:
             user=user,
             unconfirmed=known.unconfirmed,
         )
-        if await who_signs_in(context, person.issuer, person.sub) != known:  # changed meanwhile
+        ended = await context.doors.signals.ended_since(user, sso.partner.id, person.sid or "", signed_in.begun_at)
+        if ended or await who_signs_in(context, person.issuer, person.sub) != known:  # meanwhile
             await context.doors.sessions.end(cookie)
-            return await self._failed(context, sso, Refusal(Reason.SIGN_IN_FAILED))
+            why = "ended by the partner or changed while signing in"
+            return await self._failed(context, sso, Refusal(Reason.SIGN_IN_FAILED, detail=why))
         opened = await context.doors.callers.by_session(cookie)
         if isinstance(opened, NoCaller):
             return await context.refuse(Refusal(Reason.FROZEN if opened.reason == "frozen" else Reason.NO_CALLER))

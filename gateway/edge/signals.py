@@ -3,7 +3,8 @@
 Rules of this file:
 
 1. Nothing is believed that the partner's own keys have not signed, of the type that this address expects, once.
-2. It acts first and is recorded then: no full disk keeps a session alive that its partner has ended.
+2. It acts first, is known to have come then, and is recorded last: neither a store that goes nor a full disk keeps a
+   session alive that its partner has ended, and of several that come at once one acts.
 3. Whoever holds no partner's key is told the same of every id: the list of partners does not leak.
 """
 
@@ -16,7 +17,7 @@ from starlette.responses import Response
 
 from gateway.core.identity import State
 from gateway.core.reasons import Reason, Refusal
-from gateway.core.signals import EVENT_TYP, LOGOUT_TYP, Disbelieved, Signal, event_of, logout_of
+from gateway.core.signals import EVENT_TYP, LOGOUT_TYP, Disbelieved, Signal, Take, event_of, logout_of
 from gateway.edge import answers
 from gateway.edge.context import Context, sent
 from gateway.edge.id_token import header_of
@@ -69,10 +70,12 @@ class PartnerSignals:
             return _told(context, 503, {"err": "unavailable", "description": "your keys cannot be had; send it again"})
         if sso is not None and isinstance(signal, Signal):
             partner = sso.partner
-            if await context.doors.signals.first(partner.id, signal.jti, signal.until):
+            take = await context.doors.signals.take(partner.id, signal.jti)
+            if take is Take.FIRST:
                 await self._act(context, sso, signal)
-                return _told(context, status, {})
-            if typ == EVENT_TYP:  # whoever has not heard our answer sends it again
+            if take is Take.DOING:
+                return _told(context, 503, {"err": "unavailable", "description": "it is being taken; send it again"})
+            if take is Take.FIRST or typ == EVENT_TYP:  # whoever has not heard our answer sends it again
                 return _told(context, status, {})
             signal = Disbelieved("invalid_request", "it came before")
         # anybody can send one: a count, and not a record each
@@ -84,19 +87,18 @@ class PartnerSignals:
 
     async def _act(self, context: Context, sso: PartnerSso, signal: Signal) -> None:
         doors, partner = context.doors, sso.partner
-        try:
-            user = await _told_of(context, partner.issuer, signal.sub) if signal.sub else None
-            if not signal.sub and signal.sid:
-                user = await doors.signals.user_of(partner.id, signal.sid)
-            ended = 0
-            if user is not None and signal.ends:
-                ended = await doors.signals.end(user, None if signal.changed else signal.sid)
-                if signal.changed:
-                    await doors.signals.changed(user)
-                doors.callers.forget(user)
-        except Exception:
-            await doors.signals.again(partner.id, signal.jti)  # the partner sends it again
-            raise
+        user = await _told_of(context, partner.issuer, signal.sub) if signal.sub else None
+        if not signal.sub and signal.sid:
+            user = await doors.signals.user_of(partner.id, signal.sid)
+        if signal.ends and signal.sid:
+            await doors.signals.signed_out(partner.id, signal.sid)  # first: a sign-in may be about to open a session
+        ended = 0
+        if user is not None and signal.ends:
+            ended = await doors.signals.end(user, None if signal.changed else signal.sid)
+            if signal.changed:
+                await doors.signals.changed(user)
+            doors.callers.forget(user)
+        await doors.signals.done(partner.id, signal.jti, signal.until)
         record = _record(context, sso) | {"verdict": "accepted", "sessions_ended": ended}
         record["reason"] = (
             "credential_changed" if signal.changed else "session_ended" if signal.ends else "signal_noted"

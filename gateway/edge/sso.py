@@ -45,11 +45,13 @@ class SignedIn:
     """Who came back, and the key of the target that they wanted (``None``: nothing kept).
 
     ``word``: what the partner has signed of how they signed in, for the policy to take as a proof or not;
-    ``sign_out_by``: what the partner needs to end its own session; ``again``: they were asked to sign in anew.
+    ``sign_out_by``: what the partner needs to end its own session; ``again``: they were asked to sign in anew;
+    ``begun_at``: when they were sent there (Unix seconds).
     """
 
     person: Person
     return_flow: str | None
+    begun_at: float
     word: Word = NO_WORD
     sign_out_by: str = field(default="", repr=False)
     again: bool = False
@@ -86,6 +88,7 @@ class PartnerSso:
             "browser": _hashed(browser),
             "return": return_flow,
             "again": again,
+            "at": now,
         }
         state = self._flows.hand_out(OIDC_FLOW, begun, FLOW_TTL_S)
         bound = {"state": state, "nonce": nonce, "verifier": verifier}
@@ -134,7 +137,7 @@ class PartnerSso:
         person, word = believed
         wanted = begun["return"]
         flow, hint = wanted if isinstance(wanted, str) else None, hint_of(tokens.id_token, person)
-        return SignedIn(person, flow, word, hint, again=begun["again"] is True)
+        return SignedIn(person, flow, float(str(begun["at"])), word, hint, again=begun["again"] is True)
 
     async def _believed(self, tokens: Tokens, nonce: str, now: float) -> tuple[Person, Word] | Refusal:
         claims = await self._claims(tokens.id_token, nonce, now)

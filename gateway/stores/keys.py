@@ -212,7 +212,7 @@ def sign_out_by(family: str) -> str:
 
 
 def signal(signal_hash: bytes) -> bytes:
-    """A string: a partner's signal of this hash has come."""
+    """A string: how far a partner's signal of this hash is, or that a session of the partner's has ended."""
     return b"sg:" + signal_hash
 
 

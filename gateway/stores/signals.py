@@ -2,12 +2,18 @@
 
 import math
 
+from gateway.core.signals import Take
 from gateway.keyring import KeyRing
 from gateway.ports import Clock
 from gateway.stores import keys
 from gateway.stores.connection import Argument, Script, Store
 
 _SIGNALLED = Script("signalled")
+_DOING, _DONE = b"doing", b"done"
+DOING_S = 30
+"""Longer than any effect takes: should a worker or the store go meanwhile, the partner's next try takes effect."""
+SIGNED_OUT_S = 15 * 60
+"""Longer than a sign-in may take that was begun before."""
 
 
 class Signals:
@@ -18,15 +24,28 @@ class Signals:
         self._keyring = keyring
         self._clock = clock or store.clock
 
-    async def first(self, partner: str, jti: str, until: float) -> bool:
-        """Whether this signal of ``partner`` comes for the first time; it is known until then (Unix seconds)."""
-        name = keys.signal(self._keyring.token_hash(f"signal:{partner}:{jti}"))
-        lasts_s = max(1, math.ceil(until - self._clock.now()))
-        return bool(await self._store.call("SET", name, 1, "NX", "EX", lasts_s))
+    async def take(self, partner: str, jti: str) -> Take:
+        """Take a signal of ``partner``, of several that do so at once one, until it is ``done``."""
+        name = self._signal(partner, jti)
+        if await self._store.call("SET", name, _DOING, "NX", "EX", DOING_S):
+            return Take.FIRST
+        return Take.DONE if await self._store.call("GET", name) == _DONE else Take.DOING
 
-    async def again(self, partner: str, jti: str) -> None:
-        """Let a signal come again: it could not take effect."""
-        await self._store.call("DEL", keys.signal(self._keyring.token_hash(f"signal:{partner}:{jti}")))
+    async def done(self, partner: str, jti: str, until: float) -> None:
+        """Know that a signal has taken effect, until then (Unix seconds)."""
+        lasts_s = max(1, math.ceil(until - self._clock.now()))
+        await self._store.call("SET", self._signal(partner, jti), _DONE, "EX", lasts_s)
+
+    async def signed_out(self, partner: str, sid: str) -> None:
+        """Know that a session at the partner's has ended, for sign-ins that were begun by it and are not over."""
+        await self._store.call("SET", self._signed_out(partner, sid), 1, "EX", SIGNED_OUT_S)
+
+    async def ended_since(self, user: str, partner: str, sid: str, begun_at: float) -> bool:
+        """Whether what a sign-in rests on has ended since ``begun_at`` (Unix seconds): all of ``user``, or ``sid``."""
+        ended_at, signed_out = await self._store.calls(
+            ("GET", keys.not_before(user)), ("GET", self._signed_out(partner, sid))
+        )
+        return bool(sid and signed_out) or (ended_at is not None and float(ended_at) >= begun_at)
 
     async def user_of(self, partner: str, sid: str) -> str | None:
         """Whose session at the partner's this is; ``None``: nobody here came by it."""
@@ -50,6 +69,12 @@ class Signals:
     async def changed(self, user: str) -> None:
         """Let everything that ``user`` confirms cool, since a credential of theirs was changed at the partner's."""
         await self._store.call("SET", keys.changed(user), repr(self._clock.now()), "EX", keys.CHANGED_LIFETIME_S)
+
+    def _signal(self, partner: str, jti: str) -> bytes:
+        return keys.signal(self._keyring.token_hash(f"signal:{partner}:{jti}"))
+
+    def _signed_out(self, partner: str, sid: str) -> bytes:
+        return keys.signal(self._keyring.token_hash(f"signed-out:{partner}:{sid}"))
 
     def _sid(self, partner: str, sid: str) -> bytes:
         return self._keyring.token_hash(f"sid:{partner}:{sid}")

@@ -20,6 +20,7 @@ from gateway.edge.provider import endpoints_of
 from gateway.stores import keys
 
 from .conftest import ORIGIN, House, RunningProvider
+from .test_signals import SET, told
 
 NAVIGATE = {"sec-fetch-mode": "navigate"}
 
@@ -385,3 +386,20 @@ async def test_a_network_that_begins_too_often_at_a_partner_that_is_called_each_
         assert statuses[60:] == [429, 429] and 429 not in statuses[:60]
         clock.forward(2)
         assert (await browser.get("/.gateway/sign-in?partner=agency")).status_code != 429
+
+
+@pytest.mark.parametrize("event", ["logout", "session-revoked", "credential-change"])
+async def test_what_the_partner_ends_while_somebody_signs_in_opens_nothing(
+    browser: Browser, house: House, event: str
+) -> None:
+    back = await browser.at_the_partner(await begun(browser))
+    token = await told(browser.provider, event)
+    if event == "logout":
+        await browser.pages.post("/.gateway/back-channel-logout/agency", data={"logout_token": token})
+    else:
+        await browser.pages.post("/.gateway/events/agency", content=token.encode(), headers=SET)
+    assert (await browser.get(back)).status_code == 403
+    assert await browser.caller(house) is None
+    assert house.ledger[-1]["detail"] == "ended by the partner or changed while signing in"
+    house.clock.forward(1)
+    assert (await browser.get(await browser.at_the_partner(await begun(browser)))).status_code == 303
