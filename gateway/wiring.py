@@ -184,7 +184,7 @@ def _doors_of_pages(opened: Opened, settings: Settings) -> PageDoors:
     return PageDoors(
         clock=store.clock,
         callers=PartnerCallers(
-            opened.callers, registry, tokens, seating, store.clock, lambda: settings.policy, partners.keys()
+            opened.callers, registry, tokens, seating, store.clock, lambda: settings.policy, partners
         ),
         tokens=opened.tokens,
         partner_tokens=tokens,

@@ -10,7 +10,7 @@ Rules of this file:
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge.id_token import Claims
@@ -58,19 +58,31 @@ def admitted(claims: Claims, userinfo: Mapping[str, Any], partner: Partner) -> P
         roles=roles,
         sid=claims.sid,
     )
-    return _outside(person, partner.allow) or person
+    outside = kept_out_by(partner.allow, person)
+    return person if outside is None else Refusal(Reason.NOT_ADMITTED, detail=f"not in allow.{outside}")
 
 
-def _outside(person: Person, allow: Allowed) -> Refusal | None:
+class Described(Protocol):
+    """Somebody as their partner says: a person who comes in, or a caller who came in before."""
+
+    @property
+    def sub(self) -> str: ...
+
+    @property
+    def organisation(self) -> str: ...
+
+    @property
+    def roles(self) -> tuple[str, ...]: ...
+
+
+def kept_out_by(allow: Allowed, person: Described) -> str | None:
+    """The name of the house's list that somebody is not on; ``None``: they are on all that there are."""
     lists = (
-        ("organisations", allow.organisations, {person.organisation}),
-        ("roles", allow.roles, set(person.roles)),
-        ("subjects", allow.subjects, {person.sub}),
+        ("organisations", allow.organisations, (person.organisation,)),
+        ("roles", allow.roles, person.roles),
+        ("subjects", allow.subjects, (person.sub,)),
     )
-    for name, allowed, theirs in lists:
-        if allowed is not None and not allowed & theirs:
-            return Refusal(Reason.NOT_ADMITTED, detail=f"not in allow.{name}")
-    return None
+    return next((name for name, allowed, theirs in lists if allowed is not None and allowed.isdisjoint(theirs)), None)
 
 
 def _lacks(name: str, path: ClaimPath | None, what: str) -> Refusal:

@@ -8,7 +8,7 @@ Whose token is not known to the store yet takes a seat first, as whoever signs i
 
 import hashlib
 import logging
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
@@ -18,6 +18,7 @@ from gateway.core.identity import Known, State
 from gateway.core.policy import Policy
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge.access_tokens import AccessToken, AccessTokens, Source
+from gateway.edge.admission import kept_out_by
 from gateway.edge.credentials import is_own
 from gateway.edge.doors import Documents
 from gateway.edge.introspection import introspection_of
@@ -56,7 +57,10 @@ class Registry(Protocol):
 
 
 class PartnerCallers:
-    """Callers by session, by a token of ours, or by a partner's: all of a partner in ``partners``, the others' end."""
+    """Callers by session, by a token of ours, or by a partner's.
+
+    ``partners`` by id: whoever is of none of them, came by another issuer, or is no longer on the house's lists, ends.
+    """
 
     def __init__(
         self,
@@ -66,7 +70,7 @@ class PartnerCallers:
         seating: Seating,
         clock: Clock,
         policy: Callable[[], Policy],
-        partners: Collection[str],
+        partners: Mapping[str, Partner],
     ) -> None:
         self._partners = partners
         self._stored = stored
@@ -81,8 +85,16 @@ class PartnerCallers:
         return self._trusted(await self._stored.by_session(cookie, anew=anew))
 
     def _trusted(self, found: Caller | NoCaller) -> Caller | NoCaller:
-        """Nobody, where the partner of who was found is no longer in the configuration."""
-        return NoCaller("revoked") if isinstance(found, Caller) and found.partner not in self._partners else found
+        """Nobody, where the configuration that is in force now would not let in who was found."""
+        if isinstance(found, NoCaller):
+            return found
+        partner = self._partners.get(found.partner)
+        if partner is None or partner.issuer != found.issuer:
+            return NoCaller("revoked")
+        # a token of ours says nothing of who its owner is at their partner
+        if found.credential == "session" and kept_out_by(partner.allow, found) is not None:
+            return NoCaller("revoked")
+        return found
 
     def forget(self, credential: str) -> None:
         """Ask the store anew about a token, a cookie, a credential's id or a user."""

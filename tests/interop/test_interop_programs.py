@@ -50,7 +50,9 @@ async def pages(house: House, partner: Partner) -> AsyncIterator[httpx2.AsyncCli
     tokens = access_tokens_of([partner], Documents(house.store))
     registry = PartnerTokens(house.store, house.keyring, house.clock)
     stored, seating = StoredCallers(house.store, house.keyring, house.clock), house.doors.seating
-    callers = PartnerCallers(stored, registry, tokens, seating, house.clock, lambda: house.doors.policy(), {partner.id})
+    callers = PartnerCallers(
+        stored, registry, tokens, seating, house.clock, lambda: house.doors.policy(), {partner.id: partner}
+    )
     doors = replace(house.doors_of(house.store, {partner.id: partner}), callers=callers, partner_tokens=tokens)
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=build(doors)), base_url=ORIGIN) as client:
         yield client
