@@ -113,6 +113,8 @@ def is_safe(url: object) -> bool:
         host = parts.hostname
     except ValueError:
         return False
+    if parts.username is not None or parts.password is not None:
+        return False
     return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and host in LOCAL))
 
 

@@ -76,8 +76,19 @@ def endpoints_of(document: bytes, issuer: str) -> Endpoints:
 
 
 def _is_theirs(address: str, issuer: str) -> bool:
-    """No partner elsewhere makes us call this machine: that is for providers that are on it."""
-    return urlsplit(issuer).hostname in LOCAL or urlsplit(address).hostname not in LOCAL
+    """No partner makes us call within our house: another host than its own has a name, and one for the whole world."""
+    theirs, named = urlsplit(issuer), urlsplit(address)
+    if named.hostname == theirs.hostname or theirs.hostname in LOCAL:
+        return True
+    name = named.hostname or ""
+    last = name.rpartition(".")[2]
+    # what ends in a digit is an address in one of its many spellings (WHATWG URL, 3.5), and in a dot a trick
+    in_the_world = last.isalpha() or last.startswith("xn--")
+    return name.isascii() and "." in name and in_the_world and last not in _HOUSE
+
+
+_HOUSE = frozenset({"localhost", "localdomain", "local", "internal", "lan", "home", "corp", "intranet", "private"})
+"""Ends of names that are nobody's in the world (RFC 6761, RFC 6762, and what houses use)."""
 
 
 class Provider:

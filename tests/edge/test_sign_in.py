@@ -286,6 +286,7 @@ def test_a_partner_elsewhere_does_not_make_us_call_this_machine(address: bytes) 
         ("http://a.example", False),
         ("http://localhost.evil.example", False),
         ("http://localhost@evil.example", False),
+        ("https://user:secret@a.example", False),
         ("ftp://localhost", False),
         ("https://", False),
         ("https://[", False),
@@ -403,3 +404,41 @@ async def test_what_the_partner_ends_while_somebody_signs_in_opens_nothing(
     assert house.ledger[-1]["detail"] == "ended by the partner or changed while signing in"
     house.clock.forward(1)
     assert (await browser.get(await browser.at_the_partner(await begun(browser)))).status_code == 303
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost.",
+        "LOCALHOST",
+        "127.0.0.2",
+        "127.1",
+        "2130706433",
+        "0x7f000001",
+        "0.0.0.0",  # noqa: S104  (a name that must be refused)
+        "[::1]",
+        "[::ffff:7f00:1]",
+        "10.0.0.5",
+        "169.254.169.254",
+        "redis",
+        "redis.internal:6379",
+        "gate.local",
+        "a.b.corp",
+        "a.example.",
+        "user:secret@b.example",
+        "ｌocalhost",
+        "1.2.3.4",
+    ],
+)
+def test_a_partner_elsewhere_does_not_make_us_call_within_our_house(host: str) -> None:
+    document = DOCUMENT.replace(b"https://a.example/t", f"https://{host}/t".encode())
+    with pytest.raises(NotFetched):
+        endpoints_of(document, "https://a.example")
+
+
+@pytest.mark.parametrize("host", ["b.example", "b.example:8443", "login.b.xn--p1ai"])
+def test_a_partner_names_hosts_of_the_world_and_its_own(host: str) -> None:
+    document = DOCUMENT.replace(b"https://a.example/t", f"https://{host}/t".encode())
+    assert endpoints_of(document, "https://a.example").token == f"https://{host}/t"
+    inside = DOCUMENT.replace(b"https://a.example", b"https://10.0.0.5:8443")
+    assert endpoints_of(inside, "https://10.0.0.5:8443").token == "https://10.0.0.5:8443/t"
