@@ -1,16 +1,15 @@
 """Which of an application's answers get our script: pages that a browser goes to, where its table says so."""
 
-from dataclasses import dataclass
-
 from gateway.application import Application
 from gateway.core.canonical import Headers
+from gateway.core.values import frozen
 from gateway.edge.assist import Assist, assisted
 from gateway.passage import Passage
 from gateway.reading.body import Family, Media
 from gateway.reading.ports import Unreadable
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Page:
     """An answer as it is about to leave. ``shows``: a confirmation would show something of what is hidden in it."""
 

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.charges import Charger
@@ -10,6 +9,7 @@ from gateway.core.assurance import Caller
 from gateway.core.canonical import Headers
 from gateway.core.extraction import Class
 from gateway.core.reasons import Refusal
+from gateway.core.values import frozen
 from gateway.ledger import LedgerUnavailable
 from gateway.outcomes import Missed, Outcome
 from gateway.passage import Passage
@@ -82,7 +82,7 @@ class Activity(Protocol):
     def opened(self, caller: Caller, persons: Mapping[Class, int], now: float) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Means:
     """What the release of one answer works with. ``application``: its name."""
 

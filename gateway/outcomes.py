@@ -1,19 +1,20 @@
 """What became of a charge: how an answer leaves, whose data it was counted as, and what of it may be taken back."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from gateway.core import decide
 from gateway.core.charging import Charged, Limit
 from gateway.core.extraction import Class
 from gateway.core.reasons import Refusal
+from gateway.core.values import frozen
 from gateway.recording import PersonTaken
 
 NOTHING_CHARGED = Charged(1, ((),), (), (), 0)
 """What the store would say of a charge of nobody."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outcome:
     """A charge that went through: how the answer leaves, and whose data it is counted as.
 
@@ -33,7 +34,7 @@ class Outcome:
     unnamed_floors: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Missed:
     """A lookup counted as a miss, until it has found somebody: the limits it is counted in, and under which name."""
 

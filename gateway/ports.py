@@ -6,13 +6,14 @@ from typing import Protocol
 
 from gateway.core.assurance import Caller, Proof
 from gateway.core.charging import Charge, Charged, Limit, Usage
+from gateway.core.values import frozen
 
 
 class StoreUnavailable(Exception):
     """The store did not answer, answered wrongly, or is not the one we knew: 503, always."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NoCaller:
     """A credential that names nobody: ``unknown``, ``expired``, ``revoked``, ``frozen``.
 

@@ -1,15 +1,15 @@
 """What the ledger keeps of a passage: never a number, a path or a code, always who, whose, how much and why."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from gateway.core.assurance import Caller, Mandate, Proof
 from gateway.core.extraction import Class
 from gateway.core.reasons import Reason, Refusal
+from gateway.core.values import frozen
 from gateway.passage import Passage
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PersonTaken:
     """One person of a released piece: canonical hash (``None``: not identifiable), class, categories, newly charged,
     whether charged as outside, and the limits in whose floor it stands."""

@@ -2,17 +2,18 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from gateway.core.cooling import Binding, Cooling, cooling_of
 from gateway.core.extraction import Class
 from gateway.core.policy import BY_PARTNER, AssertedRule, ClassRule
+from gateway.core.values import frozen
 
 ACT_LIVES_S = 120
 """How long a proof for one answer waits for it, where its class gives it no age: time to send a request again."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Act:
     """The one answer that a proof was made for.
 
@@ -25,7 +26,7 @@ class Act:
     most: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Proof:
     """One verified factor. ``verified_at``: Unix seconds of the verification itself, never of a session or token.
 
@@ -87,7 +88,7 @@ LEAD_S = 60
 """By how much a partner's clock may be before ours."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Word:
     """What a partner has signed of how its person signed in. ``auth_time``: Unix seconds; ``None``: it does not say."""
 
@@ -123,7 +124,7 @@ def proof_by_word(
     return Proof(once, BY_PARTNER, min(word.auth_time, now), user, credential_id, name)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Challenge:
     """What is asked to be confirmed: by which user, for which credential (``token`` or ``session``), and what for.
 
@@ -144,7 +145,7 @@ class Challenge:
     kinds: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mandate:
     """A machine token's leave to reach a class without a proof: ``persons`` distinct persons per ``window_s``."""
 
@@ -155,7 +156,7 @@ class Mandate:
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Grant:
     """A raise of one user's limits of ``klass`` by ``persons`` until a time."""
 
@@ -164,7 +165,7 @@ class Grant:
     until: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Caller:
     """Who asks. ``user``: stable short id of (issuer, sub); ``credential_id``: the token or session family.
 

@@ -11,11 +11,11 @@ Rules of this file:
 
 import re
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 
 from gateway.core.reasons import Reason, Refusal
+from gateway.core.values import frozen
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -62,7 +62,7 @@ _HOST = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Target:
     """A request target: ``raw`` is forwarded, ``readings`` (decoded paths) and ``query`` are classified."""
 

@@ -1,17 +1,18 @@
 """Budgets as values: which limits apply to a caller, and what one charge asks of the store."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gateway.core.assurance import ACT_LIVES_S, Caller, Mandate, Proof
 from gateway.core.extraction import Class
 from gateway.core.policy import WEBAUTHN, BudgetRule, Policy, Scope, Then
+from gateway.core.values import frozen
 
 MOST_KNOWN = 10_000
 ONE_ANSWER = "answer"
 """The name of the limit of what one answer may take."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Floor:
     """What stays one user's own where a limit that they share is used up: ``size`` persons more in its window.
 
@@ -28,7 +29,7 @@ class Floor:
         return self.size if self.open else 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Limit:
     """One budget applied to one scope. ``key`` holds scope, class and window, never the limit: it survives a reload.
 
@@ -61,7 +62,7 @@ class Limit:
         return f"{self.klass.word}:{self.window_s}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PersonCharge:
     """One person of a charge: 16-byte keyed hashes of linked identifiers (the first is the anchor) with their kinds.
 
@@ -76,7 +77,7 @@ class PersonCharge:
     outside: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Charge:
     """Records in order, each with its persons: the longest prefix of whole records that fits every limit is charged.
 
@@ -88,7 +89,7 @@ class Charge:
     commit: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Violation:
     """A limit that the first record not granted would pass: persons counted, newly asked, and when there is room.
 
@@ -101,7 +102,7 @@ class Violation:
     retry_s: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Counted:
     """One person as the store resolved it: its canonical hash, and in how many limits it was newly counted.
 
@@ -113,7 +114,7 @@ class Counted:
     floors: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Charged:
     """The outcome: ``granted`` records, their persons, what stood in the way, and alarms raised by this charge."""
 
@@ -124,7 +125,7 @@ class Charged:
     sequence: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Usage:
     """How much of a limit is used; in how many seconds the next person leaves its window (``None``: empty).
 

@@ -11,13 +11,13 @@ Rules of this file:
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
 from gateway.core.canonical import Headers, Target, folded
 from gateway.core.extraction import Class, Identifier
 from gateway.core.policy import Route
 from gateway.core.reasons import Reason, Refusal
+from gateway.core.values import frozen
 
 SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 """RFC 9110 section 9.2.1; TRACE and CONNECT are never forwarded."""
@@ -55,7 +55,7 @@ def _literal_start(template: str) -> bytes:
     return template.partition("{")[0].encode()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Classified:
     """A request's place in the policy: ``route`` (None: unmatched), its class, and whether it only reads."""
 

@@ -9,7 +9,7 @@ Rules of this file:
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from gateway.core.assurance import Caller, Mandate, Proof, fresh, mandated
@@ -19,6 +19,7 @@ from gateway.core.cooling import Cooling
 from gateway.core.extraction import Class, Found, PersonFound
 from gateway.core.policy import TOTP, WEBAUTHN, ClassRule, Policy, Then, Without
 from gateway.core.reasons import Reason, Refusal
+from gateway.core.values import frozen
 
 MAX_PERSONS_PER_ANSWER = 1_000
 """A one-slice answer is charged in one store call; more would hold the store for longer than 11 ms (measured)."""
@@ -45,7 +46,7 @@ def permit(method: bytes, target: bytes, standing: "Standing | Refusal") -> Perm
     return Permit(method, target, _ONLY_HERE)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Standing:
     """On what a caller may reach a class: a fresh proof, a mandate, or nothing where the class asks for nothing.
 
@@ -160,7 +161,7 @@ def exhausted(usages: Iterable[Usage], klass: Class) -> Refusal | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Costed:
     """One person of an answer as released: the class of what leaves in clear, and the categories."""
 
@@ -170,7 +171,7 @@ class Costed:
     masked: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Plan:
     """How an answer would leave: the categories to mask, what each person then costs, and the standing it needs."""
 

@@ -9,8 +9,9 @@ Rules of this file:
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+
+from gateway.core.values import frozen
 
 TEXT_BYTES_PER_PERSON = 680
 """The size of one person's record in the theft of 2024 (25 GB for 36.8 million persons)."""
@@ -40,7 +41,7 @@ _WORDS = tuple(klass.name.lower() for klass in Class)
 """By value: the name of an enumeration's member is looked up slowly, and each record has a dozen of them."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Identifier:
     """One identifier of a person: a kind that the policy declares, and its normalised value."""
 
@@ -48,7 +49,7 @@ class Identifier:
     value: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Found:
     """One classified field or value of a record.
 
@@ -68,7 +69,7 @@ class Tells(StrEnum):
     DORMANT = "dormant"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Told:
     """The values of the fields that the policy's ``inside`` and ``dormant`` name, as they stand in one record."""
 
@@ -79,7 +80,7 @@ class Told:
 NOTHING_TOLD = Told()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Record:
     """The innermost repeated element of an answer (an object of an array, a CSV row, ``<tr>``, ...) or its root.
 
@@ -95,7 +96,7 @@ class Record:
     told: Told = NOTHING_TOLD
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Located:
     """An identifier from a declared field, with the path of the object that holds it inside its record."""
 
@@ -158,7 +159,7 @@ def _link(declared: list[Located], persons: list[tuple[Identifier, ...]]) -> Non
         _link([one for one in rest if one.path == path], persons)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PersonFound:
     """One person of an answer: linked identifiers (none: not identifiable) and what is carried about them.
 

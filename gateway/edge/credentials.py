@@ -4,12 +4,13 @@ Two together are ambiguous. A foreign ``Authorization`` beside a credential of o
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from gateway.core.assurance import Caller
 from gateway.core.canonical import Headers, first, joined
 from gateway.core.policy import TOTP, WEBAUTHN
 from gateway.core.reasons import Reason, Refusal
+from gateway.core.values import frozen
 from gateway.ports import NoCaller
 
 SESSION_COOKIE = b"__Host-gateway"
@@ -24,7 +25,7 @@ _REASONS: Mapping[str, Reason] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Credential:
     """What a request shows to say who asks: ``kind`` is ``session``, ``token`` or ``none``.
 

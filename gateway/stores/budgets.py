@@ -14,10 +14,11 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from gateway.core.charging import Charge, Charged, Counted, Limit, PersonCharge, Usage, Violation
+from gateway.core.values import frozen
 from gateway.ports import Clock, StoreUnavailable
 from gateway.stores import keys
 from gateway.stores.charging_format import charged, packed_limits, packed_records, settled
@@ -40,7 +41,7 @@ _USAGE = Script("usage", waits=False)
 Records = tuple[tuple[PersonCharge, ...], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Waiting:
     charge: Charge
     size: int

@@ -11,9 +11,9 @@ Rules of this file:
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from gateway.core.charging import Charge, Charged, Counted, Limit, PersonCharge
+from gateway.core.values import frozen
 from gateway.stores.charging_format import SETTLED, UNLESS_LINKED
 from gateway.stores.faults import StoreLost
 
@@ -32,7 +32,7 @@ MOST_KNOWN = 40_000
 _Name = tuple[int, PersonCharge]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Known:
     """One person under some limits, which are kept so that no others get their identity."""
 

@@ -10,9 +10,10 @@ Reading is strict, since two readings of one answer are how one person's answer 
 
 import re
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from gateway.core.values import frozen
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -59,7 +60,7 @@ def _malformed(detail: str) -> UpstreamFault:
     return UpstreamFault("upstream_malformed", detail)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Request:
     """A request to forward. `headers` leave in this order, byte for byte, and hold no framing (that is ours).
 
