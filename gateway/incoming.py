@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, unquote_plus
 
 import orjson
 
-from gateway.core.canonical import Headers, first
+from gateway.core.canonical import Fields
 from gateway.core.classify import UNCLEAR
 from gateway.passage import Receive
 
@@ -50,12 +50,12 @@ class RequestBody:
     value that comes by breaks it off.
     """
 
-    def __init__(self, receive: Receive, headers: Headers, method: bytes, idle_s: float) -> None:
-        announced = first(headers, b"content-length")
-        chunked = first(headers, b"transfer-encoding") is not None
+    def __init__(self, receive: Receive, fields: Fields, method: bytes, idle_s: float) -> None:
+        announced = fields.get(b"content-length")
+        chunked = b"transfer-encoding" in fields
         self.length = int(announced) if announced is not None else None
         self.present = bool(self.length) or chunked or (announced is None and method not in (b"GET", b"HEAD"))
-        self.content_type = first(headers, b"content-type") or b""
+        self.content_type = fields.get(b"content-type", b"")
         self._receive = receive
         self._idle_s = idle_s
         self.most_bytes: int | None = None

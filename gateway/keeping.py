@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from urllib.parse import parse_qs
 
 from gateway.core.assurance import Caller
-from gateway.core.canonical import first, folded
+from gateway.core.canonical import folded
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge import cookies
 from gateway.edge.cookies import AmbiguousCookie
@@ -41,10 +41,10 @@ class Keeping(Protocol):
 
 def same_origin(passage: Passage) -> bool:
     """Whether a page of this very host sent the request (Fetch Metadata; without it, ``Origin`` equal to the Host)."""
-    site = first(passage.headers, b"sec-fetch-site")
+    site = passage.fields.get(b"sec-fetch-site")
     if site is not None:
         return site == b"same-origin"
-    origin = first(passage.headers, b"origin")
+    origin = passage.fields.get(b"origin")
     return origin is not None and origin.partition(b"://")[2].decode("latin-1").lower() == passage.host
 
 
@@ -81,7 +81,7 @@ async def keep(passage: Passage, body: Body, keeping: Keeping) -> tuple[str, tup
         passage.raw_target.decode("latin-1"),
         passage.host,
         body.content_type.decode("latin-1"),
-        (first(passage.headers, b"referer") or b"").decode("latin-1"),
+        (passage.fields.get(b"referer") or b"").decode("latin-1"),
         content,
     )
     kept = await keeping.keep(user, family, request)

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from gateway.application import Application
 from gateway.core.assurance import Caller
-from gateway.core.canonical import METHOD_OVERRIDES, Headers, end_to_end, folded
+from gateway.core.canonical import METHOD_OVERRIDES, Headers, end_to_end, folded, joined
 from gateway.edge.credentials import DPOP
 from gateway.passage import OWN_COOKIES, Passage, forwards_authorization, is_foreign, without_own_cookies
 
@@ -50,10 +50,10 @@ def to_application(passage: Passage, application: Application, inspected: bool, 
     host = application.table.host
     kept = [(b"host", host.encode() if host else passage.host.encode())]
     kept += end_to_end(passage.headers, drop)
-    cookies = b"; ".join(value for name, value in passage.headers if folded(name) == b"cookie")
-    remaining = without_own_cookies(cookies) if cookies else None
-    if remaining:
-        kept.append((b"cookie", remaining))
+    if b"cookie" in passage.fields:
+        remaining = without_own_cookies(joined(passage.headers, b"cookie", b"; ") or b"")
+        if remaining:
+            kept.append((b"cookie", remaining))
     if inspected:
         kept.append((b"accept-encoding", b"identity"))
     if passage.caller is not None:

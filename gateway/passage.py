@@ -1,6 +1,6 @@
 """One request on its way through: what is known of it so far, and the credentials it came with."""
 
-import secrets
+import os
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, IPv6Network, ip_address
@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from gateway.application import Application
 from gateway.core.assurance import Caller
-from gateway.core.canonical import Headers, Target, first, folded, joined
+from gateway.core.canonical import Fields, Headers, Target, fields_of, joined
 from gateway.core.classify import Classified
 from gateway.core.extraction import Identifier
 from gateway.core.places import places_of
@@ -61,6 +61,7 @@ class Passage:
     reference: str
     method: bytes
     headers: Headers
+    fields: Fields
     raw_target: bytes
     host: str
     client: str
@@ -100,7 +101,7 @@ class Passage:
     @property
     def places(self) -> frozenset[str]:
         """The network and the browser that this request comes from."""
-        agent = first(self.headers, b"user-agent") or b""
+        agent = self.fields.get(b"user-agent", b"")
         return places_of(self.client, agent.decode("latin-1"), self.house)
 
     @property
@@ -114,7 +115,8 @@ class Passage:
 def begin(scope: Scope, receive: Receive, send: Send, trusted: "tuple[IPv4Network | IPv6Network, ...]") -> Passage:
     """A new passage for an ASGI scope, with an id of its own."""
     headers: Headers = scope["headers"]
-    request_id = secrets.token_hex(16)
+    fields = fields_of(headers)
+    request_id = os.urandom(16).hex()
     method = scope.get("method", "GET").encode("latin-1")
     query: bytes = scope.get("query_string", b"")
     raw_path: bytes = scope.get("raw_path") or scope["path"].encode("latin-1", "replace")
@@ -126,8 +128,9 @@ def begin(scope: Scope, receive: Receive, send: Send, trusted: "tuple[IPv4Networ
         reference_of(request_id),
         method,
         headers,
+        fields,
         raw_path + b"?" + query if query else raw_path,
-        (first(headers, b"host") or b"").decode("latin-1").lower(),
+        fields.get(b"host", b"").decode("latin-1").lower(),
         client_of(scope, headers, trusted),
     )
 
@@ -135,8 +138,8 @@ def begin(scope: Scope, receive: Receive, send: Send, trusted: "tuple[IPv4Networ
 def asked_of(passage: Passage) -> Asked:
     """What our own answers need to know of a request; most requests never ask for one."""
     headers = passage.headers
-    origin = first(headers, b"origin")
-    accept_language = first(headers, b"accept-language")
+    origin = passage.fields.get(b"origin")
+    accept_language = passage.fields.get(b"accept-language")
     cookies = joined(headers, b"cookie", b"; ")
     return Asked(
         navigating=navigating(headers, passage.method),
@@ -198,7 +201,7 @@ def forwards_authorization(passage: Passage) -> bool:
     """Whether ``Authorization`` belongs to the application: it is not what named the caller."""
     if passage.credential.kind == "session":
         return True
-    return any(folded(name) == b"gateway-authorization" for name, _ in passage.headers)
+    return b"gateway-authorization" in passage.fields
 
 
 def is_foreign(passage: Passage) -> bool:

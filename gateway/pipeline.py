@@ -94,7 +94,7 @@ class Pipeline:
             return Refusal(Reason.UNKNOWN_HOST)
         if passage.method == b"OPTIONS" and await self._preflight(passage, application):
             return None
-        body = RequestBody(passage.receive, passage.headers, passage.method, served.timeouts.body_idle_s)
+        body = RequestBody(passage.receive, passage.fields, passage.method, served.timeouts.body_idle_s)
         if passage.method == b"POST" and (kept_id := await keeping.sends(passage, body)):
             return await self._send_kept(passage, application, kept_id)
         passage.body, passage.body_ended = body, lambda: body.ended
@@ -165,17 +165,17 @@ class Pipeline:
 
     def gate(self, passage: Passage, served: Served) -> Target | Refusal:
         """The strict gate: headers, host, credentials, target. Gives the canonical target."""
-        refusal = check_headers(passage.headers)
+        refusal = check_headers(passage.headers, passage.fields)
         if refusal:
             return refusal
-        host = host_of(passage.headers)
+        host = host_of(passage.fields)
         if isinstance(host, Refusal):
             return host
         application = served.by_host.get(host)
         if application is None and not served.site.pages_url.endswith(f"//{host}"):
             return Refusal(Reason.UNKNOWN_HOST, detail="no application has this host")
         passage.application = application
-        credential = credential_of(passage.headers, self.doors.tokens.recognises)
+        credential = credential_of(passage.headers, passage.fields, self.doors.tokens.recognises)
         if isinstance(credential, Refusal):
             return credential
         passage.credential = credential

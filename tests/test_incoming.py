@@ -35,7 +35,7 @@ def body_of(
     async def receive() -> dict[str, object]:
         return next(messages)
 
-    return RequestBody(receive, list(fields), method, 10)
+    return RequestBody(receive, dict(fields), method, 10)
 
 
 async def streamed(body: RequestBody) -> bytes:
@@ -93,7 +93,7 @@ async def test_a_client_that_leaves_is_gone() -> None:
         return {"type": "http.disconnect"}
 
     with pytest.raises(ClientGone):
-        await RequestBody(receive, [CHUNKED], b"POST", 10).buffer(10)
+        await RequestBody(receive, dict([CHUNKED]), b"POST", 10).buffer(10)
 
 
 async def test_a_client_that_stops_has_stalled() -> None:
@@ -101,7 +101,7 @@ async def test_a_client_that_stops_has_stalled() -> None:
         return await asyncio.Future()
 
     with pytest.raises(BodyStalled):
-        await RequestBody(receive, [CHUNKED], b"POST", 0.001).buffer(10)
+        await RequestBody(receive, dict([CHUNKED]), b"POST", 0.001).buffer(10)
 
 
 SAVED = b'{"nir": "' + MASK_ENDING + b'", "a": 1}'

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_application import small_application, small_passage
 
+from gateway.core.canonical import fields_of
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge.credentials import NOBODY, Credential, credential_of
 from gateway.passage import (
@@ -102,7 +103,7 @@ BOTH = Reason.AMBIGUOUS_CREDENTIALS
     ],
 )
 def test_the_one_credential(headers: list[tuple[bytes, bytes]], expected: Credential | Reason) -> None:
-    found = credential_of(headers)
+    found = credential_of(headers, fields_of(headers))
     assert (found.reason if isinstance(found, Refusal) else found) == expected
 
 

@@ -10,7 +10,7 @@ Rules of this file:
 """
 
 import re
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from functools import lru_cache
 from itertools import product
 
@@ -18,6 +18,8 @@ from gateway.core.reasons import Reason, Refusal
 from gateway.core.values import frozen
 
 Headers = Sequence[tuple[bytes, bytes]]
+Fields = Mapping[bytes, bytes]
+"""A request's headers by their folded names: of one that stands twice the first value."""
 
 ONCE = frozenset(
     {
@@ -174,36 +176,36 @@ def folded(name: bytes) -> bytes:
     return name.lower().replace(b"_", b"-")
 
 
-def check_headers(headers: Headers) -> Refusal | None:
+def fields_of(headers: Headers) -> Fields:
+    """The headers by name, read once for all that is asked of them."""
+    return {folded(name): value for name, value in reversed(headers)}
+
+
+def check_headers(headers: Headers, fields: Fields) -> Refusal | None:
     """Refuse a request in which a header that decides stands twice, or ``Connection`` names a protected one."""
-    seen: set[bytes] = set()
-    for name, value in headers:
-        key = folded(name)
-        if key in ONCE:
-            if key in seen:
+    if len(fields) < len(headers):
+        names = [folded(name) for name, _ in headers]
+        for key in ONCE:
+            if names.count(key) > 1:
                 return Refusal(Reason.MALFORMED_REQUEST, detail=f"the header {key.decode()} stands twice")
-            seen.add(key)
-        if key == b"transfer-encoding" and value.strip().lower() != b"chunked":
-            return Refusal(Reason.MALFORMED_REQUEST, detail="a transfer coding that is not chunked")
-        if key == b"connection":
-            for option in value.split(b","):
-                named = folded(option.strip())
-                if named in ONCE or named.startswith(b"x-gateway-") or named in (b"cookie", b"x-request-id"):
-                    return Refusal(Reason.MALFORMED_REQUEST, detail="Connection names a protected header")
-    if b"host" not in seen:
-        return Refusal(Reason.UNKNOWN_HOST, detail="no Host header")
+    if fields.get(b"transfer-encoding", b"chunked").strip().lower() != b"chunked":
+        return Refusal(Reason.MALFORMED_REQUEST, detail="a transfer coding that is not chunked")
+    if b"connection" in fields:
+        for named in named_by_connection(headers):
+            if named in ONCE or named.startswith(b"x-gateway-") or named in (b"cookie", b"x-request-id"):
+                return Refusal(Reason.MALFORMED_REQUEST, detail="Connection names a protected header")
     return None
 
 
-def host_of(headers: Headers) -> str | Refusal:
+def host_of(fields: Fields) -> str | Refusal:
     """The request's host, lower-cased, with its port as sent; refused when it is not plainly a name or address."""
-    for name, value in headers:
-        if name.lower() == b"host":
-            host = value.lower()
-            if not _HOST.fullmatch(host):
-                return Refusal(Reason.UNKNOWN_HOST, detail="the Host header is not a plain host name")
-            return host.decode("ascii")
-    return Refusal(Reason.UNKNOWN_HOST, detail="no Host header")
+    host = fields.get(b"host")
+    if host is None:
+        return Refusal(Reason.UNKNOWN_HOST, detail="no Host header")
+    host = host.lower()
+    if not _HOST.fullmatch(host):
+        return Refusal(Reason.UNKNOWN_HOST, detail="the Host header is not a plain host name")
+    return host.decode("ascii")
 
 
 def joined(headers: Headers, name: bytes, separator: bytes = b",") -> bytes | None:
@@ -212,21 +214,17 @@ def joined(headers: Headers, name: bytes, separator: bytes = b",") -> bytes | No
     return separator.join(values) if values else None
 
 
-def first(headers: Headers, name: bytes) -> bytes | None:
-    """The value of a header that stands once (``check_headers`` has seen to it)."""
-    for key, value in headers:
-        if folded(key) == name:
-            return value
-    return None
-
-
 def end_to_end(headers: Headers, drop: Set[bytes] = frozenset()) -> list[tuple[bytes, bytes]]:
     """The headers that travel on, in order: no hop-by-hop fields, none that ``Connection`` names, none of ``drop``."""
-    named = {
-        folded(part.strip()) for key, value in headers if key.lower() == b"connection" for part in value.split(b",")
-    }
+    named = named_by_connection(headers)
     return [
         (name, value)
         for name, value in headers
         if (key := folded(name)) not in drop and key not in HOP_BY_HOP and key not in named
     ]
+
+
+def named_by_connection(headers: Headers) -> Set[bytes]:
+    """The names, folded, of the fields that are for this connection alone."""
+    said = [value for name, value in headers if folded(name) == b"connection"]
+    return {folded(option.strip()) for value in said for option in value.split(b",")} if said else frozenset()

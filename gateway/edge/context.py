@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.core.assurance import Caller
+from gateway.core.canonical import fields_of
 from gateway.core.places import places_of
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge import answers, cookies
@@ -96,8 +97,9 @@ class Context:
         ``anywhere``: also a session that is used from a place new to it; ``unconfirmed``: also one of an identity that
         nobody has confirmed yet. Nothing was confirmed in either.
         """
-        cookie = cookies.read(self.headers, cookies.SESSION)
-        credential = credential_of(self.headers, self.doors.partner_tokens.recognises)
+        headers = self.headers
+        cookie = cookies.read(headers, cookies.SESSION)
+        credential = credential_of(headers, fields_of(headers), self.doors.partner_tokens.recognises)
         if isinstance(credential, Refusal):
             return credential
         if credential.kind == "token":

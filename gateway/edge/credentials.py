@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import field
 
 from gateway.core.assurance import Caller
-from gateway.core.canonical import Headers, first, joined
+from gateway.core.canonical import Fields, Headers, joined
 from gateway.core.policy import TOTP, WEBAUTHN
 from gateway.core.reasons import Reason, Refusal
 from gateway.core.values import frozen
@@ -46,22 +46,24 @@ def is_own(token: str) -> bool:
     return token.startswith(TOKEN_PREFIX)
 
 
-def credential_of(headers: Headers, recognises: Callable[[str], bool] = is_own) -> Credential | Refusal:
+def credential_of(headers: Headers, fields: Fields, recognises: Callable[[str], bool] = is_own) -> Credential | Refusal:
     """The one credential of a request; two together are ambiguous, and so is our cookie given twice.
 
     ``recognises``: whether a token is one for the gateway to judge, of a partner's.
     """
     found: list[Credential] = []
-    ours = [value for name, value in pairs(joined(headers, b"cookie", b"; ") or b"") if name == SESSION_COOKIE]
-    if len(ours) > 1:
-        return Refusal(Reason.AMBIGUOUS_CREDENTIALS, detail="the session cookie stands twice")
-    if ours and ours[0]:
-        found.append(Credential("session", ours[0].decode("latin-1")))
-    own = first(headers, b"gateway-authorization")
+    if b"cookie" in fields:
+        cookies = joined(headers, b"cookie", b"; ") or b""
+        ours = [value for name, value in pairs(cookies) if name == SESSION_COOKIE]
+        if len(ours) > 1:
+            return Refusal(Reason.AMBIGUOUS_CREDENTIALS, detail="the session cookie stands twice")
+        if ours and ours[0]:
+            found.append(Credential("session", ours[0].decode("latin-1")))
+    own = fields.get(b"gateway-authorization")
     if own is not None:
         scheme, token = _shown(own) or (BEARER, "")
         found.append(Credential("token", token, scheme, ours=True))
-    authorization = first(headers, b"authorization")
+    authorization = fields.get(b"authorization")
     shown = _shown(authorization) if authorization else None
     if shown is not None:
         scheme, token = shown
