@@ -5,12 +5,16 @@ program takes a seat too: its administrator could call everybody so.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from gateway.core.policy import Policy
 from gateway.core.reasons import Reason, Refusal
+from gateway.edge.tries import Tries
 from gateway.ports import Clock, Records
+
+TOLD_EVERY_S = 60
 
 
 class Seats(Protocol):
@@ -30,17 +34,22 @@ class Seating:
     clock: Clock
     policy: Callable[[], Policy]
     observing: bool = False
+    told: Tries = field(default_factory=partial(Tries, burst=1, per_s=1 / TOLD_EVERY_S))
 
     async def seated(self, partner: str, user: str, record: Mapping[str, object]) -> Refusal | None:
         """Let ``user`` sit down at ``partner``, or the refusal. ``record``: what every record of this coming has.
 
         While every application only observes nobody is refused, and whoever is seen then is not new later. Who is
-        stopped takes no seat, and is refused where their session or token is looked at.
+        stopped takes no seat, and is refused where their session or token is looked at. Of one who comes again and
+        again without a seat there is one record in ``TOLD_EVERY_S``, and a count of the others.
         """
         most = self.policy().of(partner).seats
         taken = await self.seats.take(partner, user, most=None if self.observing else most, ripe=self.observing)
         if taken == "full":
             said = {"reason": str(Reason.NO_SEAT), "limit": most}
+            if self.told.take(f"{partner} {user}", self.clock.now()):
+                self.records.count(("refusal", partner, str(Reason.NO_SEAT)), now=self.clock.now())
+                return Refusal(Reason.NO_SEAT, limit=most)
             await self._recorded({**record, "verdict": "refusal", **said}, reserve=True)  # refused in any case
             await self._recorded({**record, "kind": "alarm", **said}, reserve=True)
             return Refusal(Reason.NO_SEAT, limit=most)

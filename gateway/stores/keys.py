@@ -126,6 +126,9 @@ WHY_LIFETIME_S: Final = 10 * MINUTE_S
 NOT_BEFORE_LIFETIME_S: Final = DAY_S + MINUTE_S
 """How long it is known that a user's tokens ended: no token of a partner's is good for longer than a day."""
 
+SIGN_IN_LIFETIME_S: Final = 15 * MINUTE_S
+"""How long it is known that something ended on which a sign-in may rest that was begun before; none takes longer."""
+
 POSSESSION_LIFETIME_S: Final = 3 * MINUTE_S
 """How long a proof of possession is known: longer than its time, give or take, makes it good."""
 
@@ -199,6 +202,11 @@ def family(family_id: str) -> str:
 def families(user: str) -> str:
     """A set: the session families of one user; those that are over may still be in it."""
     return f"us:{user}"
+
+
+def signed_in_until(user: str) -> str:
+    """A string: a user's sign-ins that were begun until then (Unix seconds) open nothing."""
+    return f"su:{user}"
 
 
 def places(family: str) -> str:

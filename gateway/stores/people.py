@@ -6,7 +6,7 @@ from gateway.keyring import KeyRing
 from gateway.ports import Clock
 from gateway.stores import keys
 from gateway.stores.closures import Closures
-from gateway.stores.connection import Script, Store
+from gateway.stores.connection import Argument, Script, Store
 from gateway.stores.encoding import grant_of
 from gateway.stores.factors import Factors
 from gateway.stores.freezes import Freezes
@@ -70,7 +70,8 @@ class People:
 
     async def end_sessions(self, user: str) -> int:
         """End every session of ``user`` at once; how many there were."""
-        return int(await self._store.run(_END, [keys.families(user)], []))
+        arguments: list[Argument] = [repr(self._clock.now()), keys.SIGN_IN_LIFETIME_S]
+        return int(await self._store.run(_END, [keys.families(user), keys.signed_in_until(user)], arguments))
 
     async def freeze(self, user: str, *, by: str, reason: str) -> None:
         """Stop everything of ``user``."""

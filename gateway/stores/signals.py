@@ -12,8 +12,6 @@ _SIGNALLED = Script("signalled")
 _DOING, _DONE = b"doing", b"done"
 DOING_S = 30
 """Longer than any effect takes: should a worker or the store go meanwhile, the partner's next try takes effect."""
-SIGNED_OUT_S = 15 * 60
-"""Longer than a sign-in may take that was begun before."""
 
 
 class Signals:
@@ -38,14 +36,16 @@ class Signals:
 
     async def signed_out(self, partner: str, sid: str) -> None:
         """Know that a session at the partner's has ended, for sign-ins that were begun by it and are not over."""
-        await self._store.call("SET", self._signed_out(partner, sid), 1, "EX", SIGNED_OUT_S)
+        await self._store.call("SET", self._signed_out(partner, sid), 1, "EX", keys.SIGN_IN_LIFETIME_S)
 
     async def ended_since(self, user: str, partner: str, sid: str, begun_at: float) -> bool:
         """Whether what a sign-in rests on has ended since ``begun_at`` (Unix seconds): all of ``user``, or ``sid``."""
-        ended_at, signed_out = await self._store.calls(
-            ("GET", keys.not_before(user)), ("GET", self._signed_out(partner, sid))
+        signed_out, *ended = await self._store.calls(
+            ("GET", self._signed_out(partner, sid)),
+            ("GET", keys.not_before(user)),
+            ("GET", keys.signed_in_until(user)),
         )
-        return bool(sid and signed_out) or (ended_at is not None and float(ended_at) >= begun_at)
+        return bool(sid and signed_out) or any(at is not None and float(at) > begun_at for at in ended)
 
     async def user_of(self, partner: str, sid: str) -> str | None:
         """Whose session at the partner's this is; ``None``: nobody here came by it."""

@@ -394,6 +394,7 @@ async def test_what_the_partner_ends_while_somebody_signs_in_opens_nothing(
     browser: Browser, house: House, event: str
 ) -> None:
     back = await browser.at_the_partner(await begun(browser))
+    house.clock.forward(1)
     token = await told(browser.provider, event)
     if event == "logout":
         await browser.pages.post("/.gateway/back-channel-logout/agency", data={"logout_token": token})

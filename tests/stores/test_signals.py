@@ -1,12 +1,16 @@
 """A signal takes effect once, and one that could not do so takes effect the next time."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from gateway.core.signals import Take
 from gateway.keyring import KeyRing
+from gateway.stores.access import Access
+from gateway.stores.closures import Closures
 from gateway.stores.connection import Store
+from gateway.stores.people import People
 from gateway.stores.signals import DOING_S, Signals
 
 
@@ -40,9 +44,21 @@ async def test_what_took_none_comes_again(signals: Signals, store: Store) -> Non
     assert await signals.take("agency", "j") is Take.FIRST
 
 
-async def test_a_sign_in_rests_on_nothing_that_has_ended_since(signals: Signals, clock) -> None:
+ENDS = [
+    lambda *house: Signals(*house).end("u_lea", None),
+    lambda store, _, clock: Access(store, clock).end_others("u_lea", but="s_1"),
+    lambda store, _, clock: Closures(store, clock).not_me("u_lea", but="s_1"),
+    lambda *house: People(*house).end_sessions("u_lea"),
+]
+
+
+@pytest.mark.parametrize("end", ENDS, ids=["the partner", "all others", "not me", "the help desk"])
+async def test_a_sign_in_rests_on_nothing_that_has_ended_since(
+    signals: Signals, store: Store, keyring: KeyRing, clock, end: Callable[..., Awaitable[object]]
+) -> None:
     begun_at = clock.now()
     assert not await signals.ended_since("u_lea", "agency", "sid-1", begun_at)
+    clock.forward(1)
     await signals.signed_out("agency", "sid-1")
     for user, partner, sid, ended in (
         ("u_lea", "agency", "sid-1", True),
@@ -51,7 +67,7 @@ async def test_a_sign_in_rests_on_nothing_that_has_ended_since(signals: Signals,
         ("u_lea", "another", "sid-1", False),
     ):
         assert await signals.ended_since(user, partner, sid, begun_at) is ended
-    await signals.end("u_lea", None)
+    await end(store, keyring, clock)
     assert await signals.ended_since("u_lea", "agency", "", begun_at)
     assert not await signals.ended_since("u_lea", "agency", "", begun_at + 1)
     assert not await signals.ended_since("u_max", "agency", "", begun_at)
