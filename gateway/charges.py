@@ -25,6 +25,7 @@ from gateway.core.policy import WEBAUTHN, Policy, Then
 from gateway.core.reasons import Reason, Refusal
 from gateway.edge.credentials import refusal_of
 from gateway.explaining import Explaining
+from gateway.incoming import CallerEnded
 from gateway.outcomes import NOTHING_CHARGED, Missed, Outcome
 from gateway.passage import Passage
 from gateway.ports import Budgets, Callers, Clock, Factors, NoCaller, StoreUnavailable
@@ -101,9 +102,18 @@ class Charger:
         look = self._callers.by_token if credential.kind == "token" else self._callers.by_session
         found = await look(credential.value, anew=anew)
         if isinstance(found, NoCaller):
-            return refusal_of(found)
+            return refusal_of(found, credential.kind)
         self._passage.know(found)
         return None
+
+    async def ended(self) -> Refusal | None:
+        """``still_allowed`` before what cannot be taken back, where the caller was not looked up just now."""
+        return None if self.observing or self._passage.lately_seen else await self.still_allowed()
+
+    async def watch(self) -> None:
+        """``ended`` for who can only be broken off: raises ``CallerEnded``."""
+        if refusal := await self.ended():
+            raise CallerEnded(refusal)
 
     async def claimed(self, standings: Iterable[decide.Standing | Refusal]) -> bool:
         """Whether proofs for one answer had to be claimed for this one: then what was planned is planned again."""

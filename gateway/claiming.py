@@ -34,7 +34,7 @@ async def claim(passage: Passage, proof: Proof, claims: Claims) -> None:
         raise TypeError("a proof is claimed only for a known caller")
     mine = await claims.claim(proof)
     (passage.held if mine else passage.spent).add(proof.id)
-    passage.know(passage.caller)
+    passage.caller = passage.marked(passage.caller)
 
 
 def request_of(passage: Passage, hasher: Hasher) -> str:

@@ -3,18 +3,22 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from html import unescape
 from itertools import chain
+from typing import Any
 from urllib.parse import parse_qsl, unquote_plus
 
 import orjson
 
 from gateway.core.canonical import Fields
 from gateway.core.classify import UNCLEAR
+from gateway.core.reasons import Refusal
 from gateway.passage import Receive
 
 MASK_ENDING = b"xMASKx"
+WATCH_S = 0.15
+"""How often it is asked whether a body may still come while nothing of it does."""
 _FORM_START = re.compile(rb"[\w.\[\]-]{1,60}=")
 _NAMES = (
     re.compile(r'"((?:[^"\\]|\\.){1,80}+)"\s{0,9}:'),  # JSON
@@ -35,6 +39,14 @@ class BodyTooLarge(Exception):
     """The body is longer than its route takes: the forwarding is broken off."""
 
 
+class CallerEnded(Exception):
+    """Who asks was stopped while the request was on its way: the forwarding is broken off."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(str(refusal.reason))
+        self.refusal = refusal
+
+
 class ClientGone(Exception):
     """The client closed its connection."""
 
@@ -47,7 +59,8 @@ class RequestBody:
     """A request's body. ``length``: what Content-Length announced; ``None``: chunked (or HTTP/2 without a length).
 
     ``most_bytes``: the longest body that its route takes, however it is framed; ``refuses_masks``: whether a masked
-    value that comes by breaks it off.
+    value that comes by breaks it off; ``watch``: asked before anything of it is passed on, and while nothing comes:
+    what it raises breaks it off.
     """
 
     def __init__(self, receive: Receive, fields: Fields, method: bytes, idle_s: float) -> None:
@@ -60,6 +73,7 @@ class RequestBody:
         self._idle_s = idle_s
         self.most_bytes: int | None = None
         self.refuses_masks = True
+        self.watch: Callable[[], Awaitable[None]] | None = None
         self._came_bytes = 0
         self._kept: list[bytes] = []
         self._kept_bytes = 0
@@ -96,7 +110,7 @@ class RequestBody:
     async def _more(self) -> None:
         try:
             async with asyncio.timeout(self._idle_s):
-                message = await self._receive()
+                message = await self._next()
         except TimeoutError as fault:
             raise BodyStalled from fault
         if message["type"] != "http.request":
@@ -110,10 +124,21 @@ class RequestBody:
             self._kept_bytes += len(piece)
         self._ended = not message.get("more_body", False)
 
+    async def _next(self) -> MutableMapping[str, Any]:
+        if self.watch is None or self._came_bytes == self.length:  # the application has it all: it is too late
+            return await self._receive()
+        receiving = asyncio.ensure_future(self._receive())
+        try:
+            while not (await asyncio.wait((receiving,), timeout=WATCH_S))[0]:
+                await self.watch()
+            return receiving.result()
+        finally:
+            receiving.cancel()
+
     async def stream(self) -> AsyncIterator[bytes]:
         """The body piece by piece, what was kept first.
 
-        :raises MaskReturned: when a masked value comes by; BodyStalled, BodyTooLarge, ClientGone.
+        :raises MaskReturned: when a masked value comes by; BodyStalled, BodyTooLarge, ClientGone; what ``watch`` does.
         """
         tail = b""
         while True:
@@ -122,8 +147,12 @@ class RequestBody:
                 if self.refuses_masks and MASK_ENDING in tail + piece:
                     raise MaskReturned
                 tail = (tail + piece)[-len(MASK_ENDING) + 1 :]
+                if self.watch is not None:
+                    await self.watch()
                 yield piece
             if self._ended:
+                if self.watch is not None and self.length is None:  # its end is still to be said
+                    await self.watch()
                 return
             await self._more()
 

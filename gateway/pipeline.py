@@ -112,6 +112,10 @@ class Pipeline:
         classified = await look(passage, application, classified, body, served.request_bytes)
         if isinstance(classified, Refusal):
             return classified
+        if who is not ANONYMOUS and not passage.lately_seen:  # the body took its time
+            who = await self.identify(passage, application)
+            if isinstance(who, Refusal):
+                return who
         standing = await self.standing(passage, application, classified)
         if isinstance(standing, Refusal):
             return standing
@@ -211,9 +215,7 @@ class Pipeline:
                 passage.caller = ANONYMOUS
                 return ANONYMOUS
             passage.ended = found.user
-            if credential.kind == "token":
-                return refusal_of(found)
-            return Refusal(Reason.FROZEN if found.reason == "frozen" else Reason.NO_CALLER)
+            return refusal_of(found, credential.kind)
         if refusal := await self._unshown(passage, found):
             if not application.observing:
                 return refusal
@@ -298,6 +300,7 @@ class Pipeline:
             return miss
         if means.charger.executing is not None:
             await means.record(passage, means.charger.executing, 0, "execute", kind="execution")
+        body.watch = means.charger.watch
         request = Request(
             passage.method,
             permit.target,

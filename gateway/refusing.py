@@ -17,7 +17,7 @@ from gateway.core.reasons import Reason, Refusal
 from gateway.doors import Doors, Served
 from gateway.edge import answers, asking
 from gateway.edge.answers import RETURN_FLOW, RETURN_FLOW_TTL_S, Rendered
-from gateway.incoming import BodyStalled, BodyTooLarge, MaskReturned
+from gateway.incoming import BodyStalled, BodyTooLarge, CallerEnded, MaskReturned
 from gateway.keeping import keep, may_be_kept
 from gateway.ledger import LedgerUnavailable
 from gateway.passage import Passage
@@ -171,6 +171,8 @@ def translated(fault: BaseException) -> Refusal:
             return Refusal(Reason.UPSTREAM_UNREACHABLE, detail=str(fault))
         case UpstreamFault():
             return Refusal(Reason.UPSTREAM_MALFORMED, detail=str(fault))
+        case CallerEnded():
+            return fault.refusal
         case BodyStalled():
             return Refusal(Reason.BODY_STALLED)
         case BodyTooLarge():

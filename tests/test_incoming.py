@@ -115,6 +115,34 @@ def test_a_masked_value_is_seen_wherever_pieces_end(cuts: list[int]) -> None:
         asyncio.run(streamed(body_of(*pieces)))
 
 
+class Ended(Exception):
+    pass
+
+
+async def ended() -> None:
+    raise Ended
+
+
+async def test_a_body_that_does_not_come_is_watched_meanwhile() -> None:
+    body = RequestBody(asyncio.Event().wait, dict([CHUNKED]), b"POST", 60)  # type: ignore[arg-type]  # never sends
+    body.watch = ended
+    with pytest.raises(Ended):
+        await anext(body.stream())
+
+
+@pytest.mark.parametrize(("length", "whole"), [(None, False), (b"2", True)])
+async def test_after_its_last_byte_only_a_body_whose_end_is_still_to_be_said_is_watched(
+    length: bytes | None, whole: bool
+) -> None:
+    fields = (CHUNKED if length is None else (b"content-length", length),)
+    body = body_of(b"ab", b"", fields=fields)
+    stream = body.stream()
+    assert await anext(stream) == b"ab"
+    body.watch = ended
+    with pytest.raises(StopAsyncIteration if whole else Ended):
+        await anext(stream)
+
+
 async def test_a_mask_hides_under_no_media_type() -> None:
     with pytest.raises(MaskReturned):
         await streamed(body_of(SAVED, fields=(CHUNKED, (b"content-type", b"image/png"))))

@@ -111,7 +111,7 @@ class Context:
             return Refusal(Reason.NO_CALLER)
         found = await self.doors.callers.by_session(cookie)
         if isinstance(found, NoCaller):
-            return Refusal(Reason.FROZEN if found.reason == "frozen" else Reason.NO_CALLER)
+            return refusal_of(found, "session")
         if found.elsewhere(self.places):
             if not anywhere and not (unconfirmed and found.unconfirmed):
                 return confirm_first(found)

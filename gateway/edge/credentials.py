@@ -75,8 +75,10 @@ def credential_of(headers: Headers, fields: Fields, recognises: Callable[[str], 
     return found[0] if found else NOBODY
 
 
-def refusal_of(found: NoCaller) -> Refusal:
-    """Why nobody was found, as a refusal."""
+def refusal_of(found: NoCaller, kind: str = "token") -> Refusal:
+    """Why nobody was found by a credential of this kind, as a refusal."""
+    if kind != "token":
+        return Refusal(Reason.FROZEN if found.reason == "frozen" else Reason.NO_CALLER)
     reason = _REASONS.get(found.reason)
     return Refusal(Reason(found.reason) if reason is None else reason)
 
