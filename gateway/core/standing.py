@@ -34,3 +34,18 @@ class Standing:
     invited: str | None
     letter: bool
     grants: tuple[Grant, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Namesake:
+    """Somebody who signs in with a login: ``since`` when, and when they ``last`` did so (Unix seconds; 0: never).
+
+    ``sub``, ``name``: who they are, as ``partner`` says; empty where nobody can read it any more.
+    """
+
+    user: str
+    partner: str
+    sub: str
+    name: str
+    since: float
+    last: float

@@ -13,7 +13,7 @@ from gateway.core.identity import Known, Merge, Pair
 from gateway.core.policy import Policy
 from gateway.core.reasons import Refusal
 from gateway.core.signals import Take
-from gateway.core.standing import Standing
+from gateway.core.standing import Namesake, Standing
 from gateway.edge.asked import Asked
 from gateway.edge.credentials import Credential
 from gateway.edge.partner import Partner
@@ -25,7 +25,7 @@ from gateway.ports import Budgets, Callers, Clock, Records
 class People(Protocol):
     """Users, for those who look after them."""
 
-    async def by_login(self, partner: str, login: str) -> str | None: ...
+    async def by_login(self, partner: str, login: str) -> Sequence[Namesake]: ...
 
     async def standing(self, user: str) -> Standing: ...
 

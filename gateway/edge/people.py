@@ -8,7 +8,7 @@ Rules of this file:
 3. The ledger knows who was looked up, and every change before it happens.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from starlette.responses import Response
@@ -18,7 +18,7 @@ from gateway.core.charging import limits_of
 from gateway.core.enrolment import Act, may, role_for
 from gateway.core.policy import Scope, Then
 from gateway.core.reasons import Reason, Refusal
-from gateway.core.standing import Standing
+from gateway.core.standing import Namesake, Standing
 from gateway.edge import words
 from gateway.edge.context import Context, Identified
 from gateway.edge.enrol import CHANGE_WITHIN_S
@@ -54,12 +54,13 @@ BUTTONS: Mapping[str, Button] = {
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Somebody, and how they were found: ``request`` by the code that they told, else by their login."""
+    """Somebody, and how they were found: ``request`` by the code that they told, ``namesake`` by their login."""
 
     user: str
     partner: str
     said: Mapping[str, str]
     request: InvitationRequest | None = None
+    namesake: Namesake | None = None
 
 
 async def people_page(context: Context) -> Response:
@@ -73,7 +74,7 @@ async def people_page(context: Context) -> Response:
 
 
 async def people(context: Context) -> Response:
-    """``POST people`` (a form with ``code``, or ``login`` and ``partner``; then also ``act`` and ``user``)."""
+    """``POST people`` (a form with ``code``, or ``login`` and ``partner``; also ``user`` of several, and ``act``)."""
     identified = await person(context)
     if isinstance(identified, Refusal):
         return await context.refuse(identified)
@@ -84,21 +85,24 @@ async def people(context: Context) -> Response:
     within_s = CHANGE_WITHIN_S if "act" in said else SEE_WITHIN_S
     if (refusal := _refused(context, identified, within_s)) is not None:
         return await refused_on_record(context, caller, refusal)
-    found = await _find(context, said)
-    policy = context.doors.policy()
-    role = role_for(policy, caller, Act.SEE, user=found.user, partner=found.partner) if found else None
-    record = record_of(context, caller) | {"kind": "operator"}
-    if found is None or role is None or said.get("user", found.user) != found.user:
+    policy, record = context.doors.policy(), record_of(context, caller) | {"kind": "operator"}
+    meant = [one for one in await _find(context, said) if said.get("user", one.user) == one.user]
+    roles = (role_for(policy, caller, Act.SEE, user=one.user, partner=one.partner) for one in meant)
+    seen = [(one, role) for one, role in zip(meant, roles, strict=True) if role is not None]
+    if not seen:
         # nobody learns whether a login is somebody's whom they may not see
         if not await recorded(context, record | {"verdict": "refusal", "reason": "not_found"}, reserve=True):
             return await context.refuse(Refusal(Reason.LEDGER_UNAVAILABLE))
         return _search(context, caller, error=True)
-    if "act" in said:
-        return await _act(context, caller, found, said["act"])
-    record |= {"verdict": "accepted", "reason": "user_seen", "user": found.user, "role": role}
-    if not await recorded(context, record, reserve=False):
-        return await context.refuse(Refusal(Reason.LEDGER_UNAVAILABLE))
-    return await _shown(context, caller, found, done=None)
+    if "act" in said and len(meant) == 1:
+        return await _act(context, caller, seen[0][0], said["act"])
+    for one, role in seen:
+        looked_up = {"verdict": "accepted", "reason": "user_seen", "user": one.user, "role": role}
+        if not await recorded(context, record | looked_up, reserve=False):
+            return await context.refuse(Refusal(Reason.LEDGER_UNAVAILABLE))
+    if len(meant) > 1:
+        return _choice(context, [one for one, _ in seen])
+    return await _shown(context, caller, seen[0][0], done=None)
 
 
 def _refused(context: Context, identified: Identified, within_s: int) -> Refusal | None:
@@ -109,15 +113,18 @@ def _refused(context: Context, identified: Identified, within_s: int) -> Refusal
     return None
 
 
-async def _find(context: Context, said: Mapping[str, str]) -> Found | None:
+async def _find(context: Context, said: Mapping[str, str]) -> Sequence[Found]:
+    """Whom it names: by a code one, by a login everybody who says it."""
     if said.get("code"):
         request = await context.doors.invitations.asked(said["code"])
-        return Found(request.user, request.partner, {"code": said["code"]}, request) if request else None
+        return [Found(request.user, request.partner, {"code": said["code"]}, request)] if request else []
     login, partner = said.get("login", "").strip(), said.get("partner", "")
     if not login or len(login) > LONGEST_LOGIN or partner not in context.doors.partners:
-        return None
-    user = await context.doors.people.by_login(partner, login)
-    return Found(user, partner, {"login": login, "partner": partner}) if user else None
+        return []
+    named = {"login": login, "partner": partner}
+    return [
+        Found(one.user, partner, named, namesake=one) for one in await context.doors.people.by_login(partner, login)
+    ]
 
 
 async def _act(context: Context, caller: Caller, found: Found, name: str) -> Response:
@@ -163,8 +170,13 @@ def _possible(found: Found, standing: Standing) -> tuple[str, ...]:
 
 
 def _search(context: Context, caller: Caller, *, error: bool = False) -> Response:
-    values = {"found": None, "partners": _seen(context, caller), "error": error}
+    values = {"found": None, "several": (), "partners": _seen(context, caller), "error": error}
     return context.page("people", values, status=403 if error else 200)
+
+
+def _choice(context: Context, seen: Sequence[Found]) -> Response:
+    """Whoever says the same login, to choose from: the latest to say it may be saying another's."""
+    return context.page("people", {"found": None, "several": seen, "now": context.doors.clock.now()})
 
 
 def _seen(context: Context, caller: Caller) -> list[Partner]:

@@ -394,9 +394,14 @@ def shared_by(partner: str) -> str:
     return f"sp:{partner}"
 
 
-def login(login_hash: bytes) -> bytes:
-    """A string: the user who last signed in with the login of this hash."""
-    return b"lo:" + login_hash
+def login_last(login_hash: bytes) -> bytes:
+    """A sorted set: user to when they last signed in with the login of this hash (Unix seconds)."""
+    return b"ll:" + login_hash
+
+
+def login_said(login_hash: bytes) -> bytes:
+    """A hash: since when these users sign in so (``since:user``), and as whom, sealed (``who:user``)."""
+    return b"ls:" + login_hash
 
 
 def activity(user: str, day: int) -> str:

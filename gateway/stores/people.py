@@ -1,7 +1,7 @@
 """People as those see and act on them who look after them: how one stands, sessions ended, stopped, let go on."""
 
 from gateway.core.extraction import Class
-from gateway.core.standing import BoundFactor, Standing
+from gateway.core.standing import BoundFactor, Namesake, Standing
 from gateway.keyring import KeyRing
 from gateway.ports import Clock
 from gateway.stores import keys
@@ -10,6 +10,7 @@ from gateway.stores.connection import Argument, Script, Store
 from gateway.stores.encoding import grant_of
 from gateway.stores.factors import Factors
 from gateway.stores.freezes import Freezes
+from gateway.stores.logins import Logins
 from gateway.stores.passkeys import Passkeys
 
 _END = Script("end_sessions")
@@ -27,17 +28,16 @@ class People:
         told: frozenset[str] = frozenset(),
     ) -> None:
         self._store = store
-        self._keyring = keyring
         self._clock = clock or store.clock
         self._factors = Factors(store, keyring, self._clock)
         self._passkeys = Passkeys(store, keyring, self._clock)
         self._freezes = Freezes(store, keyring, told)
         self._closures = Closures(store, self._clock)
+        self._logins = Logins(store, keyring, self._clock)
 
-    async def by_login(self, partner: str, login: str) -> str | None:
-        """Who last signed in with this login at this partner's; ``None``: nobody has."""
-        user = await self._store.call("GET", keys.login(self._keyring.login_hash(partner, login)))
-        return user.decode() if user else None
+    async def by_login(self, partner: str, login: str) -> tuple[Namesake, ...]:
+        """Everybody who has signed in with this login at this partner's, the latest first."""
+        return await self._logins.of(partner, login)
 
     async def standing(self, user: str) -> Standing:
         """How ``user`` stands."""

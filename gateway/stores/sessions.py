@@ -15,6 +15,7 @@ from gateway.ports import Clock
 from gateway.stores import keys
 from gateway.stores.connection import Argument, Script, Store
 from gateway.stores.encoding import proof_text
+from gateway.stores.logins import Logins
 from gateway.stores.subjects import Subject, remembering
 
 _REFOUND, _ROTATE = Script("refound"), Script("rotate")
@@ -37,6 +38,7 @@ class Sessions:
         self._clock = clock or store.clock
         self._idle_s = idle_s
         self._absolute_s = absolute_s
+        self._logins = Logins(store, keyring, self._clock)
 
     async def open(
         self,
@@ -93,6 +95,7 @@ class Sessions:
             "roles": orjson.dumps(list(roles)).decode(),
             **({"unconfirmed": unconfirmed} if unconfirmed else {}),
         }
+        await self._logins.said(partner, login, fields["user"], sub=sub, name=name)
         known_s = absolute_s + keys.ENDED_SESSION_S
         flat = [part for pair in fields.items() for part in pair]
         await self._store.calls(
@@ -102,7 +105,6 @@ class Sessions:
             ("EXPIRE", self._key(cookie), known_s),
             ("SADD", keys.families(fields["user"]), family),
             ("EXPIRE", keys.families(fields["user"]), self._absolute_s + keys.ENDED_SESSION_S),
-            ("SET", keys.login(self._keyring.login_hash(partner, login)), fields["user"], "EX", keys.LOGIN_LIFETIME_S),
             *self._known(family, places),
             *self._sign_out_by(family, fields["user"], sign_out_by, known_s),
             *([] if proof is None else _first(family, replace(proof, credential_id=family))),

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from commands.conftest import Gateway, records, run, user_id
+from commands.conftest import Gateway, records, run, user_id, write_records
 
 from gateway.config import load
 from gateway.initialise import DEMO_MARK
@@ -177,6 +177,48 @@ def test_a_login_is_known_once_its_person_has_signed_in(gateway: Gateway, live: 
     assert "say which with --partner" in gateway("user", "show", "zoe", "--config", live).err
     other = gateway("user", "show", "zoe", "--partner", "cap-insertion", "--config", live, "--json").json
     assert other["user"] == user_id(live, "z-2", "cap-insertion")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("freeze", "user", "camille"),
+        ("unfreeze", "user", "camille"),
+        ("budget", "grant", "camille", "--persons", 10, "--reason", "case 17", "--partner", "relais-emploi"),
+        ("budget", "show", "camille"),
+        ("user", "show", "camille"),
+        ("user", "reopen", "camille"),
+        ("user", "enrol", "camille"),
+        ("user", "tokens", "assign", "1000133508267", "camille"),
+        ("report", "caller", "camille"),
+        ("partner", "seats", "relais-emploi", "--free", "camille"),
+    ],
+    ids=lambda command: " ".join(command[:2]),
+)
+def test_a_login_that_two_have_said_is_nobody_s_and_both_are_told(
+    gateway: Gateway, live: Path, command: tuple[object, ...]
+) -> None:
+    settings = load(live)
+    (live / DEMO_MARK).touch()
+
+    async def sign_in(*people: tuple[str, str]) -> None:
+        store = await Store.connect(settings.gateway.store.url, timeout_s=20)
+        who = {"issuer": settings.partners["relais-emploi"].issuer, "partner": "relais-emploi", "login": "camille"}
+        for sub, name in people:
+            await Sessions(store, KeyRing.load(live / "keys")).open(**who, sub=sub, name=name)
+        await store.close()
+
+    write_records(live)
+    run(sign_in(("sub-camille", "Camille Roy"), ("sub-mallory", "\x1b[2JCamille Roy")))
+    refused = gateway(*command, "--config", live)
+    assert [one for one in records(live) if one["kind"] not in ("start", "stop")] == []
+    assert refused.status == 2 and "2 users have the login 'camille'" in refused.err and "\x1b" not in refused.err
+    for sub in ("sub-camille", "sub-mallory"):
+        (line,) = [line for line in refused.err.splitlines() if user_id(live, sub) in line]
+        assert f"subject '{sub}'" in line and "Camille Roy" in line
+        assert ", since 20" in line and ", last sign-in 20" in line
+        state = gateway("user", "show", user_id(live, sub), "--config", live, "--json").json
+        assert not state["frozen"] and state["factors"] == []
 
 
 def test_the_roles_of_a_user_are_shown(gateway: Gateway, live: Path) -> None:

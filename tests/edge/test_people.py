@@ -10,7 +10,7 @@ from gateway.factors.totp import Oath
 from gateway.stores.closures import Closures
 from gateway.stores.factors import Factors
 
-from .conftest import House
+from .conftest import ISSUER, House
 from .test_invite import INVITE, NAVIGATE, ask, confirming, session_of, user
 from .test_passkeys import SAME, Somebody
 
@@ -90,6 +90,42 @@ async def test_nobody_is_found_who_is_oneself_or_unknown(alice: Somebody, lea: S
     name(alice.house, "officer")
     answer = await look(alice, said)
     assert answer.status_code == 403 and "Nobody is found" in answer.text
+
+
+async def test_of_two_who_say_one_login_both_are_shown_and_one_is_chosen_by_account(
+    alice: Somebody, pages: httpx2.AsyncClient, house: House
+) -> None:
+    name(house, "officer")
+    both = []
+    for sub in ("sub-camille", "sub-mallory"):
+        who = {"issuer": ISSUER, "sub": sub, "partner": "agency", "name": f"Name of {sub}"}
+        cookie = await house.sessions.open(**who, login="camille")
+        both.append(Somebody(pages, house, {"cookie": f"__Host-gateway={cookie}"}))
+        house.clock.forward(130)
+    camille, mallory = both
+    users = [await user(one) for one in both]
+    said = {"login": "camille", "partner": "agency"}
+    for several in (said, said | {"act": "freeze"}):
+        page = (await look(alice, several)).text
+        for one, sub, ago in zip(
+            users, ("sub-camille", "sub-mallory"), ("5\u00a0minutes ago", "3\u00a0minutes ago"), strict=True
+        ):
+            assert f'name="user" value="{one}"' in page
+            assert f"<dd>Name of {sub}</dd>" in page and f"<dd>{sub}</dd>" in page and page.count(ago) == 2
+    assert reasons(house)[-4:] == ["user_seen"] * 4 and {one["user"] for one in house.ledger[-4:]} == set(users)
+    assert not any([(await house.people.standing(one)).frozen for one in users])
+    assert users[0] in (chosen := (await look(alice, said | {"user": users[0]})).text) and users[1] not in chosen
+    assert (await look(alice, said | {"user": await user(alice)})).status_code == 403
+    assert "stopped, everywhere" in (await do(alice, "freeze", mallory, **said)).text
+    assert [(await house.people.standing(one)).frozen for one in users] == [False, True]
+    assert await house.caller(camille.session) is not None
+
+
+async def test_who_says_the_login_of_whoever_looks_is_shown_alone(alice: Somebody, house: House) -> None:
+    name(house, "officer")
+    await house.sessions.open(issuer=ISSUER, sub="sub-mallory", partner="agency", name="Alice Martin", login="alice")
+    page = (await look(alice, {"login": "alice", "partner": "agency"})).text
+    assert house.keyring.user_id(ISSUER, "sub-mallory") in page and house.user not in page
 
 
 async def test_the_help_desk_sees_its_own_partners_people_alone(alice: Somebody, pages: httpx2.AsyncClient) -> None:
@@ -191,7 +227,7 @@ async def test_an_act_that_there_is_not_is_malformed(alice: Somebody, lea: Someb
     assert (await do(alice, "promote", lea)).status_code == 400
 
 
-async def test_what_was_seen_must_still_be_who_is_found(
+async def test_who_was_seen_is_who_is_stopped_whoever_said_their_login_since(
     alice: Somebody, lea: Somebody, pages: httpx2.AsyncClient
 ) -> None:
     name(alice.house, "officer")
@@ -199,8 +235,11 @@ async def test_what_was_seen_must_still_be_who_is_found(
         issuer="https://agency.example", sub="sub-eve", partner="agency", name="Eve", login="sub-lea"
     )
     eve = Somebody(pages, alice.house, {"cookie": f"__Host-gateway={cookie}"})
-    assert (await do(alice, "freeze", lea)).status_code == 403
-    for one in (lea, eve):
+    stranger = Somebody(pages, alice.house, await session_of(alice.house, "sub-max"))
+    assert (await do(alice, "freeze", stranger, **BY_LOGIN)).status_code == 403
+    assert (await do(alice, "freeze", lea)).status_code == 200
+    assert await alice.house.caller(lea.session) is None
+    for one in (eve, stranger):
         assert await alice.house.caller(one.session) is not None
 
 

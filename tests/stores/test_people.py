@@ -42,10 +42,10 @@ def user(keyring: KeyRing) -> str:
 async def test_a_login_is_known_once_its_person_has_signed_in_and_at_that_partner_alone(
     people: People, sessions: Sessions, user: str
 ) -> None:
-    assert await people.by_login("agency", "lea") is None
+    assert await people.by_login("agency", "lea") == ()
     await sessions.open(**WHO)
-    assert await people.by_login("agency", "lea") == user
-    assert await people.by_login("mission", "lea") is None is await people.by_login("agency", "le")
+    assert [one.user for one in await people.by_login("agency", "lea")] == [user]
+    assert await people.by_login("mission", "lea") == () == await people.by_login("agency", "le")
 
 
 async def test_no_login_stands_in_the_name_of_a_key(sessions: Sessions, store: Store) -> None:
