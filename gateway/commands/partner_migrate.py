@@ -78,15 +78,15 @@ def migrate(
     old: Annotated[str, typer.Argument(metavar="OLD", help="The partner by whose subjects they are known now.")],
     new: Annotated[str, typer.Argument(metavar="NEW", help="The partner by whose they will be; the same one, too.")],
     pairs: Annotated[Path, typer.Option("--map", metavar="CSV", help="Columns old_sub,new_sub, named.")],
-    by: Annotated[str | None, typer.Option("--by", help="The officer who starts it: a login, or an id (u_…).")] = None,
+    by: Annotated[str | None, typer.Option("--by", help="For which officer: a login, or an id (u_…).")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen, and change nothing.")] = False,
     config: ConfigOption = DEFAULT_CONFIG,
     json: JsonOption = False,
 ) -> None:
     """Let people whose issuer or subject changes stay who they are: factors, limits, seats, what is frozen.
 
-    One officer starts it here; another signs on the page. Then each person confirms once, at their first sign-in by
-    the new name, with a factor of the old one; until then the old one goes on. A file given again goes on where it is.
+    It is started here, and two officers sign on the page. Then each person confirms once, at their first sign-in by the
+    new name, with a factor of the old one; until then the old one goes on. A file given again goes on where it is.
 
     [bold]Examples[/bold]
 
@@ -102,7 +102,7 @@ def migrate(
     if mistakes:
         _tell(pairs, mistakes, json)
     if by is None and not dry_run:
-        fail("say with --by which officer starts it: another one must sign")
+        fail("say with --by for which officer it is started: two sign it")
 
     async def work() -> dict[str, object]:
         async with desk(settings, writes=not dry_run) as at_desk:
@@ -187,7 +187,7 @@ def _counted(people: Sequence[Person], old: str, new: str) -> dict[str, object]:
 async def _started(at_desk: Desk, people: Sequence[Person], old: str, new: str, by: str) -> dict[str, object]:
     officer = await user_named(at_desk, by)
     if officer not in await _officers(at_desk):
-        fail(f"{by} is no officer ([[roles]] in policy.toml): an officer starts it, and another one signs", NO)
+        fail(f"{by} is no officer ([[roles]] in policy.toml): it is started for an officer, and two sign it", NO)
     if all(one.carried for one in people):
         return {"sign_at": None}
     pairs = [one.pair for one in people]
@@ -228,7 +228,7 @@ def _show(settings: Settings, said: dict[str, object], *, dry_run: bool) -> None
     elif said["sign_at"] is None:
         say("Everybody in the file is carried already: nothing to sign.")
     else:
-        say(f"Another officer signs before {at(float(str(said['until'])))}, on {said['sign_at']}")
+        say(f"Two officers sign before {at(float(str(said['until'])))}, on {said['sign_at']}")
 
 
 def _lines(lines: object) -> str:

@@ -207,6 +207,9 @@ class Migration(Protocol):
     def by(self) -> str: ...
 
     @property
+    def signed(self) -> tuple[str, ...]: ...
+
+    @property
     def at(self) -> float: ...
 
     @property
@@ -214,11 +217,13 @@ class Migration(Protocol):
 
 
 class Migrations(Protocol):
-    """Migrations that wait for a signature."""
+    """Migrations that wait for signatures."""
 
     async def waiting(self) -> Sequence[Migration]: ...
 
     async def pairs(self, migration: str) -> Sequence[Pair]: ...
+
+    async def sign(self, migration: str, user: str) -> int: ...
 
     async def end(self, migration: str) -> None: ...
 

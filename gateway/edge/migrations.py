@@ -1,8 +1,9 @@
-"""Migrations that wait for a signature: another officer than who started one sees what it is, and signs or refuses.
+"""Migrations that wait for signatures: officers see what each is, and sign or refuse.
 
 Rules of this file:
 
-1. Who signs is an officer, not who started it, and confirms this very act with a settled factor.
+1. Two officers sign, each in a session of their own, and confirm this very act with a settled factor. Who started it by
+   the command is no signature: that is the word of whoever has the command line.
 2. The ledger knows of each person before they are carried. Broken off, signing once more finishes it.
 """
 
@@ -24,6 +25,7 @@ from gateway.edge.notices import IDENTITY_CARRIED, tell
 from gateway.edge.passkeys import person
 from gateway.edge.step_up import record_of, recorded, refused_on_record
 
+SIGNATURES = 2
 SEE_WITHIN_S = 4 * 3600
 PEOPLE_PER_RECORD = 100
 DONE = ("carried", "already")
@@ -55,7 +57,7 @@ async def migrations(context: Context) -> Response:
         return await _listed(context, identified.caller, done="gone")
     if "refuse" in said:
         return await _refuse(context, identified.caller, migration)
-    if identified.caller.user == migration.by:
+    if migration.signed == (identified.caller.user,):
         return await refused_on_record(context, identified.caller, Refusal(Reason.INVITATION_REFUSED))
     return await _sign(context, identified, migration)
 
@@ -87,6 +89,8 @@ async def _sign(context: Context, identified: Identified, migration: Migration) 
         return proof
     if not await recorded(context, _record(context, caller, migration, "signed", proof), reserve=False):
         return await context.refuse(Refusal(Reason.LEDGER_UNAVAILABLE))
+    if await context.doors.migrations.sign(migration.id, caller.user) < SIGNATURES:
+        return await _listed(context, caller, done="first")
     outcomes = await _carry(context, caller, migration)
     if outcomes is None:
         return await context.refuse(Refusal(Reason.LEDGER_UNAVAILABLE))
@@ -147,7 +151,8 @@ async def _listed(
             "new": _name(context, one.new),
             "people": one.people,
             "by": one.by,
-            "own": one.by == caller.user,
+            "signed": one.signed,
+            "own": one.signed == (caller.user,),
             "fingerprint": one.fingerprint,
             "ago_s": max(0.0, now - one.at),
         }

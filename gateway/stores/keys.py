@@ -385,8 +385,13 @@ def identity(identity_id: str) -> str:
 
 
 def migration(migration_id: str) -> str:
-    """A string: the people of a migration that waits for a signature."""
+    """A string: the people of a migration that waits for signatures."""
     return f"mg:{migration_id}"
+
+
+def signatures(migration_id: str) -> str:
+    """A set: the users who have signed a migration."""
+    return f"ms:{migration_id}"
 
 
 def shared_by(partner: str) -> str:

@@ -1,4 +1,4 @@
-"""A migration that an officer has started: another one signs it with a confirmation of this act, or refuses it."""
+"""A migration: two officers sign it, each with a confirmation of this act, or one refuses it."""
 
 from dataclasses import replace
 
@@ -30,6 +30,7 @@ async def test_another_officer_signs_and_everybody_waits_to_be_confirmed(
 ) -> None:
     house = alice.house
     started = await house.migrations.start("agency", "mission", PAIRS, by="u_other")
+    await house.migrations.sign(started.id, "u_other")
     shown = await alice.pages.get(PAGE, headers=alice.session | NAVIGATE)
     assert started.fingerprint in shown.text and "Sign" in shown.text
     data = {"migration": started.id, "sign": "1"}
@@ -48,9 +49,25 @@ async def test_another_officer_signs_and_everybody_waits_to_be_confirmed(
     assert await house.migrations.waiting() == ()
 
 
-async def test_who_started_it_cannot_sign_it_and_may_refuse(alice: Somebody) -> None:
+async def test_one_officer_s_signatures_carry_nobody_whoever_is_said_to_have_started_it(alice: Somebody) -> None:
     house = alice.house
-    started = await house.migrations.start("agency", "mission", PAIRS, by=house.user)
+    started = await house.migrations.start("agency", "mission", PAIRS, by="u_other")
+    data, headers = {"migration": started.id, "sign": "1"}, alice.session | SAME | NAVIGATE
+    asked = await alice.pages.post(PAGE, data=data, headers=headers)
+    name = asked.text.split('name="challenge" value="')[1].split('"')[0]
+    house.clock.forward(30)
+    assert (await alice.post("/.gateway/step-up/totp", {"code": house.code(), "challenge": name})).status_code == 200
+    first = await alice.pages.post(PAGE, data=data, headers=alice.session | SAME | NAVIGATE)
+    assert first.status_code == 200 and "another officer" in first.text and house.user in first.text
+    again = await alice.pages.post(PAGE, data=data, headers=alice.session | SAME | NAVIGATE)
+    assert again.status_code == 403
+    assert (await house.identities.known("u_new")).state is State.OWN
+
+
+async def test_who_has_signed_cannot_sign_again_and_may_refuse(alice: Somebody) -> None:
+    house = alice.house
+    started = await house.migrations.start("agency", "mission", PAIRS, by="u_other")
+    await house.migrations.sign(started.id, house.user)
     headers = alice.session | SAME | NAVIGATE
     own = await alice.pages.post(PAGE, data={"migration": started.id, "sign": "1"}, headers=headers)
     assert own.status_code == 403 and (await house.identities.known("u_new")).state is State.OWN
