@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.config import load
 from gateway.core.assurance import Proof
 from gateway.initialise import write_configuration
 from gateway.keyring import KeyRing
@@ -251,16 +252,17 @@ def _configure(directory: Path, store_url: str, ports: dict[str, int], host: str
             text,
         )
     policy.write_text(text)
-    return asyncio.run(_token(directory / "keys", store_url))
+    partner = load(directory).partners["relais-emploi"]
+    return asyncio.run(_token(directory / "keys", store_url, partner.issuer))
 
 
-async def _token(keys: Path, store_url: str) -> str:
+async def _token(keys: Path, store_url: str, issuer: str) -> str:
     keyring = KeyRing.load(keys)
     store = await Store.connect(store_url)
     now = store.clock.now()
     tokens = Tokens(store, keyring)
     token, token_id = await tokens.issue(
-        issuer="https://sso.example", sub="bench", partner="relais-emploi", name="Bench", login="bench",
+        issuer=issuer, sub="bench", partner="relais-emploi", name="Bench", login="bench",
         expires_at=now + 86_400,
     )  # fmt: skip
     caller = await StoredCallers(store, keyring).by_token(token)
