@@ -27,21 +27,18 @@ async def look(
     body.most_bytes = route.max_body_bytes if route else None
     if body.most_bytes is not None and (body.length or 0) > body.most_bytes:
         return Refusal(Reason.BODY_TOO_LARGE)
-    names_in_body = bool(route and any(where.startswith(("body:", "query:")) for where, _ in route.persons))
-    looks = (route is None or route.inspect) and not application.observing
-    kept: bytes | None = b""
-    if body.present and (names_in_body or (looks and (body.structured or not classified.reads))):
-        if looks and (joined(passage.headers, b"content-encoding") or b"identity").strip().lower() != b"identity":
-            return Refusal(Reason.MALFORMED_REQUEST, detail="a coded body cannot be looked at")
-        kept = await body.buffer(most_kept_bytes)
-        if kept is None and (names_in_body or (route and route.persons and has_fields(body.start))):
-            return Refusal(Reason.BODY_TOO_LARGE)
+    kept = await _kept(passage, application, classified, body, most_kept_bytes) if body.present else b""
+    if isinstance(kept, Refusal):
+        return kept
     query = target.query if target else b""
-    if not application.observing and masked_fields(body.content_type.decode("latin-1"), kept or b"", query):
+    looks = not application.observing and (kept or query)
+    if looks and masked_fields(body.content_type.decode("latin-1"), kept or b"", query):
         return Refusal(Reason.MASKED_VALUE_RETURNED)
-    value, form = parsed(body.content_type, kept) if kept else (None, [])
-    identify_one = identify_in(application, plainly=bool(route and route.mints))
-    persons = request_persons(classified, query, passage.headers, value, form, identify_one)
+    persons: tuple[Identifier, ...] | Unclear | None = None
+    if route is not None and route.persons:
+        value, form = parsed(body.content_type, kept) if kept else (None, [])
+        identify_one = identify_in(application, plainly=bool(route.mints))
+        persons = request_persons(classified, query, passage.headers, value, form, identify_one)
     klass = classified.klass
     if isinstance(persons, Unclear):
         passage.unclear = True
@@ -54,6 +51,23 @@ async def look(
         klass = max([klass, *(named.klass for named in written)])
     passage.classified = classified if klass is classified.klass else replace(classified, klass=klass)
     return passage.classified
+
+
+async def _kept(
+    passage: Passage, application: Application, classified: Classified, body: RequestBody, most_bytes: int
+) -> bytes | Refusal | None:
+    """The body, where something of it must be known; nothing where not; ``None`` where it is too long for that."""
+    route = classified.route
+    names_in_body = bool(route and any(where.startswith(("body:", "query:")) for where, _ in route.persons))
+    looks = (route is None or route.inspect) and not application.observing
+    if not names_in_body and not (looks and (body.structured or not classified.reads)):
+        return b""
+    if looks and (joined(passage.headers, b"content-encoding") or b"identity").strip().lower() != b"identity":
+        return Refusal(Reason.MALFORMED_REQUEST, detail="a coded body cannot be looked at")
+    kept = await body.buffer(most_bytes)
+    if kept is None and (names_in_body or (route and route.persons and has_fields(body.start))):
+        return Refusal(Reason.BODY_TOO_LARGE)
+    return kept
 
 
 def identify_in(application: Application, *, plainly: bool = False) -> Identify:

@@ -73,10 +73,12 @@ def _dropped(identity: tuple[str, ...], inspected: bool, authorization: bool, dp
 
 def identity_headers(caller: Caller, named: Mapping[str, str], assertion: str | None) -> Headers:
     """Who asks, for the application: the contract's three headers and those that the configuration names."""
-    values = {"user": caller.user, "name": caller.name, "partner": caller.partner, "login": caller.sub}
     headers = [(b"x-gateway-user", caller.user.encode()), (b"x-gateway-partner", caller.partner.encode())]
     if assertion:
         headers.append((b"x-gateway-assertion", assertion.encode()))
+    if not named:
+        return headers
+    values = {"user": caller.user, "name": caller.name, "partner": caller.partner, "login": caller.sub}
     for name, source in named.items():
         if source != "drop":
             headers.append((name.lower().encode(), _field_value(values[source])))

@@ -30,13 +30,14 @@ _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 LOOK_LASTS_S = 0.15
 """How long a look at the caller serves: what it found may be 0.8 s old already, and who is ended is out in a second."""
 
-_THREE = tuple(map("".join, product(_ALPHABET, repeat=3)))
+_TWO = tuple(map("".join, product(_ALPHABET, repeat=2)))
 
 
 def reference_of(request_id: str) -> str:
     """The short form of a request id, such as ``K7Q-4M2``: its first 30 bits."""
     number = int(request_id[:8], 16) >> 2
-    return f"{_THREE[number >> 15]}-{_THREE[number & 32_767]}"
+    middle = _TWO[number >> 10 & 1_023]
+    return f"{_TWO[number >> 20]}{middle[0]}-{middle[1]}{_TWO[number & 1_023]}"
 
 
 class Body(Protocol):

@@ -18,7 +18,6 @@ import stat
 import struct
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -60,7 +59,7 @@ class Reaper:
         self._silent_s = silent_s
         self._kept_alive_s = kept_alive_s
         self._scan_s = scan_s
-        self._in_flight: Counter[Peer] = Counter()
+        self._in_flight: dict[Peer, int] = {}
         self._finished: dict[Peer, float] = {}
         self._connections: dict[int, _Connection | None] = {}
         self._placeholder = socket.socket(socket.AF_UNIX)
@@ -69,15 +68,16 @@ class Reaper:
 
     def enter(self, peer: Sequence[object] | None) -> None:
         """A request of ``peer`` (a scope's ``client``) begins."""
-        self._in_flight[_key(peer)] += 1
+        key = _key(peer)
+        self._in_flight[key] = self._in_flight.get(key, 0) + 1
 
     def leave(self, peer: Sequence[object] | None) -> None:
         """A request of ``peer`` is finished: call it exactly once for each ``enter``, with the same peer."""
         key = _key(peer)
         self._finished[key] = time.monotonic()
-        self._in_flight[key] -= 1
-        if not self._in_flight[key]:
-            del self._in_flight[key]
+        left = self._in_flight.pop(key) - 1
+        if left:
+            self._in_flight[key] = left
 
     async def run(self) -> None:
         """Scan until cancelled; afterwards there is no scanning any more."""

@@ -287,8 +287,7 @@ class Release:
         """Stream the rest of an answer that is decided as a whole."""
         if decoded:
             headers = [one for one in headers if folded(one[0]) != b"content-encoding"]
-        coding = [one for one in headers if folded(one[0]) == b"content-encoding"]
-        extra = coding if classified else ()
+        extra = [one for one in headers if folded(one[0]) == b"content-encoding"] if classified else ()
         first_piece = head or (b"" if decoded else await self.next_piece())
         await self._start(headers, classified=classified, length=length, extra=extra)
         if len(first_piece) == length:

@@ -84,7 +84,7 @@ class Routes:
 
     def classify(self, method: bytes, target: Target) -> Classified | Refusal:
         """Find the rule for a request; a ``Refusal`` for a method nobody lists or a denied route."""
-        if method in NEVER or not _TOKEN.fullmatch(method):
+        if method not in SAFE and (method in NEVER or not _TOKEN.fullmatch(method)):
             return Refusal(Reason.METHOD_NOT_LISTED, detail="the method is never forwarded")
         queried = _query_names(target.query)
         if len(target.readings) == 1:
@@ -112,9 +112,9 @@ class Routes:
             safe = method in SAFE
             return Classified(None, Class.PUBLIC if safe else self._unsafe_default, safe, {})
         listing = [(route, match) for route, match in covering if as_method in route.methods or b"*" in route.methods]
-        denied = next((route for route, _ in listing if route.deny), None)
-        if denied is not None:
-            return Refusal(Reason.DENIED_BY_RULE, klass=denied.klass, rule=denied.name)
+        for route, _ in listing:
+            if route.deny:
+                return Refusal(Reason.DENIED_BY_RULE, klass=route.klass, rule=route.name)
         if not listing:
             methods = sorted({name.decode("latin-1") for route, _ in covering for name in route.methods})
             return Refusal(Reason.METHOD_NOT_LISTED, methods=tuple(methods), rule=covering[0][0].name)

@@ -32,15 +32,20 @@ class Answer:
     `headers` are as received: order, repeats, names and value bytes. `content_length` is the announced one, also
     where there is no body (HEAD, 304). `close_delimited`: the end of the body is the end of the connection, so that
     a truncated body cannot be told from a whole one.
+
+    `read` gives the next piece of the body without its framing (content codings stay), b"" at the end; it raises
+    UpstreamFault, or what the request's body raised.
     """
 
     __slots__ = (
-        "_exchange", "close_delimited", "content_length", "has_body", "headers", "http_version", "reason", "status",
+        "_exchange", "close_delimited", "content_length", "has_body", "headers", "http_version", "read", "reason",
+        "status",
     )  # fmt: skip
 
     def __init__(self, exchange: Exchange) -> None:
         reader = exchange.reader
         self._exchange = exchange
+        self.read = exchange.read
         self.status = reader.status
         self.reason = reader.reason
         self.headers = reader.headers
@@ -48,13 +53,6 @@ class Answer:
         self.content_length = reader.content_length
         self.has_body = reader.has_body
         self.close_delimited = reader.close_delimited
-
-    async def read(self) -> bytes:
-        """The next piece of the body without its framing (content codings stay), b"" at the end.
-
-        Raises UpstreamFault, or what the request's body raised.
-        """
-        return await self._exchange.read()
 
     @property
     def buffered_bytes(self) -> int:
