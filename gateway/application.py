@@ -18,7 +18,8 @@ _PARAMETER = re.compile(r"\{([a-zA-Z_][a-zA-Z0-9_]*)(:\*)?\}")
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """An application with everything the path asks of it. ``observing``: nothing is asked, masked or refused.
+    """An application with everything the path asks of it. ``observing``: nothing is asked, masked or refused
+    (rule 16 of the design).
 
     ``kinds``, ``ranks``: the policy's kinds of identifiers by name, and their order.
     """
@@ -36,11 +37,8 @@ class Application:
     site: Site
     upstream: Upstream
     deadlines: Deadlines
-
-    @property
-    def observing(self) -> bool:
-        """Whether rule 16 of the design holds here."""
-        return self.table.mode == "observe"
+    observing: bool
+    target_allow: frozenset[str]
 
     @property
     def mode(self) -> str:
@@ -131,4 +129,6 @@ def build(settings: Settings, policy: Policy, name: str, upstream: Upstream) -> 
         site=site,
         upstream=upstream,
         deadlines=Deadlines(table.connect_timeout, table.header_timeout, table.idle_timeout, table.total_timeout),
+        observing=table.mode == "observe",
+        target_allow=frozenset(table.target_allow),
     )

@@ -99,8 +99,9 @@ class Charger:
         credential = self._passage.credential
         if self.caller.credential == "anonymous":
             return None
+        kept = None if anew else self._callers.lately(credential.kind, credential.value)
         look = self._callers.by_token if credential.kind == "token" else self._callers.by_session
-        found = await look(credential.value, anew=anew)
+        found = kept or await look(credential.value, anew=anew)
         if isinstance(found, NoCaller):
             return refusal_of(found, credential.kind)
         self._passage.know(found)

@@ -6,9 +6,10 @@ Rules of this file:
 2. A claim is never given back: what came of the answer is not known everywhere.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
-from gateway.core.assurance import ACT_LIVES_S, Proof
+from gateway.core.assurance import ACT_LIVES_S, Caller, Proof
 from gateway.core.extraction import Identifier
 from gateway.core.policy import Policy
 from gateway.passage import Passage
@@ -43,11 +44,15 @@ def request_of(passage: Passage, hasher: Hasher) -> str:
     return hasher.request_hash(passage.method, passage.host, b"\0".join([passage.raw_target, *persons]))
 
 
-async def claim_acts(passage: Passage, policy: Policy, now: float, claims: Claims, hasher: Hasher) -> None:
-    """Claim every proof that was made for exactly this request, lately enough for its class."""
-    proofs = [one for one in (passage.caller.proofs if passage.caller else ()) if one.act and not one.held]
-    if not proofs:
-        return
+def acts_of(caller: Caller | None) -> Sequence[Proof]:
+    """The proofs that were made for one request, and not yet claimed for this one."""
+    return [one for one in caller.proofs if one.act and not one.held] if caller else ()
+
+
+async def claim_acts(
+    passage: Passage, proofs: Sequence[Proof], policy: Policy, now: float, claims: Claims, hasher: Hasher
+) -> None:
+    """Claim those of ``proofs`` that were made for exactly this request, lately enough for its class."""
     request = request_of(passage, hasher)
     for proof in proofs:
         if proof.act is None or proof.act.request != request:

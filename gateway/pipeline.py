@@ -20,7 +20,7 @@ from gateway.answering import release_answer
 from gateway.application import Application
 from gateway.asked import look
 from gateway.charges import Charger
-from gateway.claiming import claim, claim_acts
+from gateway.claiming import acts_of, claim, claim_acts
 from gateway.core import decide
 from gateway.core.assurance import Caller
 from gateway.core.canonical import Headers, Target, canonicalise, check_headers, folded, host_of
@@ -80,9 +80,9 @@ class Pipeline:
         gated = self.gate(passage, served)
         if isinstance(gated, Refusal):
             return gated
-        if passage.raw_target.partition(b"?")[0] == PICK_UP_PATH:
-            return await self._pick_up(passage)
         if passage.raw_target.startswith(OWN_PATHS):
+            if passage.raw_target.partition(b"?")[0] == PICK_UP_PATH:
+                return await self._pick_up(passage)
             state = passage.scope.setdefault("state", {})
             state["gateway"] = passage.asked
             state["gateway_site"] = passage.application.site if passage.application else served.site
@@ -183,7 +183,7 @@ class Pipeline:
         if isinstance(credential, Refusal):
             return credential
         passage.credential = credential
-        allow = frozenset[str](application.table.target_allow) if application else frozenset()
+        allow = application.target_allow if application else frozenset()
         raw_path: bytes = passage.scope.get("raw_path") or passage.scope["path"].encode("latin-1", "replace")
         target = canonicalise(raw_path, passage.scope.get("query_string", b""), allow)
         if not isinstance(target, Refusal):
@@ -208,8 +208,10 @@ class Pipeline:
         credential = passage.credential
         found: Caller | NoCaller = NoCaller("none")
         if credential is not NOBODY:
-            look = self.doors.callers.by_token if credential.kind == "token" else self.doors.callers.by_session
-            found = await look(credential.value, anew=anew)
+            callers = self.doors.callers
+            kept = None if anew else callers.lately(credential.kind, credential.value)
+            look = callers.by_token if credential.kind == "token" else callers.by_session
+            found = kept or await look(credential.value, anew=anew)
         if isinstance(found, NoCaller):
             if application.observing and found.reason != "frozen":
                 passage.caller = ANONYMOUS
@@ -274,7 +276,8 @@ class Pipeline:
     async def _reach(self, passage: Passage, application: Application, klass: Class) -> decide.Standing | Refusal:
         """On what the caller may reach a class; a proof that serves one answer is claimed for this one."""
         claims, hasher = self.doors.challenges, self.doors.hasher
-        await claim_acts(passage, application.policy, self.doors.clock.now(), claims, hasher)
+        if acts := acts_of(passage.caller):
+            await claim_acts(passage, acts, application.policy, self.doors.clock.now(), claims, hasher)
         while True:
             caller = passage.caller
             if caller is None:

@@ -45,6 +45,9 @@ class Clock(Protocol):
 class Callers(Protocol):
     """Who asks. Answers are cached for at most the promise of revocation (1 s); ``anew`` asks the store."""
 
+    def lately(self, kind: str, value: str) -> Caller | NoCaller | None:
+        """What is kept of a ``token`` or ``session``; ``None``: it has to be asked."""
+
     async def by_token(self, token: str, *, anew: bool = False) -> Caller | NoCaller: ...
 
     async def by_session(self, cookie: str, *, anew: bool = False) -> Caller | NoCaller: ...

@@ -37,6 +37,8 @@ _NOBODY = {State.WAITING: str(Reason.IDENTITY_UNCONFIRMED), State.GONE: str(Reas
 class Stored(Protocol):
     """Callers as the store knows them."""
 
+    def lately(self, kind: str, value: str) -> Caller | NoCaller | None: ...
+
     async def by_token(self, token: str, *, anew: bool = False) -> Caller | NoCaller: ...
 
     async def by_session(self, cookie: str, *, anew: bool = False) -> Caller | NoCaller: ...
@@ -79,6 +81,11 @@ class PartnerCallers:
         self._seating = seating
         self._clock = clock
         self._policy = policy
+
+    def lately(self, kind: str, value: str) -> Caller | NoCaller | None:
+        """The caller of a session or of a token of ours, where that is kept: a partner's token is judged each time."""
+        found = self._stored.lately(kind, value) if kind == "session" or is_own(value) else None
+        return None if found is None else self._trusted(found)
 
     async def by_session(self, cookie: str, *, anew: bool = False) -> Caller | NoCaller:
         """The caller of a session's cookie."""

@@ -52,6 +52,15 @@ class StoredCallers:
         self._kept: OrderedDict[_Name, tuple[float, Caller]] = OrderedDict()
         self._asked: dict[_Name, asyncio.Task[Caller | NoCaller]] = {}
 
+    def lately(self, kind: str, value: str) -> Caller | NoCaller | None:
+        """The caller of a credential, where that is kept."""
+        name = (kind, value)
+        kept = self._kept.get(name)
+        if kept is None or self._monotonic() >= kept[0]:
+            return None
+        self._kept.move_to_end(name)
+        return self._still(kept[1])
+
     async def by_token(self, token: str, *, anew: bool = False) -> Caller | NoCaller:
         """The caller of a token; ``StoreUnavailable`` where the store does not say. ``anew``: nothing kept will do."""
         plausible = ("token", token) in self._kept or well_formed(token)
@@ -78,10 +87,8 @@ class StoredCallers:
         if anew:
             self._kept.pop(name, None)
             self._asked.pop(name, None)
-        kept = self._kept.get(name)
-        if kept is not None and self._monotonic() < kept[0]:
-            self._kept.move_to_end(name)
-            return self._still(kept[1])
+        elif (kept := self.lately(kind, value)) is not None:
+            return kept
         asked = self._asked.get(name)
         if asked is None:
             asked = asyncio.create_task(self._ask(name))
