@@ -236,11 +236,15 @@ class Release:
 
     async def unread(self, headers: Headers) -> Refusal | None:
         """A route with ``inspect = false``: passed through as it comes."""
+        if gone := await self.means.charger.ended():
+            return gone
         self._count()
         return await self._pass_on(headers, b"", classified=False, length=self.answer.content_length)
 
     async def _unclassified(self, media: Media | Unreadable, body: bytes) -> Refusal | None:
         """Nothing of anybody in it: released with its own headers, counted by the minute."""
+        if gone := await self.means.charger.ended():
+            return gone
         self._count()
         if self.means.charger.observing:
             await self._untouched()
@@ -289,6 +293,8 @@ class Release:
             headers = [one for one in headers if folded(one[0]) != b"content-encoding"]
         extra = [one for one in headers if folded(one[0]) == b"content-encoding"] if classified else ()
         first_piece = head or (b"" if decoded else await self.next_piece())
+        if gone := await self.means.charger.ended():
+            return gone
         await self._start(headers, classified=classified, length=length, extra=extra)
         if len(first_piece) == length:
             await self.send(first_piece, more=False)

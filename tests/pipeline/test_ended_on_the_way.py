@@ -1,12 +1,15 @@
 """Who is stopped while a request is on its way: nothing of it is executed, nothing more leaves."""
 
 import contextlib
+import threading
 import time
+from collections.abc import Callable
 
 import pytest
 import wire
 from browsers import browser_of
 from persons import RAW, Raw
+from scripted_application import Exchange
 from stack import Account, until
 
 from gateway.edge.cookies import SESSION
@@ -16,6 +19,14 @@ PROMISE_S = 1.0
 PIECE, LENGTH = b"x", 20_000
 ROUTES = {"save": "POST", "unread": "PUT"}
 """Routes with what is sent to them: the body is kept and looked at, or passed on as it comes."""
+GIF, OBJECT = b"GIF89a" + bytes(20), b'{"offers": 3}'
+LATE = {
+    "unread": ("unread", "text/plain", b"anything", 0),
+    "unread and begun": ("unread", "text/plain", b"anything", 1),
+    "of nobody": ("", "application/json", OBJECT, 0),
+    "inert": ("", "image/gif", GIF, 0),
+}
+"""Answers that charge nobody: under which route, their type and content, and how many of two parts come at once."""
 
 
 def framed(framing: str) -> tuple[tuple[str, str], bytes, bytes]:
@@ -23,6 +34,17 @@ def framed(framing: str) -> tuple[tuple[str, str], bytes, bytes]:
     if framing == "chunked":
         return ("Transfer-Encoding", "chunked"), b"1\r\n" + PIECE + b"\r\n", b"0\r\n\r\n"
     return ("Content-Length", str(LENGTH)), PIECE, b""
+
+
+def the_promise_is_due(meanwhile: Callable[[], None] = lambda: None) -> None:
+    """Come back when whoever was ended just now is out by all means."""
+    due = time.monotonic() + PROMISE_S
+
+    def over() -> bool:
+        meanwhile()
+        return time.monotonic() >= due
+
+    until(over, what="the second of the promise")
 
 
 @pytest.mark.parametrize("kind", ["token", "session"])
@@ -50,14 +72,12 @@ def test_a_request_whose_body_was_still_coming_is_not_executed(
         else:
             sessions = Sessions(raw.stack.thread.store, raw.stack.keyring)
             raw.stack.thread.call(sessions.end(browser.cookies[SESSION]))
-        promised = time.monotonic() + PROMISE_S
 
-        def over() -> bool:
+        def drip() -> None:
             with contextlib.suppress(OSError):
                 connection.sendall(piece)
-            return time.monotonic() >= promised
 
-        until(over, what="the second of the promise")
+        the_promise_is_due(drip)
         with contextlib.suppress(OSError):
             connection.sendall(end or piece * LENGTH)
         answer = wire.parse(wire.rest(connection))
@@ -65,3 +85,30 @@ def test_a_request_whose_body_was_still_coming_is_not_executed(
     assert not any(one.body for one in there.received)
     if route == "unread":
         assert raw.stack.record_of(answer)["kind"] == "refusal"
+
+
+@pytest.mark.parametrize("case", sorted(LATE))
+def test_an_answer_that_comes_later_does_not_leave(raw: Raw, somebody: Account, case: str) -> None:
+    route, media_type, content, at_once = LATE[case]
+    there = raw.under(route) if route else raw
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: {media_type}\r\nContent-Length: {len(content)}\r\n\r\n"
+    asked, go_on = threading.Event(), threading.Event()
+
+    def script(exchange: Exchange) -> None:
+        parts = [head.encode(), content]
+        exchange.send(*parts[:at_once])
+        asked.set()
+        assert go_on.wait(60)
+        exchange.send(*parts[at_once:])
+
+    there.runs(script)
+    with wire.connect(raw.stack.port) as connection:
+        connection.sendall(wire.request(there.path, RAW, somebody.bearer))
+        until(asked.is_set, what="the request at the application")
+        raw.stack.revoke(somebody)
+        the_promise_is_due()
+        go_on.set()
+        answer = wire.parse(wire.rest(connection))
+    assert (answer.status, answer.reason) == (401, "token_revoked")
+    assert content not in answer.raw
+    assert raw.stack.record_of(answer)["kind"] == "refusal"
