@@ -24,7 +24,8 @@ EVENT_OLDEST_S = 7 * 86_400
 class Signal:
     """One signal. ``sub`` or ``sid``: of whom, or of which of their sessions; ``until``: how long its ``jti`` is known.
 
-    ``ends``: it ends sessions and drops proofs; ``changed``: a credential was changed at the partner's.
+    ``ends``: it ends sessions and drops proofs; ``changed``: a credential was changed at the partner's;
+    ``all_unless_known``: ``sid`` may be by another's count, and where none of ours came by it all are meant.
     """
 
     jti: str
@@ -33,6 +34,7 @@ class Signal:
     ends: bool
     changed: bool
     until: float
+    all_unless_known: bool = False
 
 
 class Take(Enum):
@@ -96,7 +98,7 @@ def event_of(claims: Mapping[str, object], issuer: str, client_id: str, now: flo
     ends = kind in (SESSION_REVOKED, CREDENTIAL_CHANGE)
     if isinstance(subject, Disbelieved):
         return subject if ends else Signal(jti, None, None, False, False, until)
-    return Signal(jti, subject.sub, subject.sid, ends, kind == CREDENTIAL_CHANGE, until)
+    return Signal(jti, subject.sub, subject.sid, ends, kind == CREDENTIAL_CHANGE, until, True)
 
 
 def _invalid(why: str) -> Disbelieved:

@@ -94,7 +94,8 @@ class PartnerSignals:
             await doors.signals.signed_out(partner.id, signal.sid)  # first: a sign-in may be about to open a session
         ended = 0
         if user is not None and signal.ends:
-            ended = await doors.signals.end(user, None if signal.changed else signal.sid)
+            sid = None if signal.changed else signal.sid
+            ended = await doors.signals.end(user, sid, all_unless_known=signal.all_unless_known)
             if signal.changed:
                 await doors.signals.changed(user)
             doors.callers.forget(user)

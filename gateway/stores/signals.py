@@ -52,10 +52,11 @@ class Signals:
         user = await self._store.call("GET", keys.partner_session(self._sid(partner, sid)))
         return user.decode() if user else None
 
-    async def end(self, user: str, sid: str | None) -> int:
+    async def end(self, user: str, sid: str | None, *, all_unless_known: bool = False) -> int:
         """End the sessions of ``user`` that came by ``sid``, or all with their partner's tokens; how many sessions.
 
-        With all of them goes what tokens of ours confirmed.
+        With all of them goes what tokens of ours confirmed. A session of which nobody knows by which of the partner's
+        it came ends in any case; ``all_unless_known``: all are meant where none is known to have come by ``sid``.
         """
         names = [keys.families(user), keys.tokens_of(user), keys.not_before(user)]
         arguments: list[Argument] = [
@@ -63,6 +64,7 @@ class Signals:
             repr(self._clock.now()),
             keys.NOT_BEFORE_LIFETIME_S,
             keys.FROM_PARTNER,
+            "1" if all_unless_known else "",
         ]
         return int(await self._store.run(_SIGNALLED, names, arguments))
 

@@ -174,7 +174,7 @@ async def test_a_signal_that_could_not_take_effect_does_so_the_next_time(
             return (await client.post(EVENTS, content=token.encode(), headers=SET)).status_code
         return (await client.post(LOGOUT, data={"logout_token": token})).status_code
 
-    async def away(*_: object) -> int:
+    async def away(*_: object, **__: object) -> int:
         raise StoreUnavailable("away")
 
     with monkeypatch.context() as patched:

@@ -5,12 +5,15 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from gateway.core.assurance import Caller
 from gateway.core.signals import Take
 from gateway.keyring import KeyRing
 from gateway.stores.access import Access
+from gateway.stores.callers import StoredCallers
 from gateway.stores.closures import Closures
 from gateway.stores.connection import Store
 from gateway.stores.people import People
+from gateway.stores.sessions import Sessions
 from gateway.stores.signals import DOING_S, Signals
 
 
@@ -71,3 +74,36 @@ async def test_a_sign_in_rests_on_nothing_that_has_ended_since(
     assert await signals.ended_since("u_lea", "agency", "", begun_at)
     assert not await signals.ended_since("u_lea", "agency", "", begun_at + 1)
     assert not await signals.ended_since("u_max", "agency", "", begun_at)
+
+
+WHO = {"issuer": "https://id.agency.example", "sub": "sub-lea", "partner": "agency", "name": "Léa", "login": "lea"}
+
+
+@pytest.mark.parametrize(
+    ("sids", "sid", "all_unless_known", "left"),
+    [
+        (["1", "2", ""], None, False, []),
+        (["1", "2", ""], "1", False, ["2"]),
+        (["1", "2", ""], "1", True, ["2"]),
+        (["1", "2", ""], "3", False, ["1", "2"]),
+        (["1", "2", ""], "3", True, []),
+        (["1", "2"], "3", False, ["1", "2"]),
+        ([""], "3", False, []),
+        (["", ""], "3", True, []),
+    ],
+)
+async def test_a_session_ends_that_came_by_the_one_named_or_by_nobody_knows_which(
+    signals: Signals,
+    store: Store,
+    keyring: KeyRing,
+    clock,
+    sids: list[str],
+    sid: str | None,
+    all_unless_known: bool,
+    left: list[str],
+) -> None:
+    sessions, callers = Sessions(store, keyring, clock), StoredCallers(store, keyring, clock)
+    cookies = [(one, await sessions.open(**WHO, sid=one)) for one in sids]
+    user = keyring.user_id(WHO["issuer"], WHO["sub"])
+    assert await signals.end(user, sid, all_unless_known=all_unless_known) == len(sids) - len(left)
+    assert [one for one, cookie in cookies if isinstance(await callers.by_session(cookie), Caller)] == left
