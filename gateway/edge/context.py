@@ -35,6 +35,8 @@ BODY_TIMEOUT_S = 10.0
 _log = logging.getLogger("gateway.edge")
 _SHOWN = "gateway_key_shown"
 """The key under which a request remembers that the key of its token was shown: a proof counts once."""
+_FOUND = "gateway_found_by"
+"""The key under which a request remembers the credential by which its caller was found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,23 +105,36 @@ class Context:
         if isinstance(credential, Refusal):
             return credential
         if credential.kind == "token":
-            found = await self.doors.callers.by_token(credential.value)
-            if isinstance(found, NoCaller):
-                return refusal_of(found)
+            found = await self._found(credential)
+            if isinstance(found, Refusal):
+                return found
             return await self._unshown(credential, found) or Identified(found, None)
         if cookie is None:
             return Refusal(Reason.NO_CALLER)
-        found = await self.doors.callers.by_session(cookie)
-        if isinstance(found, NoCaller):
-            return refusal_of(found, "session")
+        found = await self._found(Credential("session", cookie))
+        if isinstance(found, Refusal):
+            return found
         if found.elsewhere(self.places):
             if not anywhere and not (unconfirmed and found.unconfirmed):
                 return confirm_first(found)
             found = replace(found, proofs=())  # what was confirmed there does not count here
         return Identified(found, cookie)
 
+    async def _found(self, credential: Credential) -> Caller | Refusal:
+        callers = self.doors.callers
+        found = await (callers.by_token if credential.kind == "token" else callers.by_session)(credential.value)
+        if isinstance(found, NoCaller):
+            return refusal_of(found, credential.kind)
+        self._state[_FOUND] = credential
+        return found
+
+    @property
+    def _state(self) -> dict[str, object]:
+        state: dict[str, object] = self.request.scope.setdefault("state", {})
+        return state
+
     async def _unshown(self, credential: Credential, caller: Caller) -> Refusal | None:
-        state = self.request.scope.setdefault("state", {})
+        state = self._state
         if _SHOWN in state:
             return None
         refusal = await self.doors.possession.shown(credential, caller, self.headers, self.asked)
@@ -151,7 +166,7 @@ class Context:
             return Refusal(Reason.MALFORMED_REQUEST)
 
     async def body(self, most_bytes: int = MAX_BODY_BYTES) -> bytes | Refusal:
-        """A small body, whole."""
+        """A small body, whole; whoever was found to ask is still somebody when it has come."""
         content = bytearray()
         try:
             async with asyncio.timeout(BODY_TIMEOUT_S):
@@ -161,7 +176,9 @@ class Context:
                         return Refusal(Reason.BODY_TOO_LARGE)
         except TimeoutError:
             return Refusal(Reason.BODY_STALLED)
-        return bytes(content)
+        shown = self._state.get(_FOUND)
+        found = await self._found(shown) if isinstance(shown, Credential) else None
+        return found if isinstance(found, Refusal) else bytes(content)
 
     @property
     def on_pages_host(self) -> bool:

@@ -1,5 +1,7 @@
 """What one is signed in with: seen on the account page, ended there, one by one or all but this."""
 
+from collections.abc import AsyncIterator
+
 import httpx2
 import pytest
 
@@ -81,3 +83,20 @@ async def test_another_site_and_a_token_end_nothing(pages: httpx2.AsyncClient, h
         assert (answer.status_code, answer.json()["type"]) == (403, "urn:gateway:problem:bad_origin")
     assert await house.caller(other) is not None
     assert 'action="/.gateway/account/end"' not in (await pages.get(ACCOUNT, headers=token | NAVIGATE)).text
+
+
+async def test_nothing_is_done_for_who_was_signed_out_while_the_form_was_coming(
+    pages: httpx2.AsyncClient, house: House
+) -> None:
+    mine, token = await house.cookie(), await house.token()
+
+    async def form() -> AsyncIterator[bytes]:
+        yield b"which="
+        await pages.post("/.gateway/sign-out", headers=mine | SAME)
+        yield b"others"
+
+    typed = {"content-type": "application/x-www-form-urlencoded"}
+    answer = await pages.post(END, headers=mine | SAME | typed, content=form())
+    assert await house.caller(mine) is None
+    assert (answer.status_code, answer.json()["type"]) == (401, "urn:gateway:problem:no_caller")
+    assert await house.caller(token) is not None
