@@ -208,8 +208,10 @@ class SignIn:
             user=user,
             unconfirmed=known.unconfirmed,
         )
-        ended = await context.doors.signals.ended_since(user, sso.partner.id, person.sid or "", signed_in.begun_at)
-        if ended or await who_signs_in(context, person.issuer, person.sub) != known:  # meanwhile
+        sid, begun_at = person.sid or "", signed_in.begun_at
+        rests_on = {user, known.identity}  # what is said of an identity before it is confirmed is said of it alone
+        ended = [await context.doors.signals.ended_since(one, sso.partner.id, sid, begun_at) for one in rests_on]
+        if any(ended) or await who_signs_in(context, person.issuer, person.sub) != known:  # meanwhile
             await context.doors.sessions.end(cookie)
             why = "ended by the partner or changed while signing in"
             return await self._failed(context, sso, Refusal(Reason.SIGN_IN_FAILED, detail=why))

@@ -123,9 +123,13 @@ async def _read(sso: PartnerSso | None, token: str, typ: str, read: Reader, now:
 
 
 async def _told_of(context: Context, issuer: str, sub: str) -> str | None:
-    """Whom a partner speaks of; nobody, where its word for them is not confirmed yet or not theirs any more."""
+    """Whom a partner speaks of; nobody, where it is not theirs any more.
+
+    What is not confirmed yet stands for itself alone: the partner's word ends what was opened by it, and reaches
+    nothing of its user's.
+    """
     known = await context.doors.identities.of(issuer, sub)
-    return None if known.unconfirmed or known.state is State.GONE else known.user
+    return None if known.state is State.GONE else known.unconfirmed or known.user
 
 
 def _told(context: Context, status: int, said: Mapping[str, str]) -> Response:

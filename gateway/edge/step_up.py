@@ -26,7 +26,7 @@ from gateway.edge.context import Context, Identified
 from gateway.edge.identity import confirm, confirmation
 from gateway.edge.ways import Accepted
 from gateway.edge.words import explain_reason
-from gateway.ports import CodeRejected
+from gateway.ports import CodeRejected, NoCaller
 
 CODE_LENGTHS = (6, 8)
 REJECTED = {
@@ -207,6 +207,8 @@ async def accepted_proof(
             return await context.refuse(Refusal(Reason.TOKEN_UNKNOWN))
     else:
         if caller.unconfirmed:
+            if isinstance(await context.doors.callers.by_session(identified.cookie, anew=True), NoCaller):
+                return await context.refuse(Refusal(Reason.NO_CALLER))  # ended since it was last looked at
             record = record_of(context, caller) | confirmation(caller)
             if not await recorded(context, record, reserve=False):
                 return await context.refuse(Refusal(Reason.LEDGER_UNAVAILABLE))

@@ -75,9 +75,9 @@ class StoredCallers:
         return await self._caller("session", cookie, anew) if len(cookie) <= LONGEST_COOKIE else NoCaller("unknown")
 
     def forget(self, credential: str) -> None:
-        """Ask the store anew about a token, a cookie, a credential's id or a user."""
+        """Ask the store anew about a token, a cookie, a credential's id, a user or an identity not confirmed yet."""
         for name, (_, caller) in list(self._kept.items()):
-            if credential in (name[1], caller.credential_id, caller.user):
+            if credential in (name[1], caller.credential_id, caller.user, caller.unconfirmed):
                 del self._kept[name]
         # An answer under way may be older than the change, and of whom it will be is not known yet.
         self._asked.clear()

@@ -95,13 +95,14 @@ class Identities:
                 )
 
     async def confirm(self, identity: str) -> Known:
-        """A factor of its user's has confirmed it: from now on the old one is over."""
+        """A factor of its user's has confirmed it: the old one is over, and what its partner says is its user's."""
         name = keys.identity(identity)
         user, before, old, new = (
             said.decode() for said in await self._store.call("HMGET", name, "user", "before", "from", "to")
         )
-        seats = [keys.seats(old)] if old != new else []
-        await self._store.run(_CONFIRM, [name, keys.identity(before), *seats], [user])
+        names = [name, keys.identity(before), keys.changed(user), keys.changed(identity)]
+        names += [keys.seats(old)] if old != new else []
+        await self._store.run(_CONFIRM, names, [user, keys.CHANGED_LIFETIME_S])
         return await self.known(identity)
 
 

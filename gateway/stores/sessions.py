@@ -105,6 +105,7 @@ class Sessions:
             ("EXPIRE", self._key(cookie), known_s),
             ("SADD", keys.families(fields["user"]), family),
             ("EXPIRE", keys.families(fields["user"]), self._absolute_s + keys.ENDED_SESSION_S),
+            *(self._waiting(family, partner, unconfirmed, sid) if unconfirmed else ()),
             *self._known(family, places),
             *self._sign_out_by(family, fields["user"], sign_out_by, known_s),
             *([] if proof is None else _first(family, replace(proof, credential_id=family))),
@@ -176,9 +177,16 @@ class Sessions:
 
     def _at_the_partner(self, subject: Subject, user: str, sid: str) -> list[Sequence[Argument]]:
         """As whom a partner speaks of a user, and is told of them; nobody's, before an identity is confirmed."""
+        return [remembering(self._keyring, user, subject), *self._came_by(subject.partner, sid, user)]
+
+    def _waiting(self, family: str, partner: str, identity: str, sid: str) -> list[Sequence[Argument]]:
+        """How a partner ends what an unconfirmed identity has opened: its word is for that identity's own alone."""
+        name, known_s = keys.families(identity), self._absolute_s + keys.ENDED_SESSION_S
+        return [("SADD", name, family), ("EXPIRE", name, known_s), *self._came_by(partner, sid, identity)]
+
+    def _came_by(self, partner: str, sid: str, whose: str) -> list[Sequence[Argument]]:
         known_s = self._absolute_s + keys.ENDED_SESSION_S
-        by_sid = [("SET", self._sid(subject.partner, sid), user, "EX", known_s)] if sid else []
-        return [remembering(self._keyring, user, subject), *by_sid]
+        return [("SET", self._sid(partner, sid), whose, "EX", known_s)] if sid else []
 
     async def settle(self, family: str) -> None:
         """Let a session of an identity that is confirmed now be like any other."""

@@ -202,3 +202,79 @@ async def test_what_the_new_partner_says_reaches_nobody_before_it_is_confirmed(
     await house.identities.confirm(carried.new)
     assert await tell() in (200, 202)
     assert await house.caller(session) is None
+
+
+async def tell(browser: Browser, provider: RunningProvider, event: str) -> None:
+    """The new partner says it of Alice."""
+    token = await told(provider, event)
+    if event == "logout":
+        answer = await browser.pages.post(LOGOUT, data={"logout_token": token})
+    else:
+        answer = await browser.pages.post(EVENTS, content=token.encode(), headers=SET)
+    assert answer.status_code in (200, 202)
+
+
+@pytest.mark.parametrize("event", ["session-revoked", "credential-change", "logout"])
+async def test_the_new_partner_ends_what_waits_to_be_confirmed_and_it_confirms_nothing(
+    browser: Browser, house: House, carried: Pair, provider: RunningProvider, event: str
+) -> None:
+    old, under_way = await house.cookie(), await browser.at_the_partner(await begun(browser))
+    flow = dict(browser.cookies)
+    await signed_in(browser)
+    assert await browser.caller(house) is not None
+    thief = somebody(browser, house)
+    house.clock.forward(1)
+    await tell(browser, provider, event)
+    assert await browser.caller(house) is None
+    answer = await thief.post(STEP_UP, {"code": house.code()})
+    assert answer.status_code == 401 and (await house.identities.known(carried.new)).unconfirmed
+    browser.cookies = flow
+    assert (await browser.get(under_way)).status_code == 403 and await browser.caller(house) is None
+    assert await house.caller(old) is not None
+    (record,) = [one for one in house.ledger if one["kind"] == "signal"]
+    assert (record["sessions_ended"], record["caller"]["user"]) == (1, carried.new)
+
+
+async def test_what_another_worker_has_ended_confirms_nothing(browser: Browser, house: House, carried: Pair) -> None:
+    await signed_in(browser)
+    alice = somebody(browser, house)
+    assert (await alice.pages.get("/.gateway/step-up", headers=alice.session)).status_code == 200
+    assert await house.signals.end(carried.new, None) == 1
+    assert (await alice.post(STEP_UP, {"code": house.code()})).status_code == 401
+    assert (await house.identities.known(carried.new)).unconfirmed
+
+
+async def test_a_logout_by_session_id_ends_what_waits_to_be_confirmed_and_after_that_too(
+    house: House, carried: Pair, provider: RunningProvider
+) -> None:
+    who = {"issuer": provider.issuer, "sub": "sub-alice", "partner": "agency", "name": "Alice", "login": "alice"}
+    old = await house.sessions.open(**who, sid="s-1", user=house.user)
+    cookies = [
+        await house.sessions.open(**who, sid=sid, user=house.user, unconfirmed=carried.new) for sid in ("s-1", "s-2")
+    ]
+    first, second = ({"cookie": f"__Host-gateway={cookie}"} for cookie in cookies)
+    whose = await house.signals.user_of("agency", "s-1")
+    assert whose == carried.new and await house.signals.end(whose, "s-1") == 1
+    assert await house.caller(first) is None and await house.caller({"cookie": f"__Host-gateway={old}"}) is not None
+    waiting = await house.caller(second)
+    assert waiting is not None
+    await house.identities.confirm(carried.new)
+    await house.sessions.settle(waiting.credential_id)
+    assert await house.signals.user_of("agency", "s-2") == house.user
+    assert await house.signals.end(house.user, "s-2") == 1
+    assert await house.caller(second) is None
+
+
+async def test_a_credential_changed_before_it_is_confirmed_lets_what_confirms_it_cool(
+    browser: Browser, house: House, new: str, provider: RunningProvider
+) -> None:
+    await house.seats.take("agency-before", house.user, ripe=True)
+    await house.identities.carry(Pair(house.user, new, house.user), partners=("agency-before", "agency"))
+    house.clock.forward(2)
+    await tell(browser, provider, "credential-change")
+    house.clock.forward(1)
+    await signed_in(browser)
+    alice = somebody(browser, house)
+    await alice.confirm_by_code()
+    caller = await house.caller(alice.session)
+    assert caller is not None and caller.proofs[0].cooling(house.clock.now()) is not None
