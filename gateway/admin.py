@@ -5,8 +5,8 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -26,7 +26,8 @@ class State:
     """A worker's word on itself: ready, or why not; which generation it decides by, or why by no newer one.
 
     Ready is who can answer, even if with a refusal; ``store``: what is wrong with the store, which all share: it would
-    help nobody to ask another. ``ending``: it begins no conversation any more; ``conversations``: open WebSockets.
+    help nobody to ask another. ``ending``: it begins no conversation any more; ``conversations``: open WebSockets;
+    ``partners``: what was wrong with the last call of which partner's provider, which makes no worker less well.
     """
 
     ready: bool
@@ -36,6 +37,7 @@ class State:
     behind: str = ""
     ending: bool = False
     conversations: int = 0
+    partners: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def well(self) -> bool:

@@ -53,11 +53,22 @@ READY = Gauge(
 )
 STORE_ANSWERS = Gauge("gateway_store_answers", "1 where a worker finds the store whole", multiprocess_mode="liveall")
 
+PARTNER_ANSWERS = Gauge(
+    "gateway_partner_answers",
+    "1 where the last call of a partner's provider was answered as it should be, in every worker that made one",
+    ["partner"],
+    multiprocess_mode="livemin",
+)
+
 
 class PrometheusMetrics:
-    """What the path counts: kept here, and told to the library each second, for its shared files cost more."""
+    """What the path counts: kept here, and told to the library each second, for its shared files cost more.
+
+    ``partner_faults``: by a partner's id, what was wrong with the last call of its provider; empty: nothing.
+    """
 
     def __init__(self) -> None:
+        self.partner_faults: dict[str, str] = {}
         self._decisions: defaultdict[tuple[str, str, str, str], int] = defaultdict(int)
         self._persons: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._alarms: defaultdict[str, int] = defaultdict(int)
@@ -101,6 +112,8 @@ class PrometheusMetrics:
             PERSONS.labels(*of).inc(count)
         for budget, count in self._alarms.items():
             ALARMS.labels(budget).inc(count)
+        for partner, fault in self.partner_faults.items():
+            PARTNER_ANSWERS.labels(partner).set(0 if fault else 1)
         for kept in (self._seconds, self._proof_ages):
             for label, observed in kept.items():
                 observed.tell(label)

@@ -96,7 +96,7 @@ def test_it_is_ready_when_every_worker_is(port: int, folder: Path, workers: set[
     workers.update({1, 2})
     say(folder, 1)
     say(folder, 2, ready=False, why="the store does not answer")
-    rest = {"store": "", "generation": 0, "behind": "", "ending": False, "conversations": 0}
+    rest = {"store": "", "generation": 0, "behind": "", "ending": False, "conversations": 0, "partners": {}}
     lost = {"pid": 2, "ready": False, "why": "the store does not answer", **rest}
     said = [{"pid": 1, "ready": True, "why": "", **rest}, lost]
     assert ready(port) == (503, {"ready": False, "workers": said})

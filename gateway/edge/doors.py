@@ -1,7 +1,7 @@
 """What the pages ask of the rest: every door as a Protocol, joined in one frozen value."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -353,7 +353,8 @@ class Outsiders(Protocol):
 class Doors:
     """Everything behind the pages. ``policy`` is asked anew each time: it may have been reloaded.
 
-    ``observing``: every application only observes; ``chooser``: whoever signs in may see who the partners are.
+    ``observing``: every application only observes; ``chooser``: whoever signs in may see who the partners are;
+    ``partner_faults``: by id, what was wrong with the last call of a partner's provider.
     """
 
     clock: Clock
@@ -394,6 +395,7 @@ class Doors:
     hosts: frozenset[str] = frozenset()
     chooser: bool = True
     settles_s: float = 1.0
+    partner_faults: MutableMapping[str, str] = field(default_factory=dict)
 
     def origin_of(self, host: str) -> str:
         """The origin of one of our hosts: all are reached by the scheme of the pages."""

@@ -4,7 +4,7 @@ Nothing that comes from here is believed yet: ``edge.sso`` judges it.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -95,9 +95,15 @@ class Provider:
     """One partner's provider; what it publishes is kept for a while (``edge.jwks``)."""
 
     def __init__(
-        self, partner: Partner, redirect_uri: str, fetch_keys: Callable[[str], Awaitable[bytes]] = fetch
+        self,
+        partner: Partner,
+        redirect_uri: str,
+        fetch_keys: Callable[[str], Awaitable[bytes]] = fetch,
+        faults: MutableMapping[str, str] | None = None,
     ) -> None:
+        """``faults``: by a partner's id, what was wrong with its last call that came to an end; empty: nothing."""
         self.partner = partner
+        self._faults = {} if faults is None else faults
         self._fetch = fetch_keys
         self.redirect_uri = redirect_uri
         self._metadata: Kept[Endpoints] = Kept(self._fetch_metadata)
@@ -112,10 +118,12 @@ class Provider:
         issuer = self.partner.issuer
         if not is_safe(issuer):
             raise NotFetched("the issuer is neither https: nor on this machine")
-        return endpoints_of(await fetch(f"{issuer.rstrip('/')}{DISCOVERY}"), issuer)
+        with self._calling("the metadata"):
+            return endpoints_of(await fetch(f"{issuer.rstrip('/')}{DISCOVERY}"), issuer)
 
     async def _fetch_keys(self) -> KeySet:
-        return key_set_of(await self._fetch(self._jwks))
+        with self._calling("the keys"):
+            return key_set_of(await self._fetch(self._jwks))
 
     async def keys(self, kid: str | None, now: float) -> KeySet:
         """Its keys, ``kid`` among them. :raises NotThere: where it is not; :raises NotFetched: where there are none."""
@@ -135,19 +143,19 @@ class Provider:
         endpoints = await self.endpoints(now)
         if endpoints.par is None:
             raise NotFetched("the metadata name no usable pushed_authorization_request_endpoint")
-        with _faults_of("the endpoint for requests sent beforehand"):
+        with self._calling("the endpoint for requests sent beforehand"):
             form = {**query, **assertion_of(self.partner, endpoints, now)}
             if method_of(self.partner, endpoints) != "client_secret_basic":
                 del form["client_id"]  # it is put there by what authenticates us, and must not stand twice
             async with asyncio.timeout(CALL_TIMEOUT_S), self._client(endpoints) as client:
                 auth = client.client_auth(client.token_endpoint_auth_method)
                 answer = await client.post(endpoints.par, data=form, auth=auth)
-        if answer.status_code not in (200, 201):
-            raise NotFetched(f"a request sent beforehand was refused: status {answer.status_code}")
-        content = _object(answer.content)
-        name = content.get("request_uri") if content is not None else None
-        if not isinstance(name, str) or not is_visible(name):
-            raise NotFetched("a request sent beforehand was given no name")
+            if answer.status_code not in (200, 201):
+                raise NotFetched(f"a request sent beforehand was refused: status {answer.status_code}")
+            content = _object(answer.content)
+            name = content.get("request_uri") if content is not None else None
+            if not isinstance(name, str) or not is_visible(name):
+                raise NotFetched("a request sent beforehand was given no name")
         return name
 
     async def exchange(self, code: str, verifier: str, now: float) -> Tokens | None:
@@ -168,7 +176,7 @@ class Provider:
     async def _exchanged(self, code: str, verifier: str, now: float) -> Mapping[str, object] | str:
         endpoints = await self.endpoints(now)
         try:
-            with _faults_of("the token endpoint"):
+            with self._calling("the token endpoint"):
                 proof = assertion_of(self.partner, endpoints, now)
                 async with asyncio.timeout(CALL_TIMEOUT_S), self._client(endpoints) as client:
                     answer: Mapping[str, object] = await client.fetch_token(
@@ -183,12 +191,26 @@ class Provider:
         address = (await self.endpoints(now)).userinfo
         if address is None:
             raise NotFetched("the metadata name no usable userinfo_endpoint")
-        with _faults_of("the userinfo endpoint"):
+        with self._calling("the userinfo endpoint"):
             async with asyncio.timeout(CALL_TIMEOUT_S), httpx2.AsyncClient(**client_options()) as client:
                 answer = await client.get(address, headers={"authorization": f"Bearer {access}"})
-        if answer.status_code != 200:
-            raise NotFetched(f"the userinfo endpoint answered {answer.status_code}")
+            if answer.status_code != 200:
+                raise NotFetched(f"the userinfo endpoint answered {answer.status_code}")
         return UserInfo(answer.headers.get("content-type", "").partition(";")[0].strip().lower(), answer.content)
+
+    @contextmanager
+    def _calling(self, whom: str) -> Iterator[None]:
+        """Translate what is wrong with a call, and remember it."""
+        try:
+            with _faults_of(whom):
+                yield
+        except NotFetched as fault:
+            self._faults[self.partner.id] = str(fault)
+            raise
+        except OAuthError:  # it has answered, and was asked for what is nothing
+            self._faults[self.partner.id] = ""
+            raise
+        self._faults[self.partner.id] = ""
 
     def _client(self, endpoints: Endpoints) -> AsyncOAuth2Client:
         client_id, secret, method = (

@@ -40,7 +40,11 @@ def build(doors: Doors) -> Starlette:
     """The pages as an ASGI application; it expects the path to have checked Host and framing."""
     partners = {
         partner.id: PartnerSso(
-            partner, doors.flows, doors.documents, f"{doors.pages_url}/.gateway/callback/{partner.id}"
+            partner,
+            doors.flows,
+            doors.documents,
+            f"{doors.pages_url}/.gateway/callback/{partner.id}",
+            doors.partner_faults,
         )
         for partner in doors.partners.values()
     }

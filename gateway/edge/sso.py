@@ -12,7 +12,7 @@ Rules of this file:
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -60,9 +60,16 @@ class SignedIn:
 class PartnerSso:
     """One partner, as seen by the pages."""
 
-    def __init__(self, partner: Partner, flows: Flows, documents: Documents, redirect_uri: str) -> None:
+    def __init__(
+        self,
+        partner: Partner,
+        flows: Flows,
+        documents: Documents,
+        redirect_uri: str,
+        faults: MutableMapping[str, str] | None = None,
+    ) -> None:
         self.partner = partner
-        self.provider = Provider(partner, redirect_uri, partial(fetched_once, documents))
+        self.provider = Provider(partner, redirect_uri, partial(fetched_once, documents), faults)
         self._flows = flows
 
     async def begin(

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from gateway.edge import partner_http, provider
-from gateway.edge.jwks import SPACING_S, TTL_S, NotThere
+from gateway.edge.jwks import SPACING_S, TTL_S, NotFetched, NotThere
 from gateway.edge.partner import Partner
 from gateway.edge.partner_http import fetched_once
 from gateway.edge.provider import Provider
@@ -94,3 +94,19 @@ async def test_keys_that_were_asked_for_in_vain_are_so_for_all_workers(house: Ho
     before = (await seen(partner.issuer))["jwks"]
     assert (await signed_in(house, partner)).status_code == 503
     assert (await seen(partner.issuer))["jwks"] == before
+
+
+async def test_what_is_wrong_with_a_partner_is_known_until_it_answers_again(house: House, partner: Partner) -> None:
+    faults: dict[str, str] = {}
+    asked = Provider(partner, "", partial(fetched_once, Documents(house.store, house.clock)), faults)
+    await asked.keys(None, house.clock.now())
+    assert faults == {partner.id: ""}
+    await tell(partner, "hide")
+    house.clock.forward(TTL_S)
+    with pytest.raises(NotFetched):
+        await asked.keys(None, house.clock.now())
+    assert faults == {partner.id: f"{partner.issuer}/jwks: status 500"}
+    await tell(partner, "show")
+    house.clock.forward(SPACING_S)
+    await asked.keys(None, house.clock.now())
+    assert faults == {partner.id: ""}
