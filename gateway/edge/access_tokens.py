@@ -172,9 +172,21 @@ class AccessTokens:
         said = await source.introspection.about(token, now)
         if said.get("active") is not True:
             return Refusal(_UNKNOWN, detail="the partner does not know it, or no longer")
+        if (wrong := _wrong_type(said)) is not None:
+            return Refusal(_UNKNOWN, detail=wrong)
         # what is not asked of it is known: it is this partner who answers, and about this token
         known = {"iss": source.partner.issuer, "client_id": "", "iat": now, "jti": _hashed(token).hex()}
         return judge({**known, **_of_itself(said)}, source.partner, now, by_client=False)
+
+
+def _wrong_type(said: Mapping[str, Any]) -> str | None:
+    """Why what a partner says of a token's type (RFC 7662, 2.2; optional) makes it none that is taken."""
+    if "token_type" not in said:
+        return None
+    typ = said["token_type"].lower() if isinstance(said["token_type"], str) else None
+    if typ not in ("bearer", "dpop"):
+        return "it is no access token"
+    return "it is bound to a key that is not named" if typ == "dpop" and "cnf" not in said else None
 
 
 def _of_itself(said: Mapping[str, Any]) -> Mapping[str, Any]:

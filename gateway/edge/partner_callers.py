@@ -8,7 +8,7 @@ Whose token is not known to the store yet takes a seat first, as whoever signs i
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
@@ -23,7 +23,7 @@ from gateway.edge.credentials import is_own
 from gateway.edge.doors import Documents
 from gateway.edge.introspection import introspection_of
 from gateway.edge.jwks import NotFetched
-from gateway.edge.partner import Partner
+from gateway.edge.partner import Allowed, Partner
 from gateway.edge.partner_http import fetched_once
 from gateway.edge.provider import Provider
 from gateway.edge.seats import Seating
@@ -98,10 +98,9 @@ class PartnerCallers:
         partner = self._partners.get(found.partner)
         if partner is None or partner.issuer != found.issuer:
             return NoCaller("revoked")
-        # a token of ours says nothing of who its owner is at their partner
-        if found.credential == "session" and kept_out_by(partner.allow, found) is not None:
-            return NoCaller("revoked")
-        return found
+        # a token of ours says no more of its owner than their subject
+        lists = partner.allow if found.credential == "session" else Allowed(subjects=partner.allow.subjects)
+        return found if kept_out_by(lists, found) is None else NoCaller("revoked")
 
     def forget(self, credential: str) -> None:
         """Ask the store anew about a token, a cookie, a credential's id or a user."""
@@ -158,11 +157,13 @@ def _with(caller: Caller, access: AccessToken) -> Caller:
     )
 
 
-def access_tokens_of(partners: Iterable[Partner], documents: Documents) -> AccessTokens:
+def access_tokens_of(
+    partners: Iterable[Partner], documents: Documents, faults: MutableMapping[str, str] | None = None
+) -> AccessTokens:
     """The access tokens of all partners whose table says that programs may bring them."""
     sources = []
     for partner in partners:
         if partner.api is not None:
-            provider = Provider(partner, "", partial(fetched_once, documents))
+            provider = Provider(partner, "", partial(fetched_once, documents), faults)
             sources.append(Source(partner, partner.api, provider, introspection_of(partner.api, provider)))
     return AccessTokens(sources)

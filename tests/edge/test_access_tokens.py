@@ -293,6 +293,9 @@ async def test_what_a_partner_need_not_say_of_an_opaque_token(published: Publish
         {"exp": NOW + LONGEST_S + 1},
         {"nbf": NOW + 100},
         {"cnf": {"x5t#S256": "x"}},
+        {"token_type": "refresh_token"},
+        {"token_type": "DPoP"},
+        {"token_type": 7},
     ],
     ids=str,
 )
@@ -331,3 +334,12 @@ async def test_an_opaque_token_is_shown_to_the_partner_of_its_prefix(published: 
     for token in ("abc", "oc_abc"):
         await tokens.judged(token, NOW)
     assert (published.asked, other.asked) == (["abc"], ["oc_abc"])
+
+
+@pytest.mark.parametrize("said", ["Bearer", "bearer", "DPoP"])
+async def test_an_opaque_token_of_a_type_that_is_taken(published: Published, said: str) -> None:
+    asks = replace(PARTNER, api=replace(API, introspects=True, dpop="optional"))
+    bound = {"cnf": {"jkt": "thumbprint"}} if said == "DPoP" else {}
+    access = await judged(published, PROVIDER.opaque_token(now=NOW, token_type=said, **bound), asks)
+    assert isinstance(access, AccessToken)
+    assert access.key == bound.get("cnf", {}).get("jkt", "")

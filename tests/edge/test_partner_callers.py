@@ -57,6 +57,8 @@ async def test_a_session_is_somebody_s_whom_the_house_would_let_in_now(
         (replace(NORD, id="another"), False),
         (replace(NORD, issuer="https://id.other.example"), False),
         (replace(NORD, allow=Allowed(organisations=frozenset({"nord"}))), True),
+        (replace(NORD, allow=Allowed(subjects=frozenset({"sub-alice"}))), True),
+        (replace(NORD, allow=Allowed(subjects=frozenset({"sub-bob"}))), False),
     ],
 )
 async def test_a_token_of_ours_is_its_partner_s_and_its_issuer_s(house: House, partner: Partner, let_in: bool) -> None:
