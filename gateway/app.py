@@ -199,7 +199,14 @@ class App:
     def _say(self, folder: Path) -> None:
         why = "it is to end" if self._ending else self._why
         state = State(
-            not why, why, self._store_fault, self._generation, self._behind, self._ending, self._conversations
+            not why,
+            why,
+            self._store_fault,
+            self._generation,
+            self._behind,
+            self._ending,
+            self._conversations,
+            {partner: fault for partner, fault in self._metrics.partner_faults.items() if fault},
         )
         write_state(folder, state)
 

@@ -179,10 +179,8 @@ def doors_of(opened: Opened, settings: Settings) -> Doors:
 
 def _doors_of_pages(opened: Opened, settings: Settings) -> PageDoors:
     store, keyring, documents, partners = opened.store, opened.keyring, Documents(opened.store), partners_of(settings)
-    tokens, registry = (
-        access_tokens_of(partners.values(), documents, opened.metrics.partner_faults),
-        PartnerTokens(store, keyring),
-    )
+    faults = opened.metrics.partner_faults
+    tokens, registry = access_tokens_of(partners.values(), documents, faults), PartnerTokens(store, keyring)
     seating = Seating(Seats(store), opened.ledger, store.clock, lambda: settings.policy, settings.observing)
     return PageDoors(
         clock=store.clock,
@@ -224,7 +222,7 @@ def _doors_of_pages(opened: Opened, settings: Settings) -> PageDoors:
         house_networks=_networks(settings.gateway.house_networks),
         chooser=settings.gateway.sign_in.chooser,
         observing=settings.observing,
-        partner_faults=opened.metrics.partner_faults,
+        partner_faults=faults,
     )
 
 
