@@ -313,7 +313,8 @@ class Pipeline:
         )
         pinned = passage.caller.credential_id if application.table.pin_connections and passage.caller else None
         started = time.monotonic()
-        answer = await application.upstream.forward(permit, request, application.deadlines_for(route), pinned=pinned)
+        deadlines, before = application.deadlines_for(route), None if classified.reads else means.charger.watch
+        answer = await application.upstream.forward(permit, request, deadlines, pinned=pinned, before=before)
         means.meter.took("application", time.monotonic() - started)
         passage.executed = not classified.reads
         source = Taped(answer, means.room) if passage.executed else answer

@@ -4,6 +4,7 @@ Nothing is forwarded without a permit, and the target sent is the permit's, byte
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from math import inf
 
 from gateway.core.decide import Permit
@@ -81,12 +82,19 @@ class Upstream:
         self._pool = Pool(origin)
 
     async def forward(
-        self, permit: Permit, request: Request, deadlines: Deadlines, *, pinned: str | None = None
+        self,
+        permit: Permit,
+        request: Request,
+        deadlines: Deadlines,
+        *,
+        pinned: str | None = None,
+        before: Callable[[], Awaitable[None]] | None = None,
     ) -> Answer:
         """Send the request; the answer once its head is there, while the body may still be on its way up.
 
-        `pinned` names a connection-bound login: it has a connection of its own. Raises UpstreamFault, ValueError
-        for a request that must not be sent, or whatever the body raised.
+        `pinned` names a connection-bound login: it has a connection of its own. `before` is awaited once there is a
+        connection, however long that took: if it raises, nothing is sent. Raises UpstreamFault, ValueError for a
+        request that must not be sent, or whatever `before` or the body raised.
         """
         method, body, length = request.method, request.body, request.content_length
         head = request_head(method, permit.target, request.headers, length=length, body=body is not None)
@@ -99,6 +107,12 @@ class Upstream:
             connection = None if fresh or pinned is not None else self._pool.take()
             if connection is None:
                 connection = await self._pool.acquire(pinned, fresh=fresh, connect_by=connect_by)
+            if before is not None:
+                try:
+                    await before()
+                except BaseException:
+                    connection.end(clean=True)
+                    raise
             exchange = Exchange(connection, ResponseReader(method), deadlines, loop, total_at)
             try:
                 await exchange.head(head, body, length)

@@ -21,6 +21,11 @@ hosts = ["replaced.test"]
 upstream = "{scripted}"
 host = "intranet.example"
 
+[applications.narrow]
+hosts = ["narrow.test"]
+upstream = "{scripted}"
+max_connections = 1
+
 [applications.observed]
 hosts = ["observed.test"]
 upstream = "{scripted}"
@@ -32,6 +37,13 @@ ROUTES = """
 name = "unread"
 application = "raw"
 path = "/unread/{rest:*}"
+methods = ["*"]
+inspect = false
+
+[[routes]]
+name = "one-at-a-time"
+application = "narrow"
+path = "/{rest:*}"
 methods = ["*"]
 inspect = false
 

@@ -15,6 +15,7 @@ from stack import Account, until
 from gateway.edge.cookies import SESSION
 from gateway.stores.sessions import Sessions
 
+NARROW = "narrow.test"
 PROMISE_S = 1.0
 PIECE, LENGTH = b"x", 20_000
 ROUTES = {"save": "POST", "unread": "PUT"}
@@ -112,3 +113,27 @@ def test_an_answer_that_comes_later_does_not_leave(raw: Raw, somebody: Account, 
     assert (answer.status, answer.reason) == (401, "token_revoked")
     assert content not in answer.raw
     assert raw.stack.record_of(answer)["kind"] == "refusal"
+
+
+def test_a_request_that_waited_for_a_connection_is_not_executed(raw: Raw, somebody: Account) -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    def script(exchange: Exchange) -> None:
+        asked.set()
+        assert go_on.wait(60)
+        exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    raw.runs(script)
+    other, port = raw.stack.account(), raw.stack.port
+    assert raw.stack.get("/.gateway/budget", somebody).status == 200
+    with wire.connect(port) as first, wire.connect(port) as second:
+        first.sendall(wire.request(raw.path, NARROW, other.bearer))
+        until(asked.is_set, what="the only connection's use")
+        second.sendall(wire.request(raw.path, NARROW, somebody.bearer, method="DELETE"))
+        raw.stack.revoke(somebody)
+        the_promise_is_due()
+        go_on.set()
+        assert wire.parse(wire.rest(first)).status == 200
+        answer = wire.parse(wire.rest(second))
+    assert (answer.status, answer.reason) == (401, "token_revoked")
+    assert [one.method for one in raw.received] == [b"GET"]

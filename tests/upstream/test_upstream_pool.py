@@ -60,6 +60,27 @@ async def test_a_connection_whose_request_has_not_all_left_is_not_used_again():
         assert app.accepted == 2
 
 
+@pytest.mark.parametrize("pinned", [None, "somebody"])
+async def test_what_is_called_off_once_there_is_a_connection_is_not_sent_and_gives_it_back(pinned):
+    heads = []
+
+    async def called_off():
+        raise LookupError
+
+    async def script(connection):
+        while True:
+            heads.append(await connection.head())
+            await connection.send(OK)
+
+    async with application(script) as app, connector(app, max_connections=1) as upstream:
+        for _ in range(2):
+            with pytest.raises(LookupError):
+                await send(upstream, request(b"DELETE"), pinned=pinned, before=called_off)
+        assert await whole(await send(upstream, pinned=pinned)) == b"ok"
+        assert app.accepted == 1
+        assert [head.split()[0] for head in heads] == [b"GET"]
+
+
 async def test_the_last_used_connection_comes_first():
     served = []
 

@@ -135,8 +135,10 @@ async def send(
     target: bytes = b"/",
     deadlines: Deadlines | None = None,
     pinned: str | None = None,
+    before: Callable[[], Awaitable[None]] | None = None,
 ) -> Answer:
-    return await upstream.forward(permit_for(target), what or request(), deadlines or Deadlines(), pinned=pinned)
+    deadlines = deadlines or Deadlines()
+    return await upstream.forward(permit_for(target), what or request(), deadlines, pinned=pinned, before=before)
 
 
 async def whole(answer: Answer) -> bytes:
