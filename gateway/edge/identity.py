@@ -26,11 +26,14 @@ def confirmation(caller: Caller) -> dict[str, object]:
 
 
 async def confirm(context: Context, caller: Caller) -> None:
-    """Let ``caller``, whom a factor of their own has confirmed, take the place of who they were."""
+    """Let ``caller``, whom a factor of their own has confirmed, take the place of who they were.
+
+    Where another session has confirmed it first, that one goes on, and this one ends.
+    """
     doors, known = context.doors, await context.doors.identities.known(caller.unconfirmed)
     pair = Pair(known.before, known.identity, caller.user)
     await doors.identities.merge(merges_of(doors.policy(), pair, caller.partner, caller.shares, doors.clock.now()))
-    await doors.identities.confirm(known.identity)
-    await doors.access.end_others(caller.user, but=caller.credential_id)
+    goes_on = await doors.identities.confirm(known.identity, family=caller.credential_id)
+    await doors.access.end_others(caller.user, but=goes_on)
     await doors.sessions.settle(caller.credential_id)
     doors.callers.forget(caller.user)

@@ -94,16 +94,19 @@ class Identities:
                     atomic=True,
                 )
 
-    async def confirm(self, identity: str) -> Known:
-        """A factor of its user's has confirmed it: the old one is over, and what its partner says is its user's."""
+    async def confirm(self, identity: str, *, family: str = "") -> str:
+        """A factor of its user's has confirmed it: the old one is over, and what its partner says is its user's.
+
+        Of several sessions that confirm it at once one goes on: the ``family`` of that, empty where none was ever told.
+        """
         name = keys.identity(identity)
         user, before, old, new = (
             said.decode() for said in await self._store.call("HMGET", name, "user", "before", "from", "to")
         )
         names = [name, keys.identity(before), keys.changed(user), keys.changed(identity)]
         names += [keys.seats(old)] if old != new else []
-        await self._store.run(_CONFIRM, names, [user, keys.CHANGED_LIFETIME_S])
-        return await self.known(identity)
+        first: bytes = await self._store.run(_CONFIRM, names, [user, keys.CHANGED_LIFETIME_S, family])
+        return first.decode()
 
 
 def _known(identity: str, said: Sequence[bytes | None]) -> Known:

@@ -1,5 +1,6 @@
 """Somebody whose partner calls them by another name: nothing opens before a factor of theirs confirms it, then all."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -70,6 +71,23 @@ async def test_an_old_factor_confirms_it_and_everything_old_ends(browser: Browse
     (record,) = [one for one in house.ledger if one["kind"] == "identity"]
     said = (record["event"], record["identity"], record["user"], record["caller"]["partner"])
     assert said == ("confirmed", carried.new, house.user, "agency")
+
+
+async def test_of_several_that_confirm_at_once_one_goes_on(browser: Browser, house: House, carried: Pair) -> None:
+    several = []
+    for _ in range(3):
+        browser.cookies.clear()
+        await signed_in(browser)
+        several.append(somebody(browser, house))
+    codes = await house.recovery.issue(house.user)
+    confirming = (
+        one.post("/.gateway/step-up/recovery", {"code": code}) for one, code in zip(several, codes, strict=False)
+    )
+    statuses = [answer.status_code for answer in await asyncio.gather(*confirming)]
+    assert statuses.count(200) == 1 and statuses.count(401) == 2
+    callers = [await house.caller(one.session) for one in several]
+    (caller,) = [one for one in callers if one is not None]
+    assert statuses[callers.index(caller)] == 200 and not caller.unconfirmed
 
 
 async def test_the_next_time_nobody_asks(browser: Browser, house: House, carried: Pair) -> None:

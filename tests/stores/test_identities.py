@@ -110,8 +110,9 @@ async def test_a_new_identity_is_the_old_ones_user_unconfirmed_then_confirmed_an
     assert (waiting.user, waiting.state, waiting.unconfirmed) == ("u_old", State.WAITING, "u_new")
     old = await place.identities.known("u_old")
     assert (old.user, old.state, old.after) == ("u_old", State.OWN, "u_new")
-    for _ in range(2):
-        assert (await place.identities.confirm("u_new")).state is State.CONFIRMED
+    for family, goes_on in (("", ""), ("s_1", "s_1"), ("s_2", "s_1"), ("", "s_1")):
+        assert await place.identities.confirm("u_new", family=family) == goes_on
+        assert (await place.identities.known("u_new")).state is State.CONFIRMED
         assert (await place.identities.known("u_old")).state is State.GONE
     assert (await place.identities.known("u_new")).unconfirmed == ""
 
