@@ -111,7 +111,7 @@ def migrate(
             if wrong:
                 _tell(pairs, wrong, json)
             await _room(at_desk, people, old, new)
-            said = _counted(people, old, new)
+            said = _counted(people, old, new) | {"roles": _roles(settings, renamed, old)}
             if by is not None and not dry_run:
                 said |= await _started(at_desk, people, old, new, by)
             return said
@@ -184,6 +184,13 @@ def _counted(people: Sequence[Person], old: str, new: str) -> dict[str, object]:
     }
 
 
+def _roles(settings: Settings, renamed: Sequence[Renamed], partner: str) -> list[dict[str, object]]:
+    """The roles of the policy that name somebody who moves: they do not follow, an officer changes the file."""
+    lines = {one.old: one.line for one in renamed}
+    rules = [rule for rule in settings.policy.roles if rule.partner == partner and rule.sub in lines]
+    return [{"role": rule.role, "line": lines[rule.sub]} for rule in rules]
+
+
 async def _started(at_desk: Desk, people: Sequence[Person], old: str, new: str, by: str) -> dict[str, object]:
     officer = await user_named(at_desk, by)
     if officer not in await _officers(at_desk):
@@ -206,7 +213,7 @@ async def _officers(at_desk: Desk) -> set[str]:
 
 
 def _show(settings: Settings, said: dict[str, object], *, dry_run: bool) -> None:
-    lacking, frozen = said["no_way_to_confirm"], said["frozen"]
+    lacking, frozen, roles = said["no_way_to_confirm"], said["frozen"], said["roles"]
     facts(
         [
             ("from, to", f"{said['old']}, {said['new']}"),
@@ -216,11 +223,15 @@ def _show(settings: Settings, said: dict[str, object], *, dry_run: bool) -> None
             ("confirmed", said["confirmed"]),
             ("without a way to confirm", _lines(lacking)),
             ("frozen, and stay so", _lines(frozen)),
+            ("roles that stay behind", _listed(roles)),
             ("fingerprint", said["fingerprint"]),
         ]
     )
     if lacking:
         say("Who has no way to confirm is asked to get an invitation: a referent or officer vouches for them.")
+    if roles:
+        say(escaped("Roles do not follow: name the new partner and sub in a [[roles]] of policy.toml and reload it."))
+        say("By the old sub each role is held until its person has confirmed, by the new one from then on.")
     if said["old"] != said["new"]:
         say(escaped(f"From then on {said['new']} and {said['old']} share the limits of a partner."))
     if dry_run:
@@ -229,6 +240,10 @@ def _show(settings: Settings, said: dict[str, object], *, dry_run: bool) -> None
         say("Everybody in the file is carried already: nothing to sign.")
     else:
         say(f"Two officers sign before {at(float(str(said['until'])))}, on {said['sign_at']}")
+
+
+def _listed(roles: object) -> str:
+    return ", ".join(f"{one['role']} (line {one['line']})" for one in roles) if isinstance(roles, list) else ""
 
 
 def _lines(lines: object) -> str:

@@ -56,6 +56,18 @@ def test_an_officer_starts_it_and_nobody_is_carried_before_another_has_signed(
     assert [one["event"] for one in records(live) if one["kind"] == "identity"] == ["started"] * 2
 
 
+def test_who_moves_and_has_a_role_is_told_since_no_role_follows(gateway: Gateway, live: Path, tmp_path: Path) -> None:
+    asyncio.run(_seated(live, "re-4712", "1"))
+    (file := tmp_path / "pairs.csv").write_text("old_sub,new_sub\n1,a\nre-4712,b\n")
+    arguments = ("partner", "migrate", "relais-emploi", "relais-emploi", "--map", file, "--dry-run", "--config", live)
+    assert gateway(*arguments, "--json").json["roles"] == [{"role": "help_desk", "line": 3}]
+    told = gateway(*arguments).out
+    assert "help_desk (line 3)" in told and "Roles do not follow" in told and "re-4712" not in told
+    file.write_text("old_sub,new_sub\n1,re-4712\n")
+    assert gateway(*arguments, "--json").json["roles"] == []
+    assert "Roles do not follow" not in gateway(*arguments).out
+
+
 def test_what_is_wrong_is_told_with_its_line_and_nothing_is_started(
     gateway: Gateway, live: Path, tmp_path: Path
 ) -> None:
