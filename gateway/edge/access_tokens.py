@@ -37,7 +37,10 @@ from gateway.edge.partner import Api, Partner
 
 TYPES = ("at+jwt", "application/at+jwt")
 LONGEST_S = 86_400
-"""A token that lasts longer is not taken: what was stopped must be remembered for as long as it would be good."""
+"""A token that lasts longer from when it was issued is not taken, on its last day neither.
+
+What was stopped is remembered for as long as a token would be good that was issued before.
+"""
 LONGEST_WORD = 255
 MOST_KEPT = 10_000
 
@@ -174,7 +177,8 @@ class AccessTokens:
             return Refusal(_UNKNOWN, detail="the partner does not know it, or no longer")
         if (wrong := _wrong_type(said)) is not None:
             return Refusal(_UNKNOWN, detail=wrong)
-        # what is not asked of it is known: it is this partner who answers, and about this token
+        # what is not asked of it is known: it is this partner who answers, about this token; and where it does not say
+        # when that was issued, that it is good now, which it is asked again every few seconds
         known = {"iss": source.partner.issuer, "client_id": "", "iat": now, "jti": _hashed(token).hex()}
         return judge({**known, **_of_itself(said)}, source.partner, now, by_client=False)
 
@@ -255,7 +259,7 @@ def _wrong(claims: Mapping[str, Any], partner: Partner, api: Api, now: float, by
         return Refusal(_UNKNOWN, detail="it does not say for when it is")
     if expires <= now:
         return Refusal(Reason.TOKEN_EXPIRED, detail="it has expired")
-    if expires > now + LONGEST_S:
+    if expires - issued > LONGEST_S:
         return Refusal(_UNKNOWN, detail="it lasts for more than a day")
     if "nbf" in claims and (begins is None or begins > now + LEEWAY_S):
         return Refusal(_UNKNOWN, detail="it is not good yet")

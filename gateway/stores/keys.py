@@ -124,7 +124,7 @@ WHY_LIFETIME_S: Final = 10 * MINUTE_S
 """How long a reason waits for the request that it was given for."""
 
 NOT_BEFORE_LIFETIME_S: Final = DAY_S + MINUTE_S
-"""How long it is known that a user's tokens ended: no token of a partner's is good for longer than a day."""
+"""How long it is known that a user's tokens ended: no token of a partner's is good a day after it was issued."""
 
 SIGN_IN_LIFETIME_S: Final = 15 * MINUTE_S
 """How long it is known that something ended on which a sign-in may rest that was begun before; none takes longer."""

@@ -14,6 +14,7 @@ from gateway.core.reasons import Reason, Refusal
 from gateway.edge.access_tokens import LONGEST_S, AccessToken, AccessTokens, Source
 from gateway.edge.jwks import NotFetched, NotThere
 from gateway.edge.partner import Allowed, Api, ClaimNames, Partner
+from gateway.stores.keys import NOT_BEFORE_LIFETIME_S
 
 NOW = 1_800_000_000.0
 PROVIDER = TokenProvider()
@@ -101,6 +102,8 @@ async def test_a_client_in_its_own_name_is_a_machine(published: Published) -> No
         {"exp": str(NOW + 300)},
         {"exp": True},
         {"exp": NOW + LONGEST_S + 1},
+        {"iat": NOW - LONGEST_S, "exp": NOW + 1},
+        {"iat": NOW - 10 * LONGEST_S, "exp": NOW + 300},
         {"iat": None},
         {"iat": NOW + 61},
         {"nbf": NOW + 61},
@@ -124,6 +127,15 @@ async def test_a_wrong_or_missing_claim_is_refused(published: Published, changes
     answer = await judged(published, right(**changes), lax)
     assert isinstance(answer, Refusal)
     assert answer.reason is Reason.TOKEN_UNKNOWN
+
+
+async def test_what_was_stopped_is_remembered_for_as_long_as_the_longest_token_of_before_is_good(
+    published: Published,
+) -> None:
+    for issued_ago_s in (0, LONGEST_S - 1):
+        access = await judged(published, right(iat=NOW - issued_ago_s, exp=NOW - issued_ago_s + LONGEST_S))
+        assert isinstance(access, AccessToken)
+        assert access.expires_at - access.issued_at <= LONGEST_S < NOT_BEFORE_LIFETIME_S
 
 
 @pytest.mark.parametrize("expires", [NOW, NOW - 1])
@@ -291,6 +303,8 @@ async def test_what_a_partner_need_not_say_of_an_opaque_token(published: Publish
         {"exp": None},
         {"exp": NOW - 1},
         {"exp": NOW + LONGEST_S + 1},
+        {"exp": NOW + LONGEST_S + 1, "iat": None},
+        {"iat": NOW - LONGEST_S, "exp": NOW + 1},
         {"nbf": NOW + 100},
         {"cnf": {"x5t#S256": "x"}},
         {"token_type": "refresh_token"},
