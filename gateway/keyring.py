@@ -111,7 +111,11 @@ class KeyRing:
         return self._current("hash")[0]
 
     def user_id(self, issuer: str, sub: str) -> str:
-        """The stable short id of a principal: who the issuer says, and no other claim."""
+        """The stable short id of a principal: who the issuer says, and no other claim.
+
+        An issuer is an address from our own files, in which no control character stands (``config.addresses``): so
+        whatever stands in ``sub``, the first NUL ends the issuer.
+        """
         text = f"{issuer}\0{sub}".encode("utf-8", "surrogatepass")
         digest = blake2b(text, digest_size=15, key=self._oldest_hash, person=b"user").digest()
         return "u_" + base64.b32encode(digest).decode().lower()

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.core.extraction import Identifier
 from gateway.keyring import PURPOSES, KeyRing, KeyRingError, Unsealable, rotate
@@ -70,6 +72,16 @@ def test_nodes_that_share_the_files_know_the_same_persons_and_users(directory: P
     one, other = KeyRing.create(directory), KeyRing.load(directory)
     assert one.person_hash(Identifier("nir", "1")) == other.person_hash(Identifier("nir", "1"))
     assert one.user_id("i", "s") == other.user_id("i", "s")
+
+
+principals = st.tuples(st.sampled_from(["https://a", "https://a.b"]), st.text("a.b/\0", max_size=5))
+
+
+@given(principals, principals)
+def test_two_principals_are_one_user_where_issuer_and_subject_are_the_same(
+    keyring: KeyRing, one: tuple[str, str], other: tuple[str, str]
+) -> None:
+    assert (keyring.user_id(*one) == keyring.user_id(*other)) is (one == other)
 
 
 def test_a_rotation_of_the_hash_key_keeps_users_and_tokens_and_counts_persons_anew(directory: Path) -> None:

@@ -8,7 +8,9 @@ DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z](?:[a-z0-9
 
 
 def url_of(text: str) -> SplitResult:
-    """A URL in its parts; nothing at all where it is none."""
+    """A URL in its parts; nothing at all where it is none, as with any character that does not print."""
+    if not text.isprintable():  # urlsplit leaves some of them out, and takes others for letters
+        return SplitResult("", "", "", "", "")
     try:
         url = urlsplit(text)
         url.port  # noqa: B018  (raises where it is no port)

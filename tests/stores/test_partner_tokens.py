@@ -3,6 +3,8 @@
 from dataclasses import dataclass, replace
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from gateway.core.assurance import Caller, Proof
 from gateway.keyring import KeyRing
@@ -61,6 +63,28 @@ def desk(store: Store, keyring: KeyRing, clock) -> Desk:
     callers = StoredCallers(store, keyring, clock, monotonic=clock.now)
     user = keyring.user_id("https://sso", "1")
     return Desk(store, keyring, callers, PartnerTokens(store, keyring, clock), user)
+
+
+cuts = st.tuples(st.integers(1, 4), st.integers(1, 4))
+
+
+def cut(words: list[str], between: str, at: tuple[int, int]) -> Token:
+    """A token whose subject, client and id are all of these words, in order."""
+    first, second = sorted(at)
+    parts = (words[:first], words[first : second + 1], words[second + 1 :])
+    sub, client, jti = map(between.join, parts)
+    return replace(TOKEN, person=Person(sub=sub), client_id=client, jti=jti)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.text("a1:", max_size=2), min_size=6, max_size=6), st.sampled_from(["\0", ":", ",", '","']), cuts, cuts
+)
+async def test_nothing_that_a_partner_writes_makes_one_token_s_id_another_s(
+    desk: Desk, words: list[str], between: str, at: tuple[int, int], other_at: tuple[int, int]
+) -> None:
+    one, other = cut(words, between, at), cut(words, between, other_at)
+    assert (desk.tokens.id_of(one) == desk.tokens.id_of(other)) is (one == other)
 
 
 async def test_it_is_known_once_registered_and_names_its_person(desk: Desk) -> None:
