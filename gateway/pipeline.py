@@ -303,7 +303,8 @@ class Pipeline:
             return miss
         if means.charger.executing is not None:
             await means.record(passage, means.charger.executing, 0, "execute", kind="execution")
-        body.watch = means.charger.watch
+        if body.present:
+            body.watch = means.charger.watch
         request = Request(
             passage.method,
             permit.target,
@@ -326,6 +327,7 @@ class Pipeline:
         finally:
             release.end()
             await source.close()
+            body.watch = None  # the charger knows the body by its passage: such a circle is left to the collector
 
     def headers(self, passage: Passage, application: Application, route: Route | None) -> Headers:
         """The request's headers for the application, with who asks."""
