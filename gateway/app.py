@@ -194,7 +194,7 @@ class App:
         """The server is to end: whoever balances load is told so, and conversations are closed."""
         self._ending = True
         if self.pipeline is not None:
-            self.pipeline.ending = True
+            self.pipeline.watch.end()
 
     def _say(self, folder: Path) -> None:
         why = "it is to end" if self._ending else self._why

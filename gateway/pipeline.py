@@ -43,6 +43,7 @@ from gateway.refusing import Refusing, answer, translated
 from gateway.release import Release
 from gateway.sealing import PICK_UP_PATH, PickedUp, Spending, Taped, Unsealed
 from gateway.upstream import Request
+from gateway.watching import Watch
 
 OWN_PATHS = b"/.gateway/"
 
@@ -50,15 +51,12 @@ log = logging.getLogger(__name__)
 
 
 class Pipeline:
-    """The path. One per worker; a new policy replaces ``doors`` and ``served`` together.
-
-    ``ending``: the server is to end, and conversations with it.
-    """
+    """The path. One per worker; a new policy replaces ``doors`` and ``served`` together."""
 
     def __init__(self, doors: Doors, served: Served) -> None:
         self.doors = doors
         self.served = served
-        self.ending = False
+        self.watch = Watch()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request."""

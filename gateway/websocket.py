@@ -13,6 +13,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import orjson
@@ -35,8 +36,6 @@ from gateway.refusing import translated
 from gateway.upstream import UpstreamRefusedUpgrade, UpstreamWebSocket
 
 MAX_MESSAGE_BYTES = 1_048_576
-WATCH_S = 0.15
-"""How often the caller is looked up again: what ``Callers`` keeps may be 0.8 s old, and the promise is 1 s."""
 LAST_WORDS_S = 2.0
 NORMAL, POLICY_VIOLATION, TOO_BIG, FAULT, SERVICE_RESTART = 1000, 1008, 1009, 1011, 1012
 _NEVER_SENT = {1005: NORMAL, 1006: FAULT, 1015: FAULT}
@@ -237,10 +236,11 @@ class _Conversation:
 
     async def _watch(self) -> _Ending:
         """Ends when the caller may ask nothing more, or the server is to end: another may then be asked."""
-        while not self.pipeline.ending:
-            if not self.application.observing and (gone := await self.means.charger.still_allowed()):
-                return _refused(gone)
-            await asyncio.sleep(WATCH_S)
+        watch = self.pipeline.watch
+        if self.application.observing:
+            await watch.ending.wait()
+        elif gone := await watch.over(self.passage.credential, partial(self.means.charger.still_allowed, anew=True)):
+            return _refused(gone)
         return _Ending(SERVICE_RESTART, "the gateway restarts")
 
     # From the client to the application
@@ -264,7 +264,7 @@ class _Conversation:
         if masked_fields("application/json", data, b""):
             return Refusal(Reason.MASKED_VALUE_RETURNED)
         charger = self.means.charger
-        return await charger.standing_for(charger.classified.klass)
+        return await charger.still_allowed() or await charger.standing_for(charger.classified.klass)
 
     # From the application to the client
 
@@ -277,6 +277,8 @@ class _Conversation:
 
     async def _release(self, content: str | bytes) -> Refusal | None:
         """Read, decide, charge, record and release one message of the application."""
+        if not self.application.observing and (gone := await self.means.charger.still_allowed()):
+            return gone
         route = self.means.charger.classified.route
         if route is not None and not route.inspect:
             await self._pass_on(content)
