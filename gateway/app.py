@@ -95,7 +95,8 @@ class App:
     async def _converse(self, pipeline: Pipeline, scope: Scope, receive: Receive, send: Send) -> None:
         self._conversations += 1
         try:
-            await serve_websocket(pipeline, scope, receive, send)
+            room = self._conversations <= self._settings.gateway.listen.most_websockets
+            await serve_websocket(pipeline, scope, receive, send, room=room)
         finally:
             self._conversations -= 1
 

@@ -37,6 +37,7 @@ from gateway.upstream import UpstreamRefusedUpgrade, UpstreamWebSocket
 
 MAX_MESSAGE_BYTES = 1_048_576
 LAST_WORDS_S = 2.0
+NO_ROOM = "as many WebSockets are open as may be"
 NORMAL, POLICY_VIOLATION, TOO_BIG, FAULT, SERVICE_RESTART = 1000, 1008, 1009, 1011, 1012
 _NEVER_SENT = {1005: NORMAL, 1006: FAULT, 1015: FAULT}
 """Codes that stand for what happened and are never written into a frame (RFC 6455 section 7.4.1)."""
@@ -56,14 +57,14 @@ _TEXT = Media(Family.TEXT, "text/plain", charset="utf-8")
 log = logging.getLogger(__name__)
 
 
-async def serve_websocket(pipeline: Pipeline, scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve one WebSocket from its handshake to its close."""
+async def serve_websocket(pipeline: Pipeline, scope: Scope, receive: Receive, send: Send, *, room: bool) -> None:
+    """Serve one WebSocket from its handshake to its close; without ``room`` it is refused."""
     passage = begin(scope, receive, _as_handshake(scope, send), pipeline.served.trusted_proxies)
     passage.house = pipeline.served.house_networks
     if (await receive())["type"] != "websocket.connect":
         return
     try:
-        opened = await _open(pipeline, passage)
+        opened = await _open(pipeline, passage) if room else Refusal(Reason.BUSY, detail=NO_ROOM, retry_s=1)
     except Exception as fault:  # whatever is raised ends in a refusal, as on the path
         opened = _translated(passage, fault)
     if isinstance(opened, Refusal):

@@ -34,6 +34,7 @@ GATEWAY = """
 [listen]
 port = {port}
 workers = 1
+max_websockets = 16
 [admin]
 port = {admin}
 [store]
@@ -379,6 +380,15 @@ def test_own_and_listed_pages_and_programs_are_let_in(house: House, origin: str 
 
 def test_program_without_a_token_is_refused(house: House) -> None:
     assert house.refused(token="") == (403, "bad_origin")
+
+
+def test_no_more_are_open_than_may_be_and_requests_still_pass(house: House) -> None:
+    with contextlib.ExitStack() as leaving:
+        token, _ = house.token()
+        clients = [leaving.enter_context(house.open(token=token)) for _ in range(16)]
+        assert house.refused(token=token) == (503, "busy")
+        clients[0].send("hello")
+        assert clients[0].recv(timeout=10) == "hello"
 
 
 def test_ambiguous_target_is_refused(house: House) -> None:

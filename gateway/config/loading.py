@@ -52,7 +52,10 @@ _File = TypeVar("_File", bound=BaseModel)
 
 
 class Listen(Table):
-    """Where the gateway listens. ``certificate`` and ``key``: TLS; ``backpressure``: connections at once a worker."""
+    """Where the gateway listens. ``certificate`` and ``key``: TLS; ``backpressure``: connections at once a worker.
+
+    ``max_websockets``: how many of those may be WebSockets; by default the half.
+    """
 
     address: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65_535)
@@ -60,11 +63,17 @@ class Listen(Table):
     certificate: Path | None = None
     key: Path | None = None
     backpressure: int = Field(8_192, ge=16)
+    max_websockets: int | None = Field(None, ge=0)
     header_timeout: Duration = 10.0
     body_idle_timeout: Duration = 10.0
     write_idle_timeout: Duration = 30.0
     silent_timeout: Duration = 10.0
     kept_alive_timeout: Duration = 30.0
+
+    @property
+    def most_websockets(self) -> int:
+        """WebSockets at once a worker."""
+        return self.backpressure // 2 if self.max_websockets is None else self.max_websockets
 
 
 class Admin(Table):
@@ -91,7 +100,7 @@ class Reading(Table):
 
 
 class ApplicationTable(Table):
-    """One application behind."""
+    """One application behind. ``max_connections``: of each worker, for requests; WebSockets are counted apart."""
 
     hosts: list[str] = Field(min_length=1)
     upstream: str
@@ -327,6 +336,9 @@ def _cross_checks(files: Path, gateway: GatewayFile) -> Iterable[Mistake]:
             yield mistake(("pages_url",), "write the origin alone, such as https://gate.example.org")
     if (gateway.listen.certificate is None) != (gateway.listen.key is None):
         yield mistake(("listen", "key"), "TLS needs certificate and key together")
+    if gateway.listen.most_websockets >= gateway.listen.backpressure:
+        words = "WebSockets stay open: fewer of them than backpressure, or nothing is left for requests"
+        yield mistake(("listen", "max_websockets"), words)
     for setting in ("trusted_proxies", "house_networks"):
         for network in getattr(gateway, setting):
             if not is_network(network):

@@ -53,7 +53,10 @@ def _tls_context(origin: Origin) -> ssl.SSLContext | None:
 
 
 class Pool:
-    """Connections to one origin: the last used first, at most `max_connections`, a queue in order of arrival."""
+    """Connections to one origin: the last used first, at most `max_connections`, a queue in order of arrival.
+
+    A connection that was upgraded leaves its place to others: how many of those there are, the server's side bounds.
+    """
 
     def __init__(self, origin: Origin) -> None:
         self._origin = origin
@@ -62,6 +65,7 @@ class Pool:
         self._pins: dict[str, _Pin] = {}
         self._all: set[Connection] = set()
         self._open = 0
+        self._upgraded: set[Connection] = set()
         self._queue: deque[asyncio.Future[Connection | None]] = deque()
         self._closed = False
 
@@ -91,6 +95,12 @@ class Pool:
         except OSError as error:
             raise UpstreamFault("upstream_unreachable", error.strerror or "") from error
 
+    def upgraded(self, connection: Connection) -> None:
+        """A connection speaks another protocol until its end, which may be hours away."""
+        if not connection.closed:
+            self._upgraded.add(connection)
+            self._give_place()
+
     def returned(self, connection: Connection) -> None:
         """After a clean exchange."""
         if self._closed:
@@ -108,6 +118,9 @@ class Pool:
     def gone(self, connection: Connection) -> None:
         """Closed, by whichever side."""
         self._all.discard(connection)
+        if connection in self._upgraded:
+            self._upgraded.remove(connection)
+            return
         if connection in self._idle:
             self._idle.remove(connection)
         if connection.pin is not None:
@@ -117,11 +130,7 @@ class Pool:
                 self._end_turn(connection.pin, pin)
             elif pin.users == 0:
                 del self._pins[connection.pin]
-        waiter = self._next_in_queue()
-        if waiter is None:
-            self._open -= 1
-        else:
-            waiter.set_result(None)
+        self._give_place()
 
     async def aclose(self) -> None:
         """Drop every connection, used or not; whoever waits is told `upstream_unreachable`."""
@@ -190,7 +199,11 @@ class Pool:
         if connection is not None:
             if not connection.closed:
                 self.returned(connection)
-            return
+        else:
+            self._give_place()
+
+    def _give_place(self) -> None:
+        """The place of a connection is free: for the first in the queue."""
         waiter = self._next_in_queue()
         if waiter is None:
             self._open -= 1

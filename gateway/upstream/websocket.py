@@ -68,6 +68,7 @@ async def open_websocket(
     except BaseException:
         await exchange.close()
         raise
+    pool.upgraded(connection)
     return UpstreamWebSocket(exchange, subprotocol, max_message_bytes)
 
 

@@ -1,6 +1,6 @@
 """What ordinary requests notice of clients that are slow on purpose: they connect, and then do nothing or too little.
 
-    PYTHONPATH=tests python -m tests.bench.slow_sockets [--scale 1] [--seconds 60] [--again] [--connections 4096]
+    PYTHONPATH=tests python -m tests.bench.slow_sockets [--scale 1] [--seconds 60] [--again]
 
 Needs redis-server and 12,000 open files. It sets up store, gateway (two workers) and the demo's application itself, on
 loopback. While a crowd of 2,000 silent, 2,000 half-header and 2,000 half-body sockets, 200 readers that read nothing
@@ -8,8 +8,7 @@ and 5,000 idle WebSockets stands for a minute, somebody with a fresh code opens 
 connection of its own. Told are, for each 10 seconds, how many were answered and how long that took; how many of each
 kind the gateway cut; and the memory (PSS) of all of the gateway's processes.
 
-``--again``: whoever is cut comes again at once. ``--connections``: what each worker may open to the application
-(``max_connections``); a WebSocket takes one for as long as it stands.
+``--again``: whoever is cut comes again at once.
 """
 
 import argparse
@@ -264,11 +263,10 @@ class Report:
         yield f"PSS, MB: before {before:.0f}, most {peak:.0f}, after {after:.0f}"
 
 
-def run(numbers: Mapping[str, int], seconds: float, *, again: bool = False, connections: int = 4_096) -> Report:
+def run(numbers: Mapping[str, int], seconds: float, *, again: bool = False) -> Report:
     """Let the crowd stand, and ask beside it."""
     raise_open_files()
-    more = {"gateway.toml": {"\nassist = true": f"\nmax_connections = {connections}\nassist = true"}}
-    with demo_application() as (upstream, database), running_stack(upstream, workers=2, changes=more) as stack:
+    with demo_application() as (upstream, database), running_stack(upstream, workers=2) as stack:
         who, slow = stack.account(), stack.account()
         if stack.step_up(who).status != 200:
             raise RuntimeError("the code was not accepted: the gateway's log says why")
@@ -291,10 +289,9 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1, help="so many times the crowd")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--again", action="store_true")
-    parser.add_argument("--connections", type=int, default=4_096)
     chosen = parser.parse_args()
     numbers = {name: math.ceil(number * chosen.scale) for name, number in CROWD.items()}
-    for line in run(numbers, chosen.seconds, again=chosen.again, connections=chosen.connections).lines():
+    for line in run(numbers, chosen.seconds, again=chosen.again).lines():
         print(line)
 
 

@@ -222,20 +222,50 @@ async def test_an_application_faster_than_its_reader_is_held_back():
         assert received == 1_000
 
 
-async def test_cancelling_the_reader_drops_the_connection_and_frees_its_place():
+async def test_cancelling_the_reader_drops_the_connection():
+    async def script(connection):
+        await handshake(connection)
+        await connection.rest()
+
+    async with application(script) as app, connector(app) as upstream:
+        socket = await opening(upstream)
+        reading = asyncio.ensure_future(socket.receive())
+        await asyncio.sleep(0)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        await app.closed[0].wait()
+
+
+async def test_open_websockets_take_no_place_of_requests_and_give_none_back():
     async def script(connection):
         await handshake(connection)
         await connection.rest()
 
     async with application(script) as app, connector(app, max_connections=1) as upstream:
-        for number in range(2):
-            socket = await opening(upstream)
+        sockets = [await opening(upstream) for _ in range(3)]
+        for number, socket in enumerate(sockets):
             reading = asyncio.ensure_future(socket.receive())
             await asyncio.sleep(0)
             reading.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await reading
             await app.closed[number].wait()
+        shaking = asyncio.ensure_future(opening(upstream, deadlines=Deadlines(connect_s=9)))
+        await asyncio.sleep(0)
+        with pytest.raises(UpstreamFault, match="no connection within the deadline"):
+            await opening(upstream, deadlines=Deadlines(connect_s=0))
+        await shaking
+
+
+async def test_closing_the_connector_ends_open_websockets():
+    async def script(connection):
+        await handshake(connection)
+        await connection.rest()
+
+    async with application(script) as app, connector(app) as upstream:
+        socket = await opening(upstream)
+        await upstream.aclose()
+        assert (await socket.receive(), socket.close_code) == (None, 1006)
+        await app.closed[0].wait()
 
 
 async def test_closing_ends_a_receive_in_another_task():
