@@ -118,7 +118,9 @@ class Pipeline:
         if isinstance(standing, Refusal):
             return standing
         permit = decide.permit(passage.method, gated.raw, standing)
-        return await self._forward(passage, application, classified, permit, body)
+        deadlines = application.deadlines_for(classified.route)
+        async with contextlib.nullcontext() if body.ended else application.upstream.uploading(deadlines):
+            return await self._forward(passage, application, classified, permit, body)
 
     async def _send_kept(self, passage: Passage, application: Application, kept_id: str) -> Refusal | None:
         """Send what this browser kept, on the whole path from its start, as if it had sent it now."""

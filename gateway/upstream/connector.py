@@ -4,7 +4,8 @@ Nothing is forwarded without a permit, and the target sent is the permit's, byte
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from math import inf
 
 from gateway.core.decide import Permit
@@ -80,6 +81,23 @@ class Upstream:
 
     def __init__(self, origin: Origin) -> None:
         self._pool = Pool(origin)
+        self._uploads = asyncio.Semaphore(max(1, origin.max_connections // 2))
+
+    @contextlib.asynccontextmanager
+    async def uploading(self, deadlines: Deadlines) -> AsyncIterator[None]:
+        """Around the exchange of a request whose body is still on its way.
+
+        Such get half of the connections: clients that stall leave the others to who asks. Raises UpstreamFault.
+        """
+        try:
+            async with asyncio.timeout(deadlines.connect_s):
+                await self._uploads.acquire()
+        except TimeoutError as error:
+            raise UpstreamFault("upstream_timeout", "too many uploads at once") from error
+        try:
+            yield
+        finally:
+            self._uploads.release()
 
     async def forward(
         self,

@@ -263,10 +263,11 @@ class Report:
         yield f"PSS, MB: before {before:.0f}, most {peak:.0f}, after {after:.0f}"
 
 
-def run(numbers: Mapping[str, int], seconds: float, *, again: bool = False) -> Report:
-    """Let the crowd stand, and ask beside it."""
+def run(numbers: Mapping[str, int], seconds: float, *, again: bool = False, connections: int = 256) -> Report:
+    """Let the crowd stand, and ask beside it. ``connections``: of each worker to the application, for requests."""
     raise_open_files()
-    with demo_application() as (upstream, database), running_stack(upstream, workers=2) as stack:
+    more = {"gateway.toml": {"\nassist = true": f"\nmax_connections = {connections}\nassist = true"}}
+    with demo_application() as (upstream, database), running_stack(upstream, workers=2, changes=more) as stack:
         who, slow = stack.account(), stack.account()
         if stack.step_up(who).status != 200:
             raise RuntimeError("the code was not accepted: the gateway's log says why")

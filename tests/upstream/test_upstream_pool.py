@@ -335,6 +335,17 @@ async def test_somebody_who_stops_waiting_loses_no_place(how):
         assert app.accepted == (1 if how == "returned" else 2)
 
 
+async def test_uploads_take_half_of_the_connections():
+    async with application(always_ok) as app, connector(app, max_connections=4) as upstream:
+        async with upstream.uploading(Deadlines()), upstream.uploading(Deadlines()):
+            with pytest.raises(UpstreamFault, match="too many uploads") as caught:
+                async with upstream.uploading(Deadlines(connect_s=0)):
+                    pass
+            assert caught.value.is_timeout
+        async with upstream.uploading(Deadlines(connect_s=0.5)):
+            pass
+
+
 async def test_nobody_listening_is_unreachable():
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
