@@ -11,6 +11,7 @@ Rules of this file:
 3. Whatever is raised, nothing of the application's answer leaves after it.
 """
 
+import asyncio
 import contextlib
 import logging
 import time
@@ -46,6 +47,8 @@ from gateway.upstream import Request
 from gateway.watching import Watch
 
 OWN_PATHS = b"/.gateway/"
+HANDSHAKES_AT_ONCE = 16
+"""Of WebSockets: where thousands come back together, they wait for each other, and requests need not wait for them."""
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +60,7 @@ class Pipeline:
         self.doors = doors
         self.served = served
         self.watch = Watch()
+        self.handshakes = asyncio.Semaphore(HANDSHAKES_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request."""

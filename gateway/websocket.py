@@ -64,7 +64,8 @@ async def serve_websocket(pipeline: Pipeline, scope: Scope, receive: Receive, se
     if (await receive())["type"] != "websocket.connect":
         return
     try:
-        opened = await _open(pipeline, passage) if room else Refusal(Reason.BUSY, detail=NO_ROOM, retry_s=1)
+        async with pipeline.handshakes:
+            opened = await _open(pipeline, passage) if room else Refusal(Reason.BUSY, detail=NO_ROOM, retry_s=1)
     except Exception as fault:  # whatever is raised ends in a refusal, as on the path
         opened = _translated(passage, fault)
     if isinstance(opened, Refusal):

@@ -219,7 +219,7 @@ def house() -> Iterator[House]:
                 yield house
             finally:
                 gateway.terminate()
-                gateway.wait(10)
+                gateway.wait(60)
                 redis.stop()
                 application.shutdown()
                 thread.join()
@@ -227,7 +227,7 @@ def house() -> Iterator[House]:
 
 
 def wait_ready(house: House, gateway: "subprocess.Popen[bytes]") -> None:
-    until = time.monotonic() + 30
+    until = time.monotonic() + 90
     while time.monotonic() < until and gateway.poll() is None:
         with contextlib.suppress(ConnectionRefusedError):
             with pytest.raises(InvalidStatus) as caught:
