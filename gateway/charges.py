@@ -104,6 +104,9 @@ class Charger:
         found = kept or await look(credential.value, anew=anew)
         if isinstance(found, NoCaller):
             return refusal_of(found, credential.kind)
+        if self._passage.started and credential.kind == "token" and found.ended_at != self.caller.ended_at:
+            # a token of ours may come again, and what it has open ends with all else of theirs
+            return Refusal(Reason.TOKEN_REVOKED, detail="everything of theirs was ended")
         self._passage.know(found)
         return None
 

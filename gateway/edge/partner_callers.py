@@ -126,6 +126,8 @@ class PartnerCallers:
                 return NoCaller(_NOBODY[known.state])
             if (refused := await self._seated(access, known.user)) is not None:
                 return NoCaller(str(refused.reason))
+            agency = await self._seating.agency(known.user, access.person.agency, _record(access, known.user))
+            access = replace(access, person=replace(access.person, agency=agency))
             await self._registry.register(name, access, known.user)
             found = await self._stored.by_access(name, anew=True)
         if isinstance(found, NoCaller):
@@ -138,8 +140,12 @@ class PartnerCallers:
     async def _seated(self, access: AccessToken, user: str) -> Refusal | None:
         if await self._registry.ended(access, user):
             return None  # it takes no seat, and is refused as what it is
-        who = {"user": user, "partner": access.partner, "credential_kind": "token"}
-        return await self._seating.seated(access.partner, user, {"kind": "partner_token", "caller": who})
+        return await self._seating.seated(access.partner, user, _record(access, user))
+
+
+def _record(access: AccessToken, user: str) -> dict[str, object]:
+    who = {"user": user, "partner": access.partner, "credential_kind": "token"}
+    return {"kind": "partner_token", "caller": who}
 
 
 def _with(caller: Caller, access: AccessToken) -> Caller:
@@ -152,7 +158,8 @@ def _with(caller: Caller, access: AccessToken) -> Caller:
         lineage=f"{caller.user}.{client}",
         expires_at=access.expires_at,
         organisation=access.person.organisation,
-        agency=access.person.agency,
+        # of an agency that was not believed when it was seen first it is not at all
+        agency=access.person.agency if access.person.agency == caller.agency else "",
         roles=access.person.roles,
     )
 

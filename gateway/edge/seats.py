@@ -22,6 +22,8 @@ class Seats(Protocol):
 
     async def take(self, partner: str, user: str, *, most: int | None = None, ripe: bool = False) -> str: ...
 
+    async def agency_today(self, user: str, said: str) -> str: ...
+
     async def leave(self, partner: str, user: str) -> bool: ...
 
 
@@ -58,6 +60,18 @@ class Seating:
             await self.seats.leave(partner, user)
             return Refusal(Reason.LEDGER_UNAVAILABLE)
         return None
+
+    async def agency(self, user: str, said: str, record: Mapping[str, object]) -> str:
+        """Of which agency ``user`` is, of whom their partner says that it is ``said``; empty: of none, and reported.
+
+        One agency a day: else a partner's administrator could let one account be inside everywhere.
+        """
+        if not said or await self.seats.agency_today(user, said) == said:
+            return said
+        if not self.told.take(f"agency {user}", self.clock.now()):
+            alarm = {"kind": "alarm", "reason": "another_agency", "detail": f"said to be of {said} too on one day"}
+            await self._recorded({**record, **alarm}, reserve=True)
+        return ""
 
     async def _recorded(self, record: Mapping[str, object], *, reserve: bool) -> bool:
         """Whether the ledger has the record on disk."""

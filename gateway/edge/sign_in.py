@@ -195,7 +195,7 @@ class SignIn:
             name=person.name,
             login=person.login,
             organisation=person.organisation,
-            agency=person.agency,
+            agency=await context.doors.seating.agency(user, person.agency, record),
             roles=person.roles,
             network=network_of(context.client),
             browser=browser_family(context.one_header(b"user-agent") or ""),

@@ -389,6 +389,11 @@ def migration(migration_id: str) -> str:
     return f"mg:{migration_id}"
 
 
+def agency(user: str) -> str:
+    """A string: of which agency a user is today."""
+    return f"ag:{user}"
+
+
 def signatures(migration_id: str) -> str:
     """A set: the users who have signed a migration."""
     return f"ms:{migration_id}"

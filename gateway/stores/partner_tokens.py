@@ -28,6 +28,9 @@ class Person(Protocol):
     @property
     def login(self) -> str: ...
 
+    @property
+    def agency(self) -> str: ...
+
 
 class AccessToken(Protocol):
     """A partner's token that is believed. Times: Unix seconds."""
@@ -95,6 +98,7 @@ class PartnerTokens:
             "name": access.client_id or person.name,
             "login": person.login,
             "kind": access.kind,
+            "agency": person.agency,
             "issued_at": repr(access.issued_at),
             "expires_at": repr(access.expires_at),
             "max_persons": "",

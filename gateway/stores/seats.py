@@ -40,6 +40,14 @@ class Seats:
         taken = await self._store.run(_TAKE, [*seats, *frozen], said)
         return str(taken.decode())
 
+    async def agency_today(self, user: str, said: str) -> str:
+        """Of which agency ``user`` is, of whom their partner says that it is ``said``: the first of a day stays."""
+        first = await self._store.call("SET", keys.agency(user), said, "NX", "EX", keys.DAY_S)
+        if first:
+            return said
+        held = await self._store.call("GET", keys.agency(user))
+        return held.decode() if held else said
+
     async def leave(self, partner: str, user: str) -> bool:
         """Free a seat; false where ``user`` has none. They are new when they come back."""
         return bool(await self._store.call("ZREM", keys.seats(partner), user))

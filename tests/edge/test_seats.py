@@ -1,4 +1,4 @@
-"""Whoever finds no seat is told so each time, and recorded once a minute."""
+"""Whoever finds no seat is told so each time and recorded once a minute; and is of one agency a day."""
 
 from dataclasses import replace
 
@@ -25,3 +25,11 @@ async def test_a_hundred_comings_without_a_seat_are_one_record_and_one_alarm_a_m
     house.clock.forward(60)
     await seating.seated("agency", "u_max", RECORD)
     assert house.ledger[-1]["kind"] == "alarm"
+
+
+async def test_of_another_agency_on_the_same_day_is_of_none_and_an_alarm(house: House) -> None:
+    seating = house.doors.seating
+    before = len(house.ledger)
+    said = [await seating.agency("u_lea", agency, RECORD) for agency in ("nord", "nord", "sud", "ouest", "", "nord")]
+    assert said == ["nord", "nord", "", "", "", "nord"]
+    assert [(one["kind"], one["reason"]) for one in house.ledger[before:]] == [("alarm", "another_agency")]

@@ -25,6 +25,7 @@ class Person:
     sub: str = "1"
     name: str = "Léa"
     login: str = "lea"
+    agency: str = ""
 
 
 @dataclass(frozen=True)

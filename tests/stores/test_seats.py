@@ -94,3 +94,17 @@ def test_a_young_factor_of_somebody_new_stays_as_young_as_it_is(keyring: KeyRing
 async def test_a_first_sight_is_forgotten_when_it_makes_nobody_new(seats: Seats, store: Store) -> None:
     await seats.take("p", "u_1")
     assert 0 < await store.call("TTL", keys.first_sight("u_1")) <= DAY_S
+
+
+async def test_somebody_is_of_one_agency_a_day(seats: Seats, store: Store) -> None:
+    assert [await seats.agency_today("u_lea", said) for said in ("nord", "sud", "nord")] == ["nord"] * 3
+    assert await seats.agency_today("u_max", "sud") == "sud"
+    assert 86_390 < await store.call("TTL", "ag:u_lea") <= 86_400
+    await store.call("DEL", "ag:u_lea")  # the day is over
+    assert await seats.agency_today("u_lea", "sud") == "sud"
+
+
+async def test_of_a_hundred_agencies_at_once_one_is_theirs(four_stores: list[Store], clock) -> None:
+    several = [Seats(store, clock) for store in four_stores]
+    held = await asyncio.gather(*(several[index % 4].agency_today("u_lea", f"a{index}") for index in range(100)))
+    assert len(set(held)) == 1
