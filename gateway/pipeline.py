@@ -108,12 +108,17 @@ class Pipeline:
             who = passage.caller = ANONYMOUS
         if isinstance(who, Refusal):
             return who
-        classified = self.classify(passage, application, gated)
-        if isinstance(classified, Refusal):
-            return classified
-        classified = await look(passage, application, classified, body, served.request_bytes)
-        if isinstance(classified, Refusal):
-            return classified
+        while True:
+            classified = self.classify(passage, application, gated)
+            if isinstance(classified, Refusal):
+                return classified
+            classified = await look(passage, application, classified, body, served.request_bytes)
+            if isinstance(classified, Refusal):
+                return classified
+            in_force = self.served.by_host[application.table.hosts[0]]
+            if in_force is application:
+                break
+            passage.application = application = in_force  # a new policy came before the body
         if who is not ANONYMOUS and not passage.lately_seen:  # the body took its time
             who = await self.identify(passage, application)
             if isinstance(who, Refusal):

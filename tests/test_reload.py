@@ -120,6 +120,30 @@ def test_a_stream_that_began_before_is_counted_by_the_new_limits(stack: Stack) -
     assert b"budget_exhausted" in stream.received
 
 
+def test_a_request_whose_body_was_still_coming_is_decided_by_the_new_policy(stack: Stack) -> None:
+    account, policy = stack.account(), stack.directory / "policy.toml"
+    text = policy.read_text()
+    policy.write_text(text + CLOSING)
+    assert reload(stack)[0] == 200
+    kind, length = ("Content-Type", "text/plain"), ("Content-Length", "2")
+    assert stack.ask("/closing", account, kind, method="POST", body=b"ab").status == 404  # the application has no such
+    with wire.connect(stack.port) as connection:
+        connection.sendall(wire.request("/closing", stack.host, account.bearer, kind, length, method="POST") + b"a")
+        policy.write_text(text + CLOSING + "deny = true\n")
+        assert reload(stack)[0] == 200
+        connection.sendall(b"b")
+        answer = wire.parse(wire.rest(connection))
+    assert (answer.status, answer.reason) == (403, "denied_by_rule")
+
+
+CLOSING = """
+[[routes]]
+name = "closing"
+application = "emploi"
+path = "/closing"
+methods = ["POST"]
+class = "internal"
+"""
 LITTLE = """
 [[budgets]]
 name = "internal-half-hour"
