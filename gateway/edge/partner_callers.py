@@ -75,6 +75,13 @@ class PartnerCallers:
         partners: Mapping[str, Partner],
     ) -> None:
         self._partners = partners
+        self._lists = {
+            (partner.id, credential): lists
+            for partner in partners.values()
+            # a token of ours says no more of its owner than their subject
+            for credential, lists in (("session", partner.allow), ("token", Allowed(subjects=partner.allow.subjects)))
+            if lists != Allowed()
+        }
         self._stored = stored
         self._registry = registry
         self._tokens = tokens
@@ -98,9 +105,8 @@ class PartnerCallers:
         partner = self._partners.get(found.partner)
         if partner is None or partner.issuer != found.issuer:
             return NoCaller("revoked")
-        # a token of ours says no more of its owner than their subject
-        lists = partner.allow if found.credential == "session" else Allowed(subjects=partner.allow.subjects)
-        return found if kept_out_by(lists, found) is None else NoCaller("revoked")
+        lists = self._lists.get((found.partner, found.credential))
+        return found if lists is None or kept_out_by(lists, found) is None else NoCaller("revoked")
 
     def forget(self, credential: str) -> None:
         """Ask the store anew about a token, a cookie, a credential's id or a user."""
