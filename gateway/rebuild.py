@@ -40,13 +40,14 @@ Entries = Mapping[bytes, float]
 class Rebuilt:
     """What the ledger says of every budget at one time; ``latest``: its newest charge, Unix seconds.
 
-    ``owners``: for whom each is counted, by the limit's key.
+    ``owners``: for whom each is counted, by the limit's key. ``in_use``: the floors that are, as the store knows them.
     """
 
     budgets: Mapping[Budget, Entries]
     records: int
     latest: float
     owners: Mapping[str, str] = field(default_factory=dict)
+    in_use: Mapping[Budget, Entries] = field(default_factory=dict)
 
     @property
     def entries(self) -> int:
@@ -67,6 +68,7 @@ def replay(policy: Policy, charges: Iterable[RecordedCharge], now: float) -> Reb
     """Every budget of ``policy`` at ``now``, from the charges since ``since(policy, now)`` in any order."""
     times: dict[Budget, dict[bytes, list[float]]] = {}
     owners: dict[str, str] = {}
+    floors: dict[Budget, str] = {}
     records, latest = 0, 0.0
     for charge in charges:
         records += 1
@@ -77,7 +79,10 @@ def replay(policy: Policy, charges: Iterable[RecordedCharge], now: float) -> Reb
                 continue
             for one in counted:
                 if limit.klass <= one.klass and (one.outside or not limit.outside):
-                    key = limit.floor.key if limit.floor and limit.mark in one.floors else limit.key
+                    key = limit.key
+                    if limit.floor and limit.mark in one.floors:
+                        key, among = limit.floor.key, limit.floor.among
+                        floors[key, limit.window_s], owners[among] = among, limit.owner
                     owners[key] = limit.owner
                     times.setdefault((key, limit.window_s), {}).setdefault(one.person, []).append(charge.now)
     budgets: dict[Budget, Entries] = {}
@@ -85,7 +90,11 @@ def replay(policy: Policy, charges: Iterable[RecordedCharge], now: float) -> Reb
         found = {person: first for person, at in persons.items() if (first := _first(at, budget[1], now)) is not None}
         if found:
             budgets[budget] = found
-    return Rebuilt(budgets, records, latest, owners)
+    in_use: dict[Budget, dict[bytes, float]] = {}
+    for (key, window_s), among in floors.items():
+        if people := budgets.get((key, window_s)):
+            in_use.setdefault((among, window_s), {})[keys.budget(key).encode()] = max(people.values())
+    return Rebuilt(budgets, records, latest, owners, in_use)
 
 
 _OF_CALLER = ("user", "partner", "credential", "credential_kind", "lineage")
@@ -171,13 +180,13 @@ async def write(
     """
     await store.forget_epoch()
     done = 0
-    for (key, window_s), entries in rebuilt.budgets.items():
+    for (key, window_s), entries in (*rebuilt.budgets.items(), *rebuilt.in_use.items()):
         name, life_ms = keys.budget(key), (window_s + keys.BUDGET_SLACK_S) * 1000
         place = store.place_of(rebuilt.owners.get(key) or key)
-        persons = list(entries.items())
-        for start in range(0, len(persons), ENTRIES_PER_CALL):
-            part = persons[start : start + ENTRIES_PER_CALL]
-            values = [value for person, at in part for value in (math.ceil(at * 1000), person)]
+        members = list(entries.items())
+        for start in range(0, len(members), ENTRIES_PER_CALL):
+            part = members[start : start + ENTRIES_PER_CALL]
+            values = [value for member, at in part for value in (math.ceil(at * 1000), member)]
             await store.calls(("ZADD", name, "GT", *values), ("PEXPIRE", name, life_ms), atomic=True, place=place)
             done += len(part)
             progress(done)

@@ -327,6 +327,7 @@ async def test_who_stands_in_a_floor_stands_there_again(store: Store, clock, tmp
     limits = tuple(everything.values())
     before = await budgets.usage(limits)
     assert sum(one.floor_used for one in before) > 8 and any(one.used for one in before)
+    assert max(one.floors_in_use for one in before) == 2
     await store.call("FLUSHALL")
     await write(store, replay(FLOORED, recorded, clock.at), tmp_path, 28)
     assert await budgets.usage(limits) == before

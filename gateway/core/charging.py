@@ -17,10 +17,14 @@ class Floor:
     """What stays one user's own where a limit that they share is used up: ``size`` persons more in its window.
 
     While it is shut (not ``open``) nobody new is counted in it. Whoever is counted in it is not in what is shared.
+    ``among``: the key of the limit's floors in use, of all users: those in which somebody is counted. They are at most
+    as many as there are ``seats``: for anybody else there is then what all share, and nothing more.
     """
 
     key: str
     size: int
+    among: str
+    seats: int
     open: bool = True
 
     @property
@@ -129,19 +133,25 @@ class Charged:
 class Usage:
     """How much of a limit is used; in how many seconds the next person leaves its window (``None``: empty).
 
-    ``floor_used``: how much of its floor.
+    ``floor_used``: how much of its floor; ``floors_in_use``: how many users' floors are.
     """
 
     limit: Limit
     used: int
     next_free_s: int | None
     floor_used: int = 0
+    floors_in_use: int = 0
+
+    @property
+    def floor(self) -> int:
+        """Persons that the floor takes: none where it is shut, or empty while as many as may be are in use."""
+        floor = self.limit.floor
+        return floor.persons if floor and (self.floor_used or self.floors_in_use < floor.seats) else 0
 
     @property
     def left(self) -> int:
         """Persons for whom there is room."""
-        floor = self.limit.floor.persons if self.limit.floor else 0
-        return max(0, self.limit.limit - self.used) + max(0, floor - self.floor_used)
+        return max(0, self.limit.limit - self.used) + max(0, self.floor - self.floor_used)
 
 
 def _raised(rule: BudgetRule, caller: Caller, now: float) -> int:
@@ -201,9 +211,10 @@ def limits_of(
         then = Then.ALARM if observe else rule.then
         most, floor = _raised(rule, caller, now), None
         if rule.floor and not observe:
-            most -= rule.floor * (partner.seats or 0)
-            name = f"floor:{caller.shares or caller.partner}:{caller.user}:{rule.klass.word}:{rule.window_s}"
-            floor = Floor(name, rule.floor, passkey)
+            seats, whose = partner.seats or 0, caller.shares or caller.partner
+            most -= rule.floor * seats
+            name = f"floor:{whose}:{caller.user}:{rule.klass.word}:{rule.window_s}"
+            floor = Floor(name, rule.floor, f"floors:{whose}:{rule.klass.word}:{rule.window_s}", seats, passkey)
         owner = _owner(rule.scope, caller)
         what = (rule.name, key, rule.scope, rule.klass, most, rule.window_s, then, rule.outside, floor, owner)
         chosen.append(Limit(*what))

@@ -63,12 +63,16 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """Keys of two limits: whom ``other`` has counted, ``into`` counts too. ``owners``: whose they are, in turn."""
+    """Keys of two limits: whom ``other`` has counted, ``into`` counts too. ``owners``: whose they are, in turn.
+
+    ``among``: where ``into`` is a floor, the key of those of its limit that are in use.
+    """
 
     into: str
     other: str
     owners: tuple[str, str]
     window_s: int
+    among: str = ""
 
 
 def merges_of(policy: Policy, pair: Pair, partner: str, shares: str, now: float) -> tuple[Merge, ...]:
@@ -94,4 +98,4 @@ def _merges(into: Limit, other: Limit) -> Iterator[Merge]:
     if into.key != other.key:
         yield Merge(into.key, other.key, owners, into.window_s)
     if into.floor and other.floor and into.floor.key != other.floor.key:
-        yield Merge(into.floor.key, other.floor.key, owners, into.window_s)
+        yield Merge(into.floor.key, other.floor.key, owners, into.window_s, into.floor.among)

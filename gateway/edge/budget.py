@@ -39,8 +39,7 @@ def disclosed(policy: Policy, caller: Caller, now: float) -> tuple[Limit, ...]:
 
 def told(usage: Usage) -> dict[str, object]:
     """One limit in the contract's words; ``outside``: it counts only persons outside; ``floor``: where it has one."""
-    floor = usage.limit.floor
-    own = {"floor": floor.persons, "floor_used": usage.floor_used} if floor else {}
+    own = {"floor": usage.floor, "floor_used": usage.floor_used} if usage.limit.floor else {}
     outside = {"outside": True} if usage.limit.outside else {}
     return {
         "name": usage.limit.name,

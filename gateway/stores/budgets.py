@@ -104,7 +104,8 @@ class Budgets:
         said: dict[str, tuple[int, int]] = {}
         for place, group in by_place(self._store, limits).items():
             parts = {limit.key: limit.window_s for limit in group}
-            parts |= {limit.floor.key: limit.window_s for limit in group if limit.floor is not None}
+            floors = [(limit.floor, limit.window_s) for limit in group if limit.floor is not None]
+            parts |= {key: window_s for floor, window_s in floors for key in (floor.key, floor.among)}
             names = [keys.CLOCK, *map(keys.budget, parts)]
             windows = [window_s * 1000 for window_s in parts.values()]
             answers = await self._store.run(_USAGE, names, [self._now_ms(), *windows], place=place)
@@ -197,12 +198,13 @@ class Budgets:
 
 def _usage(limit: Limit, said: Mapping[str, tuple[int, int]]) -> Usage:
     used, next_free_s = said[limit.key]
-    floor_used = 0
+    floor_used = in_use = 0
     if limit.floor is not None:
         floor_used, floor_next_s = said[limit.floor.key]
         seconds = [one for one in (next_free_s, floor_next_s) if one >= 0]
         next_free_s = min(seconds, default=-1)
-    return Usage(limit, used, None if next_free_s < 0 else next_free_s, floor_used)
+        in_use, _ = said[limit.floor.among]
+    return Usage(limit, used, None if next_free_s < 0 else next_free_s, floor_used, in_use)
 
 
 def _size(records: Records) -> int:

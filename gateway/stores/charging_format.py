@@ -1,8 +1,9 @@
 """How charges travel to ``lua/charge.lua`` and back: packed strings, all numbers big-endian.
 
 - kinds: their names, one a line
-- limits: for each ``>HIIBBBHI``: index of its key, limit, window in seconds, class, 1 where it only alarms, 1 where it
-  counts outside persons only, index of its floor's key (65535: it has none), persons of the floor
+- limits: for each ``>HIIBBBHIHI``: index of its key, limit, window in seconds, class, 1 where it only alarms, 1 where
+  it counts outside persons only, index of its floor's key (65535: it has none), persons of the floor, index of the key
+  of the floors in use, how many may be
 - records: one byte ``commit``; for each record ``>H`` persons; for each person four bytes (class, 1 where outside,
   identifiers, aliases), for each identifier one byte of kind and 16 of hash, for each alias 16 bytes
 - back: for each granted record ``>H`` entries; for each ``>16sBBBI``: the person, limits newly counted in, the floors
@@ -34,11 +35,12 @@ def packed_limits(limits: Sequence[Limit], index: dict[str, int]) -> bytes:
     for limit in limits:
         place = index.setdefault(keys.budget(limit.key), len(index))
         most = min(max(limit.limit, 0), _LARGEST)
-        floor = (_NO_FLOOR, 0)
-        if limit.floor is not None:
-            floor = index.setdefault(keys.budget(limit.floor.key), len(index)), min(limit.floor.persons, _LARGEST)
+        floor = (_NO_FLOOR, 0, _NO_FLOOR, 0)
+        if (own := limit.floor) is not None:
+            ground, among = (index.setdefault(keys.budget(key), len(index)) for key in (own.key, own.among))
+            floor = ground, min(own.persons, _LARGEST), among, min(own.seats, _LARGEST)
         numbers += (place, most, limit.window_s, limit.klass, limit.then is Then.ALARM, limit.outside, *floor)
-    return struct.pack(">" + "HIIBBBHI" * len(limits), *numbers)
+    return struct.pack(">" + "HIIBBBHIHI" * len(limits), *numbers)
 
 
 def packed_records(charge: Charge) -> tuple[str, bytes]:

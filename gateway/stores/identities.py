@@ -14,7 +14,7 @@ from gateway.core.identity import Known, Merge, Pair, State
 from gateway.keyring import KeyRing
 from gateway.ports import Clock
 from gateway.stores import keys
-from gateway.stores.connection import Script, Store
+from gateway.stores.connection import Argument, Script, Store
 
 PERSONS_PER_CALL = 1_000
 _CARRY, _CONFIRM = Script("identity_carry"), Script("identity_confirm")
@@ -91,6 +91,7 @@ class Identities:
                     ("ZREMRANGEBYSCORE", name, "-inf", edge),
                     ("ZADD", name, "GT", *scored),
                     ("PEXPIRE", name, life_ms),
+                    *(_in_use(one, people[-1][0]) if one.among else ()),
                     atomic=True,
                 )
 
@@ -107,6 +108,13 @@ class Identities:
         names += [keys.seats(old)] if old != new else []
         first: bytes = await self._store.run(_CONFIRM, names, [user, keys.CHANGED_LIFETIME_S, family])
         return first.decode()
+
+
+def _in_use(one: Merge, latest: bytes) -> Iterable[Sequence[Argument]]:
+    """What the store is told of a floor in which somebody is counted now, with the time (ms) of the latest of them."""
+    among = keys.budget(one.among)
+    yield "ZADD", among, "GT", latest, keys.budget(one.into)
+    yield "PEXPIRE", among, (one.window_s + keys.BUDGET_SLACK_S) * 1000
 
 
 def _known(identity: str, said: Sequence[bytes | None]) -> Known:

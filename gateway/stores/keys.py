@@ -165,7 +165,10 @@ def subject(user: str) -> str:
 
 
 def budget(limit_key: str) -> str:
-    """A sorted set: person (16 bytes) to the time, in ms, of the first charge."""
+    """A sorted set: person (16 bytes) to the time, in ms, of the first charge.
+
+    Of the floors in use: the name of a floor's key to the time, in ms, of the latest person in it.
+    """
     return f"b:{limit_key}"
 
 

@@ -206,11 +206,15 @@ def _settling(place: str, group: Iterable[tuple[Reservation, _Settled]]) -> Plac
     index: dict[str, int] = {}
     arguments: list[Argument] = []
     for one, settled in group:
-        names = [limit.key for limit in one.limits[place]]
-        names += [limit.floor.key for limit in one.limits[place] if limit.floor is not None]
-        numbers = (index.setdefault(keys.budget(name), len(index)) for name in names)
-        arguments += (one.id, b"".join(number.to_bytes(2, "big") for number in numbers), *settled)
+        floors = [limit.floor for limit in one.limits[place] if limit.floor is not None]
+        budgets = (*(limit.key for limit in one.limits[place]), *(floor.key for floor in floors))
+        in_use = (key for floor in floors for key in (floor.key, floor.among))
+        arguments += (one.id, _indexes(budgets, index), _indexes(in_use, index), *settled)
     return Placed(place, _SETTLE, list(index), arguments)
+
+
+def _indexes(names: Iterable[str], index: dict[str, int]) -> bytes:
+    return b"".join(index.setdefault(keys.budget(name), len(index)).to_bytes(2, "big") for name in names)
 
 
 def _outcome(one: Reservation) -> Charged:

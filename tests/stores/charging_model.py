@@ -3,7 +3,7 @@
 import copy
 import itertools
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway.core.charging import Charge, Charged, Counted, Limit, PersonCharge, Violation
 from gateway.core.extraction import Class
@@ -15,6 +15,7 @@ class State:
     entries: dict[str, dict[bytes, int]] = field(default_factory=dict)
     root: dict[bytes, bytes] = field(default_factory=dict)
     group: dict[bytes, dict[str, bytes]] = field(default_factory=dict)
+    floors: dict[str, set[str]] = field(default_factory=dict)
 
     def live(self, limit: Limit, now: int, key: str | None = None) -> dict[bytes, int]:
         edge = now - limit.window_s * 1000
@@ -28,6 +29,13 @@ class Model:
     sequence: int = 0
 
     def charge(self, charge: Charge, now_ms: int) -> Charged:
+        limits = tuple(_open(self.state, limit, max(self.clock, now_ms)) for limit in charge.limits)
+        named = dict(zip(limits, charge.limits, strict=True))
+        found = self.charge_open(replace(charge, limits=limits), now_ms)
+        violations = tuple(replace(one, limit=named[one.limit]) for one in found.violations)
+        return replace(found, violations=violations, alarms=tuple(named[one] for one in found.alarms))
+
+    def charge_open(self, charge: Charge, now_ms: int) -> Charged:
         now = max(self.clock, now_ms)
         state, granted, persons, violations = self.state, 0, [], ()
         for record in charge.records:
@@ -54,7 +62,7 @@ class Model:
 class SpreadModel(Model):
     """The same where budgets of several owners are counted apart, and what is linked stays so, granted or not."""
 
-    def charge(self, charge: Charge, now_ms: int) -> Charged:
+    def charge_open(self, charge: Charge, now_ms: int) -> Charged:
         linked, records = _linked(self.state, charge, now_ms)
         if charge.commit:
             self.state.root, self.state.group = linked.root, linked.group
@@ -144,6 +152,17 @@ def _alias(state: State, person: PersonCharge, root: bytes) -> None:
 def _parts(limit: Limit) -> list[tuple[str, int]]:
     """Where a person may be counted, and how many there."""
     return [(limit.key, limit.limit), *([(limit.floor.key, limit.floor.persons)] if limit.floor else [])]
+
+
+def _open(state: State, limit: Limit, now: int) -> Limit:
+    """A limit as it is for this charge: a floor that is empty takes nobody while as many as may be are in use."""
+    floor = limit.floor
+    if floor is None or state.live(limit, now, floor.key):
+        return limit
+    known = state.floors.setdefault(floor.among, set())
+    in_use = sum(bool(state.live(limit, now, key)) for key in known)
+    known.add(floor.key)
+    return limit if in_use < floor.seats else replace(limit, floor=replace(floor, size=0))
 
 
 def _violations(before: State, after: State, limits: tuple[Limit, ...], now: int) -> list[Violation]:

@@ -37,7 +37,7 @@ wanted_limits = st.lists(
         st.sampled_from([10, 60]),
         st.sampled_from([Then.REFUSE, Then.MASK, Then.ALARM]),
         st.booleans(),
-        st.none() | st.tuples(st.integers(0, 1), st.integers(0, 3)),
+        st.none() | st.tuples(st.integers(0, 2), st.integers(0, 3), st.integers(0, 2)),
     ),
     max_size=4,
     unique_by=lambda one: one[0],
@@ -45,10 +45,10 @@ wanted_limits = st.lists(
 charges = st.tuples(wanted_limits, st.lists(records, max_size=4), st.booleans() | st.just(True), st.integers(-5, 15))
 
 
-def limit_of(example: int, wanted: tuple[int, Class, int, int, Then, bool, tuple[int, int] | None]) -> Limit:
+def limit_of(example: int, wanted: tuple[int, Class, int, int, Then, bool, tuple[int, int, int] | None]) -> Limit:
     number, klass, most, window_s, then, outside, own = wanted
     key = f"{example}:{number}:{window_s}"
-    floor = Floor(f"{key}:{own[0]}", own[1]) if own and then is not Then.ALARM else None
+    floor = Floor(f"{key}:{own[0]}", own[1], f"{key}:floors", own[2]) if own and then is not Then.ALARM else None
     return Limit(f"n{number}", key, Scope.USER, klass, most, window_s, then, outside, floor)
 
 

@@ -5,6 +5,8 @@ import itertools
 from dataclasses import replace
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from gateway.core.assurance import Caller, Proof
 from gateway.core.charging import Charge, Limit, PersonCharge, limits_of
@@ -24,17 +26,26 @@ PARTNERS = {"p": PartnerRule((RULE,), seats=SEATS)}
 POLICY = Policy("d", CLASSES, Class.RESTRICTED, Class.PERSONAL, {}, (), (), {}, (), partners=PARTNERS)
 NUMBERS = itertools.count(1)
 
+FEW, FEW_SEATS, FEW_EACH = 30, 3, 4
+NARROW = replace(POLICY, partners={"p": PartnerRule((replace(RULE, limit=FEW, floor=FEW_EACH),), seats=FEW_SEATS)})
+"""Three seats: of the thirty 18 are shared, and twelve kept."""
+
 
 @pytest.fixture
 def budgets(store: Store, clock) -> Budgets:
     return Budgets(store, clock)
 
 
-def limits(number: int, now: float, kind: str = "webauthn") -> tuple[Limit, ...]:
+def limits(number: int, now: float, kind: str = "webauthn", policy: Policy = POLICY) -> tuple[Limit, ...]:
     user, token = f"u_{number}", f"t_{number}"
     proof = Proof(f"p_{number}", kind, now, user, token)
     caller = Caller(user, "p", "iss", str(number), "", "person", "token", token, (proof,))
-    return limits_of(POLICY, caller, now, proof=proof)
+    return limits_of(policy, caller, now, proof=proof)
+
+
+def of_few(number: int, now: float) -> tuple[Limit, ...]:
+    """The same at a partner of three seats."""
+    return limits(number, now, policy=NARROW)
 
 
 def persons(*numbers: int) -> tuple[tuple[PersonCharge, ...], ...]:
@@ -128,3 +139,64 @@ async def test_a_limit_made_smaller_leaves_every_floor_as_it_was(budgets: Budget
     await budgets.charge(Charge(limits(1, clock.at), more(240)))
     less = tuple(replace(one, limit=100) for one in limits(2, clock.at))
     assert (await budgets.charge(Charge(less, more(11)))).granted == 10
+
+
+async def test_two_hundred_at_once_by_eight_people_without_seats_take_the_whole_limit_and_not_one_more(
+    four_stores: list[Store], clock
+) -> None:
+    workers = [Budgets(store, clock) for store in four_stores]
+    everybody = [of_few(number, clock.at) for number in range(8)]
+    asked = (workers[turn // 8 % 4].charge(Charge(everybody[turn % 8], more(1))) for turn in range(200))
+    assert sum(one.granted for one in await asyncio.gather(*asked)) == FEW
+    usages = [(await workers[0].usage(one))[0] for one in everybody]
+    assert sum(one.floor_used > 0 for one in usages) == FEW_SEATS == usages[0].floors_in_use
+    assert usages[0].used + sum(one.floor_used for one in usages) == FEW
+
+
+async def test_who_takes_a_freed_seat_takes_nobody_more_while_the_floors_of_those_before_are_in_use(
+    budgets: Budgets, clock
+) -> None:
+    before = [of_few(number, clock.at) for number in range(3)]
+    await budgets.charge(Charge(before[0], more(18)))
+    assert [(await budgets.charge(Charge(one, more(9)))).granted for one in before] == [FEW_EACH] * 3
+    clock.forward(600)
+    after = [of_few(number, clock.at) for number in range(3, 6)]
+    for newcomer in after:
+        (usage,) = await budgets.usage(newcomer)
+        assert (usage.left, usage.floor, usage.next_free_s) == (0, 0, HOUR - 600)
+        over = await budgets.charge(Charge(newcomer, more(1)))
+        assert [(one.used, one.asked, one.retry_s) for one in over.violations] == [(18, 1, HOUR - 600)]
+    clock.forward(HOUR - 600)
+    assert [(await budgets.charge(Charge(one, more(99)))).granted for one in after] == [22, 4, 4]
+
+
+async def test_a_floor_is_free_for_another_when_the_latest_person_has_left_it(budgets: Budgets, clock) -> None:
+    thief, *several = (of_few(number, clock.at) for number in range(5))
+    await budgets.charge(Charge(thief, more(18)))
+    clock.forward(1200)
+    for one in several[:3]:
+        assert (await budgets.charge(Charge(one, more(1)))).granted == 1
+    clock.forward(1200)
+    assert (await budgets.charge(Charge(several[0], more(1)))).granted == 1
+    clock.forward(1200)
+    assert (await budgets.charge(Charge(thief, more(18)))).granted == 18
+    clock.forward(1199)
+    assert (await budgets.charge(Charge(several[3], more(1)))).granted == 0
+    clock.forward(1)
+    assert [(await budgets.charge(Charge(one, more(9)))).granted for one in (*several[2:], several[1])] == [4, 4, 0]
+    assert (await budgets.charge(Charge(several[0], more(9)))).granted == 3  # theirs is in use since 1200 s later
+
+
+turns = st.tuples(st.integers(0, 7), st.integers(1, 12), st.sampled_from([0, 0, 0, 600, 1500, 3000]))
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(turns, max_size=30))
+async def test_in_no_hour_are_more_taken_than_the_limit(store: Store, clock, story: list[tuple[int, int, int]]) -> None:
+    clock.forward(2 * HOUR)  # nobody of an example before is counted any more
+    taken: list[tuple[float, int]] = []
+    for number, count, wait_s in story:
+        charged = await Budgets(store, clock).charge(Charge(of_few(number, clock.at), more(count)))
+        taken.append((clock.at, charged.granted))
+        assert sum(granted for at, granted in taken if at > clock.at - HOUR) <= FEW
+        clock.forward(wait_s)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.core.assurance import Caller
+from gateway.core.assurance import Caller, Proof
 from gateway.core.charging import Charge, PersonCharge, limits_of
 from gateway.core.extraction import Class
 from gateway.core.identity import Known, Pair, State, merges_of
@@ -62,7 +62,7 @@ def policy_of(who: Caller) -> Policy:
     return POLICY if who.partner in PARTNERS else OPEN
 
 
-def caller(user: str, partner: str, **said: str) -> Caller:
+def caller(user: str, partner: str, **said: object) -> Caller:
     return Caller(user, partner, "iss", "s", "", "person", "session", f"s_{user}", **said)
 
 
@@ -238,6 +238,21 @@ async def test_who_was_taken_at_two_times_leaves_by_the_later(place: Place) -> N
     assert (await place.used(old))["hour"] == 1
     place.clock.forward(1)
     assert (await place.used(old))["hour"] == 0
+
+
+async def test_the_floor_that_somebody_had_is_in_use_where_they_are_counted_now(place: Place) -> None:
+    opening = {klass: ClassRule(klass, ("webauthn",), HOUR) for klass in Class}
+    policy, now = replace(POLICY, classes=opening), place.clock.now()
+    shown = Proof("p1", "webauthn", now, "u_new", "s_u_new")
+    new, old = caller("u_new", "after", proofs=(shown,)), caller("u_old", "before")
+    mine = tuple(one for one in limits_of(policy, new, now) if one.floor)
+    assert (await place.budgets.charge(Charge(mine, more(80)))).granted == 70
+    await place.merge()
+    (usage,) = await place.budgets.usage(tuple(one for one in limits_of(policy, old, now) if one.floor))
+    assert (usage.used, usage.floor_used, usage.floors_in_use) == (60, 10, 1)
+    place.clock.forward(HOUR)
+    (usage,) = await place.budgets.usage((usage.limit,))
+    assert (usage.used, usage.floor_used, usage.floors_in_use) == (0, 0, 0)
 
 
 async def test_both_at_once_take_the_limit_and_not_one_more(place: Place, keyring: KeyRing) -> None:

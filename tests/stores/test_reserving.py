@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import multiprocessing
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import pytest
@@ -15,7 +16,7 @@ from redis_cluster import Shards, clustered
 from redis_servers import RedisServer, folder
 from test_budgets_model import limit_of, person_of, records, wanted_limits
 
-from gateway.core.charging import Charge, Limit, PersonCharge
+from gateway.core.charging import Charge, Floor, Limit, PersonCharge
 from gateway.core.extraction import Class
 from gateway.core.policy import Scope, Then
 from gateway.ports import StoreUnavailable
@@ -133,6 +134,39 @@ async def reserved(store: Store, charge: Charge, now_s: int = NOW_S) -> Reservat
     await Reservations(store).link([halfway], now_s * 1000)
     await Reservations(store).reserve([halfway], now_s * 1000)
     return halfway
+
+
+def with_floor(user: int, *, seats: int = 3) -> Limit:
+    """Of thirty persons 18 are shared, and four kept for each seat."""
+    floor = Floor(f"floor:p:{user}", 4, "floors:p", seats)
+    return replace(limit(18, "partner:p"), floor=floor)
+
+
+async def test_two_hundred_at_once_by_eight_people_of_a_partner_of_three_seats_take_its_limit_and_not_one_more(
+    shards: Shards, spread: Store, clock: HeldClock
+) -> None:
+    async with AsyncExitStack() as ends:
+        workers = [Budgets(spread, clock)]
+        for _ in range(3):
+            store = await Store.connect(shards.url, timeout_s=10)
+            ends.push_async_callback(store.close)
+            workers.append(Budgets(store, clock))
+        charges = (one(number, EVERYONE, with_floor(number % 8)) for number in range(200))
+        outcomes = await asyncio.gather(*(workers[at // 8 % 4].charge(charge) for at, charge in enumerate(charges)))
+    assert sum(outcome.granted for outcome in outcomes) == 30
+    usages = [(await workers[0].usage([with_floor(user)]))[0] for user in range(8)]
+    assert sorted(usage.floor_used for usage in usages) == [0] * 5 + [4] * 3
+    assert {usage.floors_in_use for usage in usages} == {3}
+
+
+async def test_a_floor_is_in_use_by_nobody_whose_charge_another_slot_refuses(spread: Store, clock: HeldClock) -> None:
+    budgets, alone = Budgets(spread, clock), [replace(with_floor(user, seats=1), limit=0) for user in range(2)]
+    assert (await budgets.charge(one(1, alone[0], limit(0, "u_1")))).granted == 0
+    assert (await budgets.charge(one(2, alone[1], limit(1, "u_2")))).granted == 1
+    clock.forward(1800)
+    assert (await budgets.charge(one(3, alone[1], limit(1, "u_2")))).granted == 0
+    clock.forward(1800)  # the floor is in use since its latest person, whoever was refused later
+    assert (await budgets.charge(one(4, alone[0]))).granted == 1
 
 
 async def test_nobody_finds_counted_what_is_only_reserved(spread: Store, clock: HeldClock) -> None:

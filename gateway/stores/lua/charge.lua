@@ -222,8 +222,11 @@ local function write_budget(part)
   end
   -- First of all writes: the one that a store without memory refuses, while nothing is written yet.
   in_chunks(values, function(first, last) call('ZADD', part.key, unpack(values, first, last)) end)
-  call('ZREMRANGEBYSCORE', part.key, '-inf', ms(now - part.window))
-  call('PEXPIRE', part.key, ms(part.window + 60000))
+  if part.among then call('ZADD', part.among, 'GT', score, sub(part.key, #tag + 1)) end
+  for _, key in ipairs({part.key, part.among}) do
+    call('ZREMRANGEBYSCORE', key, '-inf', ms(now - part.window))
+    call('PEXPIRE', key, ms(part.window + 60000))
+  end
 end
 
 local function write_links(plan)

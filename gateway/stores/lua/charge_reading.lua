@@ -13,6 +13,7 @@
 --    g: lives longer than any l: that points to it, else one slot could be given twice.
 -- 3. A limit may have a floor: whoever does not fit it any more is counted in the floor, while there is room. The limit
 --    and its floor are its parts; whoever stands in one of them is counted. Nobody is newly counted in both.
+--    A floor in use stands among those of its limit, by its key's name, with the time of the latest person in it.
 -- 4. A hash that cannot join the group of its record is a person of its own.
 
 local CHUNK = 3000
@@ -54,11 +55,15 @@ end
 local function read_limits(blob)
   local limits, at = {}, 1
   while at <= #blob do
-    local key, most, window, class, alarm, outside, floor_key, floor_most
-    key, most, window, class, alarm, outside, floor_key, floor_most, at = struct.unpack('>HIIBBBHI', blob, at)
+    local key, most, window, class, alarm, outside, own, own_most, among, seats
+    key, most, window, class, alarm, outside, own, own_most, among, seats, at = struct.unpack('>HIIBBBHIHI', blob, at)
     local limit = new_part(key, most, window, class)
     limit.alarm, limit.outside, limit.parts = alarm == 1, outside == 1, {limit}
-    if floor_key ~= NO_FLOOR then limit.parts[2] = new_part(floor_key, floor_most, window, class) end
+    if own ~= NO_FLOOR then
+      local ground = new_part(own, own_most, window, class)
+      ground.among, ground.seats = KEYS[5 + among], seats
+      limit.parts[2] = ground
+    end
     limits[#limits + 1] = limit
   end
   return limits
@@ -139,6 +144,12 @@ local function candidates(records, roots)
   return list, class_of
 end
 
+-- Whether as many other floors are in use as there may be.
+local function is_left_out(part, edge)
+  if not part.among or part.used > 0 then return false end
+  return call('ZCOUNT', part.among, '(' .. ms(edge), '+inf') >= part.seats
+end
+
 -- Who is counted in each part of a limit already, and how many others are.
 local function read_counted(parts, list, class_of)
   local lists = {}
@@ -154,6 +165,7 @@ local function read_counted(parts, list, class_of)
     if #asked > 0 then
       local edge, seen = now - part.window, part.seen
       part.used = call('ZCOUNT', part.key, '(' .. ms(edge), '+inf')
+      if is_left_out(part, edge) then part.most = 0 end
       if part.used > 0 then
         in_chunks(asked, function(first, last)
           local scores = call('ZMSCORE', part.key, unpack(asked, first, last))

@@ -1,7 +1,8 @@
 -- Confirms what is kept of reservations, and undoes the rest; each only of its own id.
 --
 -- KEYS: budgets
--- ARGV: for each reservation five strings: its id; the budgets it may stand in, two bytes for each (index of its key);
+-- ARGV: for each reservation six strings: its id; the budgets it may stand in, two bytes for each (index of its key);
+--       the floors among them, four bytes for each (index of its key, and of the key of those in use);
 --       whom it keeps, and whom not: 16 bytes for each; and of whom it keeps, who goes on under which other hash: 32
 -- Where somebody was confirmed by another one meanwhile they are counted once, from the later time on.
 
@@ -38,14 +39,25 @@ local function move(key, pairs_of)
   end
 end
 
-for index = 1, #ARGV, 5 do
-  local id, places = ARGV[index], ARGV[index + 1]
+-- A floor is in use as of the latest person in it.
+local function set_use(key, among)
+  local name, latest = string.sub(key, #tag + 1), call('ZRANGE', key, 0, 0, 'REV', 'WITHSCORES')[2]
+  if latest then call('ZADD', among, 'XX', latest, name) else call('ZREM', among, name) end
+end
+
+local function key_at(blob, at)
+  local high, low = string.byte(blob, at, at + 1)
+  return KEYS[1 + high * 256 + low]
+end
+
+for index = 1, #ARGV, 6 do
+  local id, places, floors, kept, dropped, moved = unpack(ARGV, index, index + 5)
   for at = 1, #places, 2 do
-    local high, low = string.byte(places, at, at + 1)
-    local key = KEYS[1 + high * 256 + low]
-    settle(key, id, ARGV[index + 2], true)
-    settle(key, id, ARGV[index + 3], false)
-    move(key, ARGV[index + 4])
+    local key = key_at(places, at)
+    settle(key, id, kept, true)
+    settle(key, id, dropped, false)
+    move(key, moved)
   end
+  for at = 1, #floors, 4 do set_use(key_at(floors, at), key_at(floors, at + 2)) end
 end
 return 1
