@@ -96,6 +96,8 @@ class Charger:
         application, callers = self._in_force()
         if application is not self._application:
             self._decide_by(application, callers)
+            if closed := self._closed():
+                return closed
         credential = self._passage.credential
         if self.caller.credential == "anonymous":
             return None
@@ -109,6 +111,14 @@ class Charger:
             return Refusal(Reason.TOKEN_REVOKED, detail="everything of theirs was ended")
         self._passage.know(found)
         return None
+
+    def _closed(self) -> Refusal | None:
+        """Why a new policy lets nobody have what this is the answer to, if so."""
+        target = self._passage.target
+        if self.observing or target is None:
+            return None
+        placed = self._application.routes.classify(self._passage.method, target)
+        return placed if isinstance(placed, Refusal) else None
 
     async def ended(self) -> Refusal | None:
         """``still_allowed`` before what cannot be taken back, where the caller was not looked up just now."""

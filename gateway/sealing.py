@@ -184,6 +184,7 @@ class PickUp:
             send=send,
             method=self.answer.method.encode("latin-1"),
             raw_target=self.answer.target.encode("latin-1"),
+            target=None,  # what was asked for was judged just now
             persons=None if persons is None else tuple(Identifier(kind, value) for kind, value in persons),
             unclear=self.answer.unclear,
             _asked=passage.asked,

@@ -136,6 +136,15 @@ def test_a_request_whose_body_was_still_coming_is_decided_by_the_new_policy(stac
     assert (answer.status, answer.reason) == (403, "denied_by_rule")
 
 
+def test_a_stream_whose_route_is_closed_ends(stack: Stack) -> None:
+    path = 'path = "/evenements"\n'
+    with Stream(stack, stack.account(), "/evenements?intervalle_ms=100") as stream:
+        change(stack, "policy.toml", path, path + "deny = true\n")
+        assert reload(stack)[0] == 200
+        assert stream.over.wait(wire.PATIENCE_S)
+    assert b"denied_by_rule" in stream.received
+
+
 CLOSING = """
 [[routes]]
 name = "closing"
