@@ -36,15 +36,17 @@ LISTS = (1, 10, 50, 100, 1_000)
 
 # The key of a NIR is 97 less its first 13 digits modulo 97; here the commune and the order come from a counter.
 _SCRIPT = """
-local first, token, host = {first}, "{token}", "{host}"
+local first, tokens, host = {first}, {{}}, "{host}"
+for line in io.lines("{tokens}") do tokens[#tokens + 1] = "Bearer " .. line end
 local path, fixed = "{path}", {fixed}
-local at = first
+local at, turn = first, 0
 request = function()
+  turn = turn % #tokens + 1
   local id = at
   if not fixed then at = at + 1 end
   local nir = 1910251000000 + id % 100000 * 10 + math.floor(id / 100000) % 10
   local headers = {{
-    ["Host"] = host, ["Authorization"] = "Bearer " .. token,
+    ["Host"] = host, ["Authorization"] = tokens[turn],
     ["Bench-Nir"] = string.format("%.0f%02d", nir, 97 - math.fmod(nir, 97)),
   }}
   return wrk.format("GET", path .. (path:sub(-1) == "/" and string.format("%d", id) or ""), headers)
@@ -117,11 +119,18 @@ def table(measured: dict[str, list[Figures]], peers: Sequence[str]) -> list[str]
     return lines
 
 
-def measure(rig_: Rig, case: Case, first: int, seconds: float, connections: int) -> tuple[Figures, int]:
-    """One run of wrk; the figures and how many requests there were. Raises ``RuntimeError`` where some failed."""
+def measure(
+    rig_: Rig, case: Case, first: int, seconds: float, connections: int, tokens: Sequence[str] = ()
+) -> tuple[Figures, int]:
+    """One run of wrk; the figures and how many requests there were. Raises ``RuntimeError`` where some failed.
+
+    ``tokens``: those that ask in turn; none: the rig's own.
+    """
     script = rig_.folder / "load.lua"
     fixed = "true" if case.fixed else "false"
-    text = _SCRIPT.format(first=first, token=rig_.token, host=rig_.host, path=case.path, fixed=fixed)
+    listed = rig_.folder / "tokens"
+    listed.write_text("\n".join(tokens or (rig_.token,)))
+    text = _SCRIPT.format(first=first, tokens=listed, host=rig_.host, path=case.path, fixed=fixed)
     script.write_text(text)
     store = rig_.store.pid or 0
     command = ["taskset", "-c", str(LOAD_CORE), "wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s"]

@@ -18,7 +18,6 @@ from gateway.config import load
 from gateway.core.assurance import Proof
 from gateway.initialise import write_configuration
 from gateway.keyring import KeyRing
-from gateway.stores.callers import StoredCallers
 from gateway.stores.connection import Store
 from gateway.stores.embedded import EmbeddedStore
 from gateway.stores.tokens import Tokens
@@ -100,6 +99,7 @@ class Rig:
     nginx_auth_port: int
     gateway_port: int
     host: str
+    issuer: str
     token: str
     peers: int
     gateway: int
@@ -211,7 +211,8 @@ def rig(folder: Path, proxy_core: int, load_core: int, budgets: Sequence[str] | 
             command = ("haproxy", "-db", "-f", f"{folder}/haproxy.cfg")
             haproxy = stack.enter_context(running(*command, core=proxy_core, log=folder / "haproxy.out"))
         host = f"localhost:{ports['gateway']}"
-        token = _configure(folder / "config", store.url, ports, host, budgets)
+        issuer = _configure(folder / "config", store.url, ports, host, budgets)
+        token = asyncio.run(_token(folder / "config" / "keys", store.url, issuer))
         command = (sys.executable, "-m", "gateway", "serve", "--config", str(folder / "config"))
         gateway = stack.enter_context(running(*command, core=proxy_core, log=folder / "gateway.out"))
         wait_for(ports["nginx"])
@@ -225,6 +226,7 @@ def rig(folder: Path, proxy_core: int, load_core: int, budgets: Sequence[str] | 
             ports["nginx_auth"],
             ports["gateway"],
             host,
+            issuer,
             token,
             pids["peers"],
             gateway,
@@ -233,7 +235,7 @@ def rig(folder: Path, proxy_core: int, load_core: int, budgets: Sequence[str] | 
 
 
 def _configure(directory: Path, store_url: str, ports: dict[str, int], host: str, budgets: Sequence[str] | None) -> str:
-    """The example's configuration with one worker and budgets that no run exhausts; a token with a fresh proof."""
+    """The example's configuration with one worker and budgets that no run exhausts; the issuer of who asks."""
     changes = {
         "port = 8080": f"port = {ports['gateway']}",
         "port = 9090": f"port = {ports['admin']}",
@@ -252,21 +254,21 @@ def _configure(directory: Path, store_url: str, ports: dict[str, int], host: str
             text,
         )
     policy.write_text(text)
-    partner = load(directory).partners["relais-emploi"]
-    return asyncio.run(_token(directory / "keys", store_url, partner.issuer))
+    return load(directory).partners["relais-emploi"].issuer
 
 
 async def _token(keys: Path, store_url: str, issuer: str) -> str:
-    keyring = KeyRing.load(keys)
     store = await Store.connect(store_url)
-    now = store.clock.now()
-    tokens = Tokens(store, keyring)
-    token, token_id = await tokens.issue(
-        issuer=issuer, sub="bench", partner="relais-emploi", name="Bench", login="bench",
-        expires_at=now + 86_400,
-    )  # fmt: skip
-    caller = await StoredCallers(store, keyring).by_token(token)
-    user = getattr(caller, "user", "")
-    await tokens.attach_proof(token_id, Proof("p_bench", "totp", now, user, token_id, "f_bench"))
-    await store.close()
+    try:
+        return await token_of(store, KeyRing.load(keys), issuer, "bench")
+    finally:
+        await store.close()
+
+
+async def token_of(store: Store, keyring: KeyRing, issuer: str, sub: str) -> str:
+    """A token of a user of the example's first partner, with a fresh proof."""
+    tokens, now, user = Tokens(store, keyring), store.clock.now(), keyring.user_id(issuer, sub)
+    who = {"issuer": issuer, "sub": sub, "partner": "relais-emploi", "name": sub, "login": sub}
+    token, token_id = await tokens.issue(**who, expires_at=now + 86_400)
+    await tokens.attach_proof(token_id, Proof(f"p_{sub}", "totp", now, user, token_id, f"f_{sub}"))
     return token
