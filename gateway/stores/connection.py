@@ -148,7 +148,8 @@ class Store:
             else:
                 groups.setdefault(id(topology), []).append(at)
         with self._timed():
-            await asyncio.gather(*(self._run_group(placed, group, answers) for group in groups.values()))
+            runs = [self._run_group(placed, group, answers) for group in groups.values()]
+            await (runs[0] if len(runs) == 1 else asyncio.gather(*runs))
         return answers
 
     async def _run_group(self, placed: Sequence[Placed], group: list[int], answers: list[Any]) -> None:

@@ -1,13 +1,14 @@
 """Who asks, kept for less than a second and shared by those who ask at once."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from gateway.core.assurance import Caller, Grant
 from gateway.core.extraction import Class
 from gateway.keyring import KeyRing
-from gateway.ports import NoCaller
+from gateway.ports import NoCaller, StoreUnavailable
 from gateway.stores.callers import StoredCallers
 from gateway.stores.closures import Closures
 from gateway.stores.connection import Store
@@ -49,6 +50,29 @@ async def test_lookups_at_once_share_one_call_and_later_ones_what_it_found(
     clock.forward(0.02)
     await callers.by_token(token)
     assert await scripts_run(store) - before == 2
+
+
+async def test_lookups_of_several_at_once_share_one_round_trip(
+    callers: StoredCallers, store: Store, keyring: KeyRing, clock
+) -> None:
+    tokens = Tokens(store, keyring, clock)
+    issued = [await tokens.issue(**{**WHO, "sub": str(number)}, expires_at=clock.at + 1e6) for number in range(3)]
+    await callers.by_token(issued[0][0])
+    trips: list[float] = []
+    store.took = trips.append
+    found = await asyncio.gather(*(callers.by_token(token, anew=True) for token, _ in issued), callers.by_session("x"))
+    assert [one.credential_id for one in found if isinstance(one, Caller)] == [token_id for _, token_id in issued]
+    assert found[-1] == NoCaller("unknown")
+    assert len(trips) == 1
+
+
+async def test_a_store_that_went_away_is_told_to_all_who_asked(keyring: KeyRing, clock, tmp_path: Path) -> None:
+    store = Store(f"unix://{tmp_path}/nobody")
+    callers = StoredCallers(store, keyring, clock, monotonic=clock.now)
+    asked = (callers.by_session(cookie) for cookie in ("x", "y"))
+    found = await asyncio.gather(*asked, return_exceptions=True)
+    await store.close()
+    assert [type(one) for one in found] == [StoreUnavailable] * 2
 
 
 async def test_one_that_stops_waiting_takes_nothing_from_the_others(callers: StoredCallers, token: str) -> None:
