@@ -170,7 +170,7 @@ def test_what_runs_ends_with_the_partners_word_at_every_worker(running: RunningD
             events = [one.whole() for one in all_of_it.events.values()]
             exports = [one.whole() for one in all_of_it.exports.values()]
             codes = [_closed(one) for one in all_of_it.sockets.values()]
-        reason = b"frozen" if say is _freeze else b"token_unknown"
+        reason = b"frozen" if say is _freeze else b"no_caller"
         assert codes == [1008] * WORKERS
         for one in events:
             assert b'event: gateway\ndata: {"reason": "%b"' % reason in one and not one.endswith(b"0\r\n\r\n")
