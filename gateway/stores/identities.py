@@ -74,25 +74,23 @@ class Identities:
 
         Whoever is in a window of either stays counted for as long as there: never is one person less than was taken.
         """
-        merges, now_ms = tuple(merges), int(self._clock.now() * 1000)
-        # Whoever has left the other's window is not brought back into this one.
-        edges = [now_ms - one.window_s * 1000 for one in merges]
-        reading = [
-            ("ZRANGEBYSCORE", keys.budget(one.other), f"({edge}", "+inf", "WITHSCORES")
-            for one, edge in zip(merges, edges, strict=True)
-        ]
-        counted = await self._store.calls(*reading) if reading else []
-        for one, edge, others in zip(merges, edges, counted, strict=True):
-            name, life_ms = keys.budget(one.into), (one.window_s + keys.BUDGET_SLACK_S) * 1000
+        now_ms = int(self._clock.now() * 1000)
+        for one in merges:
+            taking, giving = map(self._store.place_of, one.owners)
+            # Whoever has left the other's window is not brought back into this one.
+            name, edge = keys.budget(one.into), now_ms - one.window_s * 1000
+            reading = ("ZRANGEBYSCORE", keys.budget(one.other), f"({edge}", "+inf", "WITHSCORES")
+            (others,) = await self._store.calls(reading, place=giving)
             people = list(zip(others[1::2], others[::2], strict=True))
             for start in range(0, len(people), PERSONS_PER_CALL):
                 scored = chain.from_iterable(people[start : start + PERSONS_PER_CALL])
                 await self._store.calls(
                     ("ZREMRANGEBYSCORE", name, "-inf", edge),
                     ("ZADD", name, "GT", *scored),
-                    ("PEXPIRE", name, life_ms),
+                    ("PEXPIRE", name, (one.window_s + keys.BUDGET_SLACK_S) * 1000),
                     *(_in_use(one, people[-1][0]) if one.among else ()),
                     atomic=True,
+                    place=taking,
                 )
 
     async def confirm(self, identity: str, *, family: str = "") -> str:

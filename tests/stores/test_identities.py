@@ -3,10 +3,12 @@
 import asyncio
 import itertools
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from redis_cluster import clustered
 
 from gateway.core.assurance import Caller, Proof
 from gateway.core.charging import Charge, PersonCharge, limits_of
@@ -218,6 +220,21 @@ async def test_whom_both_had_taken_count_once_in_one_limit(place: Place) -> None
         assert await place.used(old) == {"hour": 35, "day": 35, "partner": 35}
     assert await place.take(old, only_new) == 20
     assert await place.used(old) == {"hour": 35, "day": 35, "partner": 35}
+
+
+async def test_on_a_cluster_both_are_counted_where_the_budgets_of_each_are(
+    tmp_path: Path, keyring: KeyRing, clock
+) -> None:
+    with clustered(tmp_path) as shards:
+        store = await Store.connect(shards.url, timeout_s=10)
+        place = Place(store, Identities(store, keyring, clock), Budgets(store, clock), clock)
+        old, new = caller("u_old", "before"), caller("u_new", "after")
+        try:
+            assert [await place.take(old, more(5)), await place.take(new, more(7))] == [5, 7]
+            await place.merge()
+            assert await place.used(old) == {"hour": 12, "day": 12, "partner": 12}
+        finally:
+            await store.close()
 
 
 async def test_who_was_taken_at_two_times_leaves_by_the_later(place: Place) -> None:
