@@ -61,6 +61,8 @@ class Explaining:
         self, policy: Policy, caller: Caller, groups: Sequence[Sequence[PersonFound]], now: float
     ) -> list[tuple[PersonFound, ...]]:
         """Several records' persons as the policy sees them: inside or outside, dormant or not."""
+        if policy.inside is None and policy.dormant is None:
+            return [tuple(group) for group in groups]
         known: frozenset[bytes] = frozenset()
         if self._applies and caller.agency:
             unknown = [one for group in groups for one in group if unsure(one)]

@@ -215,7 +215,7 @@ class Pipeline:
     async def identify(self, passage: Passage, application: Application, *, anew: bool = False) -> Caller | Refusal:
         """Who asks. While observing anybody may be anonymous. ``anew``: what is kept will not do."""
         credential = passage.credential
-        found: Caller | NoCaller = NoCaller("none")
+        found: Caller | NoCaller = UNSAID
         if credential is not NOBODY:
             callers = self.doors.callers
             kept = None if anew else callers.lately(credential.kind, credential.value)
@@ -375,6 +375,7 @@ class Pipeline:
         await Refusing(self.doors).refuse(passage, refusal, self.served)
 
 
+UNSAID = NoCaller("none")
 ANONYMOUS = Caller("anonymous", "anonymous", "", "", "", "person", "anonymous", "anonymous")
 
 

@@ -202,10 +202,13 @@ def host_of(fields: Fields) -> str | Refusal:
     host = fields.get(b"host")
     if host is None:
         return Refusal(Reason.UNKNOWN_HOST, detail="no Host header")
-    host = host.lower()
-    if not _HOST.fullmatch(host):
-        return Refusal(Reason.UNKNOWN_HOST, detail="the Host header is not a plain host name")
-    return host.decode("ascii")
+    return _plain_host(host) or Refusal(Reason.UNKNOWN_HOST, detail="the Host header is not a plain host name")
+
+
+@lru_cache(maxsize=256)
+def _plain_host(host: bytes) -> str:
+    """A host as sent, lower-cased; empty where it is not plainly one."""
+    return host.lower().decode("ascii") if _HOST.fullmatch(host.lower()) else ""
 
 
 def joined(headers: Headers, name: bytes, separator: bytes = b",") -> bytes | None:
@@ -226,5 +229,13 @@ def end_to_end(headers: Headers, drop: Set[bytes] = frozenset()) -> list[tuple[b
 
 def named_by_connection(headers: Headers) -> Set[bytes]:
     """The names, folded, of the fields that are for this connection alone."""
-    said = [value for name, value in headers if folded(name) == b"connection"]
-    return {folded(option.strip()) for value in said for option in value.split(b",")} if said else frozenset()
+    named: Set[bytes] = frozenset()
+    for name, value in headers:
+        if folded(name) == b"connection":
+            named |= _options(value)
+    return named
+
+
+@lru_cache(maxsize=256)
+def _options(connection: bytes) -> Set[bytes]:
+    return frozenset(folded(option.strip()) for option in connection.split(b","))

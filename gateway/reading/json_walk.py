@@ -91,7 +91,7 @@ class Walk:
         named_of, mints, shortest = self.rules.named, self.rules.mints, self._shortest
         draft = self.drafts[record]
         for index, (name, value) in enumerate(members):
-            named = within(named_of(name), inherited)
+            named = named_of(name) if inherited is None else within(named_of(name), inherited)
             if name in _VALUE_KEYS:
                 named = within(named_of(name) or self._told_beside(members), inherited)
             if mints is not None and isinstance(value, str) and value and normalised(name) == mints:
