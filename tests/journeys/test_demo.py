@@ -116,7 +116,7 @@ def test_one_request_of_each_sample_and_nothing_left_behind(demo: Callable[..., 
     users = [one["user"] for one in told["tokens"]]
     assert users[0] == users[1] == users[2] != users[3]
     headers = {"authorization": f"Bearer {told['tokens'][0]['token']}"}
-    with httpx2.Client(base_url=told["gateway"], headers=headers, timeout=30, trust_env=False) as client:
+    with httpx2.Client(base_url=told["gateway"], headers=headers, timeout=120, trust_env=False) as client:
         person = samples["person"].replace("{id}", str(samples["ids"][0]))
         assert client.get(samples["public"]).status_code == 200
         assert len(client.get(samples["list"]).json()["demandeurs"]) == 350

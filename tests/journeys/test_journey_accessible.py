@@ -50,7 +50,7 @@ def _violations(page: Page) -> list[str]:
 
 def _signed_in(browser: Browser, demo: RunningDemo, words: Words, scheme: Any) -> tuple[Visitor, list[str]]:  # noqa: F811
     context = browser.new_context(locale=words.locale, color_scheme=scheme, viewport={"width": 320, "height": 640})
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(60_000)
     visitor = Visitor(demo, context, "camille", words)
     visitor.page.goto(f"{demo.gateway}/.gateway/sign-in")
     found = _violations(visitor.page)

@@ -156,7 +156,7 @@ def numbers_used(visitor: Visitor) -> int:
 
 def _story(browser: Browser, demo: RunningDemo, login: str, words: Words, script: bool) -> list[str]:
     context = browser.new_context(locale=words.locale, java_script_enabled=script)
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(60_000)
     visitor = Visitor(demo, context, login, words)
     page = visitor.page
     asked: list[Request] = []
@@ -228,7 +228,7 @@ def ripen(demo: RunningDemo, login: str) -> None:
 
 def _passkey_story(browser: Browser, demo: RunningDemo, login: str, words: Words) -> list[str]:
     context = browser.new_context(locale=words.locale)
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(60_000)
     visitor = Visitor(demo, context, login, words)
     page = visitor.page
     devtools = context.new_cdp_session(page)

@@ -58,7 +58,7 @@ class _Newcomer(Visitor):
 def _vouch(browser: Browser, demo: RunningDemo, cookie: str, code: str, login: str) -> str:
     """Somebody with a role, who has just confirmed, sees who it is and says that they are here."""
     context = browser.new_context(locale="fr-FR")
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(60_000)
     context.add_cookies(
         [{"name": SESSION, "value": cookie, "domain": "localhost", "path": "/", "secure": True, "httpOnly": True}]
     )
@@ -91,7 +91,7 @@ def _opened(page: Page, demo: RunningDemo, numbers: list[int]) -> list[bool]:
 
 def _first_story(browser: Browser, demo: RunningDemo, words: Words, vouchers: list[str]) -> list[str]:
     context = browser.new_context(locale=words.locale)
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(60_000)
     new = _Newcomer(demo, context, "theo", words)
     new.sign_in()
     page = new.page
@@ -132,7 +132,7 @@ def _first_story(browser: Browser, demo: RunningDemo, words: Words, vouchers: li
 
 def _lost_story(browser: Browser, demo: RunningDemo, words: Words, vouchers: list[str]) -> list[str]:
     context = browser.new_context(locale=words.locale)
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(60_000)
     lost = _Newcomer(demo, context, "lucie", words)
     lost.sign_in()
     page = lost.page

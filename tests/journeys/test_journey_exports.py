@@ -95,7 +95,7 @@ def _with_curl(url: str, demo: RunningDemo, caller: Caller) -> bytes:
     program = _program("curl")
     assert program is not None, "curl is not installed"
     given = ["-s", "--noproxy", "*", "-H", f"Host: {demo.host}", "-H", ": ".join(caller.bearer), url]
-    ran = subprocess.run([program, *given], capture_output=True, timeout=30, check=False)
+    ran = subprocess.run([program, *given], capture_output=True, timeout=120, check=False)
     assert ran.returncode == CURL_PARTIAL_FILE
     return ran.stdout
 
@@ -103,7 +103,7 @@ def _with_curl(url: str, demo: RunningDemo, caller: Caller) -> bytes:
 def _with_urllib(url: str, demo: RunningDemo, caller: Caller) -> bytes:
     asked = urllib.request.Request(url, headers={"Host": demo.host, caller.bearer[0]: caller.bearer[1]})  # noqa: S310  (loopback)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(asked, timeout=30) as answer:
+    with opener.open(asked, timeout=120) as answer:
         assert answer.status == 200
         with pytest.raises(http.client.IncompleteRead) as cut:
             answer.read()

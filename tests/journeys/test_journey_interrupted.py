@@ -34,7 +34,7 @@ SIGN_IN = {FRENCH: "Se connecter", ENGLISH: "Sign in"}
 
 def _visitor(browser: Browser, demo: RunningDemo, login: str, words: Words) -> Visitor:  # noqa: F811
     context = browser.new_context(locale=words.locale)
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(60_000)
     visitor = Visitor(demo, context, login, words)
     visitor.sign_in()
     return visitor
@@ -64,7 +64,7 @@ def _confirm(visitor: Visitor) -> None:
     page, first = visitor.page, visitor.code()
     visitor.confirm(first)
     try:
-        page.locator("input[name=code]").wait_for(state="detached", timeout=5_000)
+        page.locator("input[name=code]").wait_for(state="detached", timeout=60_000)
     except PlaywrightTimeout:
         while visitor.code() == first:
             page.wait_for_timeout(200)

@@ -114,7 +114,7 @@ class Visitor:
     def __init__(self, started: Browser, house: House, login: str) -> None:
         self.house, self.login = house, login
         self.context: BrowserContext = started.new_context(locale="en-GB")
-        self.context.set_default_timeout(15_000)
+        self.context.set_default_timeout(60_000)
         self.page = self.context.new_page()
 
     def sign_in(self, partner: str) -> None:

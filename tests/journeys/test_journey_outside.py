@@ -25,7 +25,7 @@ def _story(browser: Browser, stack: Stack, cookie: str, script: bool) -> list[st
     """The headings that somebody meets on the way to a file of another agency."""
     at = f"http://localhost:{stack.port}"
     context = browser.new_context(locale="fr-FR", java_script_enabled=script)
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(60_000)
     secure = at.replace("http:", "https:")  # a cookie with this name is made nowhere else
     context.add_cookies([{"name": SESSION, "value": cookie, "url": secure, "secure": True, "httpOnly": True}])
     page, met = context.new_page(), []

@@ -82,7 +82,7 @@ class _Tour:
         context = self.browser.new_context(
             locale=self.words.locale, color_scheme=self.scheme, viewport={"width": 320, "height": 640}
         )
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(60_000)
         context.add_cookies(
             [{"name": SESSION, "value": cookie, "domain": "localhost", "path": "/", "secure": True, "httpOnly": True}]
         )

@@ -13,7 +13,7 @@ from gateway.__main__ import main
 
 def _typed(browser: Browser, demo: RunningDemo, words: Words) -> list[str]:  # noqa: F811
     context = browser.new_context(locale=words.locale, java_script_enabled=False)
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(60_000)
     visitor = Visitor(demo, context, "camille", words)
     page, wanted = visitor.page, f"{demo.gateway}/recherche?q=MARTIN"
     page.goto(wanted)

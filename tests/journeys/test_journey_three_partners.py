@@ -121,7 +121,7 @@ class Visitor:
     @classmethod
     def new(cls, started: Browser, house: House) -> "Visitor":
         context = started.new_context(locale="en-GB")
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(60_000)
         return cls(house, context, context.new_page())
 
     @property

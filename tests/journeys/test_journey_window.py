@@ -41,7 +41,7 @@ def _confirm(visitor: Visitor, page: Page) -> str:
 
 def _story(browser: Browser, demo: RunningDemo, login: str, words: Words, host: str) -> list[str]:
     context = browser.new_context(locale=words.locale)
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(60_000)
     visitor = Visitor(demo, context, login, words)
     page = visitor.page
     visitor.sign_in()
@@ -74,7 +74,7 @@ def _story(browser: Browser, demo: RunningDemo, login: str, words: Words, host: 
 def _old_story(browser: Browser, demo: RunningDemo, login: str, words: Words) -> None:
     """Not now; then an XMLHttpRequest and a save that wait for the confirmation, each sent on once."""
     context = browser.new_context(locale=words.locale)
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(60_000)
     visitor = Visitor(demo, context, login, words)
     page = visitor.page
     visitor.sign_in()
@@ -94,7 +94,7 @@ def _old_story(browser: Browser, demo: RunningDemo, login: str, words: Words) ->
 
 def _shown_story(browser: Browser, demo: RunningDemo, login: str, words: Words, show: str) -> None:
     context = browser.new_context(locale=words.locale)
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(60_000)
     visitor = Visitor(demo, context, login, words)
     page = visitor.page
     visitor.sign_in()

@@ -58,7 +58,7 @@ def _story(browser: Browser, stack: Stack, login: str) -> list[bool]:  # noqa: F
     """Whether somebody who has typed their password and nothing else sees a file's number, and whether its health."""
     at = f"http://localhost:{stack.port}"
     context = browser.new_context(locale="fr-FR")
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(60_000)
     page = context.new_page()
     page.goto(f"{at}/dossiers/7")
     page.get_by_role("link", name="Cap Insertion").click()
@@ -75,7 +75,7 @@ def _again(browser: Browser, stack: Stack, cookie: str) -> list[str]:  # noqa: F
     """The headings that somebody meets whose session confirms nothing, and whether the last page is the form."""
     at = f"http://localhost:{stack.port}"
     context = browser.new_context(locale="fr-FR")
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(60_000)
     secure = at.replace("http:", "https:")  # a cookie with this name is made nowhere else
     context.add_cookies([{"name": SESSION, "value": cookie, "url": secure, "secure": True, "httpOnly": True}])
     page = context.new_page()
