@@ -85,15 +85,15 @@ class Ready:
         }
 
 
-def single_persons(database: Path) -> tuple[int, ...]:
-    """Ids whose record names one person: no spouse, no children."""
+def single_persons(database: Path, most: int = _MOST_IDS) -> tuple[int, ...]:
+    """Ids whose record names one person: no spouse, no children. At most so many."""
     query = (
         "SELECT id FROM demandeur WHERE id NOT IN (SELECT id_demandeur FROM conjoint)"
         " AND id NOT IN (SELECT id_demandeur FROM enfant) ORDER BY id LIMIT ?"
     )
     connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
     try:
-        rows: Sequence[tuple[int]] = connection.execute(query, (_MOST_IDS,)).fetchall()
+        rows: Sequence[tuple[int]] = connection.execute(query, (most,)).fetchall()
     finally:
         connection.close()
     return tuple(row[0] for row in rows)
