@@ -47,7 +47,7 @@ from gateway.upstream import Request
 from gateway.watching import Watch
 
 OWN_PATHS = b"/.gateway/"
-HANDSHAKES_AT_ONCE = 16
+HANDSHAKES_AT_ONCE = 8
 """Of WebSockets: where thousands come back together, they wait for each other, and requests need not wait for them."""
 
 log = logging.getLogger(__name__)
