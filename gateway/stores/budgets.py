@@ -25,6 +25,8 @@ from gateway.stores.charging_format import charged, packed_limits, packed_record
 from gateway.stores.connection import Argument, Script, Store
 from gateway.stores.known import KnownPersons
 from gateway.stores.reserving import Reservations, apart, by_place
+from gateway.stores.scripts import Placed
+from gateway.stores.together import Together
 
 IDENTIFIERS_PER_CALL = 350
 """About 5 ms of the store's time, with ten limits."""
@@ -59,6 +61,7 @@ class Budgets:
         self._store = store
         self._clock = clock or store.clock
         self._known = KnownPersons(monotonic)
+        self._usages = Together(store)
         self._reservations = Reservations(store) if store.spread else None
         self._waiting: deque[_Waiting] = deque()
         self._sender: asyncio.Task[None] | None = None
@@ -108,7 +111,7 @@ class Budgets:
             parts |= {key: window_s for floor, window_s in floors for key in (floor.key, floor.among)}
             names = [keys.CLOCK, *map(keys.budget, parts)]
             windows = [window_s * 1000 for window_s in parts.values()]
-            answers = await self._store.run(_USAGE, names, [self._now_ms(), *windows], place=place)
+            answers = await self._usages.run(Placed(place, _USAGE, names, [self._now_ms(), *windows]))
             said.update(zip(parts, answers, strict=True))
         return tuple(_usage(limit, said) for limit in limits)
 

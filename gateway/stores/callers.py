@@ -10,7 +10,7 @@ Rules of this file:
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -20,12 +20,13 @@ from gateway.core.assurance import Caller
 from gateway.core.extraction import Class
 from gateway.core.policy import IDLE_S
 from gateway.keyring import KeyRing
-from gateway.ports import Clock, NoCaller, StoreUnavailable
+from gateway.ports import Clock, NoCaller
 from gateway.stores import keys
 from gateway.stores.connection import Script, Store
 from gateway.stores.encoding import grant_of, mandate_of, proof_of, texts
 from gateway.stores.places import HOME
 from gateway.stores.scripts import Placed
+from gateway.stores.together import Together
 from gateway.stores.tokens import well_formed
 
 KEPT_S = 0.8
@@ -54,8 +55,7 @@ class StoredCallers:
         self._monotonic = monotonic
         self._kept: OrderedDict[_Name, tuple[float, Caller]] = OrderedDict()
         self._asked: dict[_Name, asyncio.Task[Caller | NoCaller]] = {}
-        self._waiting: list[tuple[Placed, asyncio.Future[Any]]] = []
-        self._sender: asyncio.Task[None] | None = None
+        self._together = Together(store)
 
     def lately(self, kind: str, value: str) -> Caller | NoCaller | None:
         """The caller of a credential, where that is kept."""
@@ -125,7 +125,7 @@ class StoredCallers:
         kind = "session" if kind == "session" else "token"
         key = keys.session(digest) if kind == "session" else keys.token_by_hash(digest)
         now = self._clock.now()
-        answer = await self._gathered(Placed(HOME, _CALLER, [key], [kind, now, self._idle_s, keys.SEEN_EVERY_S]))
+        answer = await self._together.run(Placed(HOME, _CALLER, [key], [kind, now, self._idle_s, keys.SEEN_EVERY_S]))
         if not answer:
             return NoCaller("unknown")
         credential_id, flat, proofs, grants, frozen, over, closed, places, changed, sees, first_seen, *more = answer
@@ -151,27 +151,6 @@ class StoredCallers:
         if shares:
             caller = replace(caller, shares=shares.decode())
         return replace(caller, places=frozenset(place.decode() for place in places)) if places else caller
-
-    async def _gathered(self, placed: Placed) -> Any:
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting.append((placed, answer))
-        if len(self._waiting) == 1:
-            self._sender = asyncio.create_task(self._send(), name="callers")  # begins once all of this turn have asked
-        return await answer
-
-    async def _send(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        answers: Sequence[Any] = [StoreUnavailable("nobody was looked up")] * len(waiting)
-        try:
-            answers = await self._store.run_all([one for one, _ in waiting])
-        finally:
-            for (_, answer), said in zip(waiting, answers, strict=True):
-                if answer.done():
-                    continue
-                if isinstance(said, StoreUnavailable):
-                    answer.set_exception(said)
-                else:
-                    answer.set_result(said)
 
 
 def _over(kind: str, user: str) -> NoCaller:
