@@ -3,7 +3,8 @@
 Rules of this file:
 
 1. A reservation counts at once, and nobody else finds its persons counted until it is confirmed: nobody takes free what
-   another one may still undo. It has an id of its own, and an undo removes nothing else.
+   another one may still undo. It has an id of its own, and an undo removes nothing else. Who goes on under another hash
+   does so once the record that says it is confirmed.
 2. What is not certain stays counted until its window has passed: a crash, a server that does not answer, an undo that
    fails. So the only possible error is counting too many.
 3. Each round goes to all slots at once, one script call for each: who the persons are (and, where a record first links
@@ -36,7 +37,8 @@ ID_BYTES = 8
 class Reservation:
     """One charge on its way. ``records``: packed as they are reserved; ``more``: a byte for each person of them.
 
-    ``persons``: of each record the identifiers of each person, first the one that stands for all of them.
+    ``persons``: of each record the identifiers of each person, first the one that stands for all of them. ``moves``:
+    by place who goes on under another hash if it is granted (record, budget, hash, the other hash).
     """
 
     charge: Charge
@@ -48,6 +50,7 @@ class Reservation:
     persons: list[list[tuple[bytes, ...]]] = field(default_factory=list)
     counted: bytes = b""
     answers: dict[str, Charged] = field(default_factory=dict)
+    moves: dict[str, list[tuple[int, bytes, bytes, bytes]]] = field(default_factory=dict)
     fault: StoreUnavailable | None = None
 
     def __post_init__(self) -> None:
@@ -139,7 +142,8 @@ class Reservations:
         for place, group, answers in await self._everywhere(_RESERVE, whole, now_ms):
             _, _, outcomes = answers
             for one, answer in zip(group, outcomes, strict=True):
-                one.answers[place] = charged(one.limits[place], answer)
+                *outcome, one.moves[place] = answer
+                one.answers[place] = charged(one.limits[place], outcome)
             self._store.acknowledged(place, max(answer[1] for answer in outcomes))
 
     async def _everywhere(
@@ -172,9 +176,9 @@ class Reservations:
         """Confirm what is granted, and undo the rest. What cannot be confirmed is spent, and its charge has failed."""
         groups: dict[str, list[tuple[Reservation, _Settled]]] = {}
         for one in made:
-            for place, answer in one.answers.items() if one.charge.commit else ():
-                settled = _settled(one, answer, 0 if one.fault else one.granted)
-                if settled.kept or settled.dropped:
+            for place in one.answers if one.charge.commit else ():
+                settled = _settled(one, place, 0 if one.fault else one.granted)
+                if any(settled):
                     groups.setdefault(place, []).append((one, settled))
         calls = [_settling(place, group) for place, group in groups.items()]
         for group, answer in zip(groups.values(), await self._store.run_all(calls), strict=True):
@@ -184,37 +188,42 @@ class Reservations:
 
 
 class _Settled(NamedTuple):
-    """What becomes of whom one place newly counted: 16 bytes for each; ``moved``: who goes on under another's hash."""
+    """What becomes of whom one place newly counted (hash and record's number), and who goes on under another's hash."""
 
     kept: bytes
     dropped: bytes
-    moved: bytes
+    moved: list[tuple[str, bytes]]
 
 
-def _settled(one: Reservation, answer: Charged, granted: int) -> _Settled:
-    kept, dropped = (
-        dict.fromkeys(person.person for record in records for person in record if person.new)
-        for records in (answer.persons[:granted], answer.persons[granted:])
+def _settled(one: Reservation, place: str, granted: int) -> _Settled:
+    new = [
+        (number, person.person + number.to_bytes(4, "big"))
+        for number, record in enumerate(one.answers[place].persons)
+        for person in record
+        if person.new
+    ]
+    return _Settled(
+        b"".join(name for number, name in new if number < granted),
+        b"".join(name for number, name in new if number >= granted),
+        [(key.decode(), known + root) for number, key, known, root in one.moves[place] if number < granted],
     )
-    # Somebody was new by one identifier, and a later record says whose it is.
-    persons = (person for record in one.persons[:granted] for person in record if len(person) > 1)
-    moved = (value + person[0] for person in persons for value in person[1:] if value in kept)
-    return _Settled(b"".join(kept), b"".join(value for value in dropped if value not in kept), b"".join(moved))
 
 
 def _settling(place: str, group: Iterable[tuple[Reservation, _Settled]]) -> Placed:
     index: dict[str, int] = {}
     arguments: list[Argument] = []
-    for one, settled in group:
+    for one, (kept, dropped, moves) in group:
         floors = [limit.floor for limit in one.limits[place] if limit.floor is not None]
-        budgets = (*(limit.key for limit in one.limits[place]), *(floor.key for floor in floors))
-        in_use = (key for floor in floors for key in (floor.key, floor.among))
-        arguments += (one.id, _indexes(budgets, index), _indexes(in_use, index), *settled)
+        budgets = [*(limit.key for limit in one.limits[place]), *(floor.key for floor in floors)]
+        in_use = [key for floor in floors for key in (floor.key, floor.among)]
+        moved = b"".join(_indexes([key], index) + hashes for key, hashes in moves)
+        places = (_indexes(map(keys.budget, names), index) for names in (budgets, in_use))
+        arguments += (one.id, *places, kept, dropped, moved)
     return Placed(place, _SETTLE, list(index), arguments)
 
 
 def _indexes(names: Iterable[str], index: dict[str, int]) -> bytes:
-    return b"".join(index.setdefault(keys.budget(name), len(index)).to_bytes(2, "big") for name in names)
+    return b"".join(index.setdefault(name, len(index)).to_bytes(2, "big") for name in names)
 
 
 def _outcome(one: Reservation) -> Charged:

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from charging_model import SpreadModel
 from held_clock import HeldClock
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from redis_cluster import Shards, clustered
 from redis_servers import RedisServer, folder
@@ -46,15 +46,62 @@ async def spread(shards: Shards) -> AsyncIterator[Store]:
     await store.close()
 
 
-def owned(example: int, wanted: tuple) -> Limit:
-    return replace(limit_of(example, wanted), owner=f"{example}:{wanted[0] % 3}")
+def owned(number: int, wanted: tuple) -> Limit:
+    return replace(limit_of(number, wanted), owner=f"{number}:{wanted[0] % 3}")
+
+
+def wanted_limit(number: int, most: int = 6, *, klass: Class = Class.INTERNAL, outside: bool = False) -> tuple:
+    return number, klass, most, 60, Then.REFUSE, outside, None
+
+
+def asked(limits: list[tuple], *wanted: list[tuple]) -> tuple:
+    return limits, list(wanted), True, 1
+
+
+def named(*identifiers: tuple[int, int], klass: Class = Class.SENSITIVE, outside: bool = True) -> tuple:
+    return list(identifiers), klass, [], outside
+
+
+NIR, AGENCY, ID, OTHER = (0, 1), (1, 1), (2, 1), (0, 3)
+HERE, FULL = wanted_limit(0), wanted_limit(1, 0)
+KNOWN = asked([wanted_limit(2)], [named(NIR, AGENCY)])
+"""The social security number stands for both."""
+
+BOTH_COUNTED = [
+    KNOWN,
+    asked([HERE], [named(ID)], [named(NIR)], [named(NIR, ID)]),
+    asked([wanted_limit(0, 2)], [named(OTHER)]),
+]
+INSIDE = [
+    KNOWN,
+    asked([wanted_limit(0, outside=True)], [named(ID)], [named(NIR, ID, outside=False)]),
+    asked([wanted_limit(0, outside=True)], [named(NIR)]),
+]
+KNOWN_AS_ANOTHER_BY_WHAT_IS_REFUSED = [
+    KNOWN,
+    asked([HERE], [named(ID)]),
+    asked([HERE, FULL], [named(NIR, ID)]),
+    asked([HERE], [named(NIR)]),
+]
+COUNTED_HERE_AND_REFUSED_THERE = [
+    asked(
+        [HERE, wanted_limit(3, klass=Class.SENSITIVE), wanted_limit(1, 0, klass=Class.SENSITIVE)],
+        [named(ID, klass=Class.INTERNAL)],
+        [named(ID)],
+    ),
+    asked([wanted_limit(3, klass=Class.SENSITIVE)], [named(ID)]),
+]
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(story=st.lists(charges, max_size=8))
+@example(story=BOTH_COUNTED)
+@example(story=INSIDE)
+@example(story=KNOWN_AS_ANOTHER_BY_WHAT_IS_REFUSED)
+@example(story=COUNTED_HERE_AND_REFUSED_THERE)
 async def test_reservations_equal_the_model(spread: Store, story: list[tuple]) -> None:
-    example, model = next(EXAMPLES), SpreadModel()
-    now_s = 1_800_000_000 + example * 1_000
+    number, model = next(EXAMPLES), SpreadModel()
+    now_s = 1_800_000_000 + number * 1_000
 
     class Clock:
         def now(self) -> float:
@@ -64,8 +111,8 @@ async def test_reservations_equal_the_model(spread: Store, story: list[tuple]) -
     for limits, wanted_records, commit, seconds in story:
         now_s += seconds
         charge = Charge(
-            tuple(owned(example, one) for one in limits),
-            tuple(tuple(person_of(example, one) for one in record) for record in wanted_records),
+            tuple(owned(number, one) for one in limits),
+            tuple(tuple(person_of(number, one) for one in record) for record in wanted_records),
             commit,
         )
         assert replace(await budgets.charge(charge), sequence=0) == model.charge(charge, now_s * 1000)

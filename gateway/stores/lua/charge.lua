@@ -98,6 +98,9 @@ local function counted_in(limit, root, hashes)
   end
 end
 
+-- The name under which a person is newly counted.
+local function name_of(_, root) return root end
+
 local function is_full(part) return part.used + #part.added >= part.most end
 
 -- The part that takes one more: the limit itself, unless it is full and its floor is not.
@@ -118,11 +121,11 @@ local function count(c, root, hashes, class, outside)
       if not limit.seen[root] then part, known = counted_in(limit, root, hashes) end
       if not part then
         part = taker(limit)
-        part.added[#part.added + 1] = root
+        part.added[#part.added + 1] = name_of(c, root)
         part.seen[root] = now
         new = new + 1
       elseif known ~= root then
-        c.plan.moves[#c.plan.moves + 1] = {part, known, root}
+        c.plan.moves[#c.plan.moves + 1] = {part, known, root, c.record}
         part.seen[root] = part.seen[known]
       end
       till = math.min(till, part.seen[root] + part.window)
@@ -246,17 +249,21 @@ local function write_links(plan)
   for _, one in ipairs(plan.aliases) do call('SET', tag .. 'l:' .. one[1], one[2], 'NX', 'PX', hash_ms) end
 end
 
-local function write(c)
-  for _, part in ipairs(c.parts) do
-    if #part.added > 0 then write_budget(part) end
-  end
-  for _, move in ipairs(c.plan.moves) do
+local function write_moves(moves)
+  for _, move in ipairs(moves) do
     local score = call('ZSCORE', move[1].key, move[2])
     if score then
       call('ZADD', move[1].key, score, move[3])
       call('ZREM', move[1].key, move[2])
     end
   end
+end
+
+local function write(c)
+  for _, part in ipairs(c.parts) do
+    if #part.added > 0 then write_budget(part) end
+  end
+  write_moves(c.plan.moves)
   write_links(c.plan)
   sequence = call('INCR', KEYS[3])
   if now > clock then
@@ -272,6 +279,7 @@ local function take_what_fits(c, records)
     local before = {}
     for name, list in pairs(plan) do before[name] = #list end
     for _, part in ipairs(c.parts) do part.before = #part.added end
+    c.record = #answers
     local answer = take(c, record)
     local violations = violations_of(c.limits)
     if #violations > 0 then

@@ -3,17 +3,18 @@
 -- KEYS: budgets
 -- ARGV: for each reservation six strings: its id; the budgets it may stand in, two bytes for each (index of its key);
 --       the floors among them, four bytes for each (index of its key, and of the key of those in use);
---       whom it keeps, and whom not: 16 bytes for each; and of whom it keeps, who goes on under which other hash: 32
+--       whom it keeps, and whom not: 20 bytes for each (hash, number of the record that counted them);
+--       and who goes on where under which other hash: 34 bytes for each (index of the budget's key, both hashes)
 -- Where somebody was confirmed by another one meanwhile they are counted once, from the later time on.
 
 local CHUNK = 2000
 local call = redis.call
 
 local function settle(key, id, hashes, kept)
-  for first = 1, #hashes, CHUNK * 16 do
+  for first = 1, #hashes, CHUNK * 20 do
     local members = {}
-    for at = first, math.min(first + CHUNK * 16, #hashes) - 1, 16 do
-      members[#members + 1] = string.sub(hashes, at, at + 15) .. id
+    for at = first, math.min(first + CHUNK * 20 - 1, #hashes), 20 do
+      members[#members + 1] = string.sub(hashes, at, at + 15) .. id .. string.sub(hashes, at + 16, at + 19)
     end
     local confirmed, gone = {}, {}
     for index, score in ipairs(call('ZMSCORE', key, unpack(members))) do
@@ -28,14 +29,11 @@ local function settle(key, id, hashes, kept)
   end
 end
 
-local function move(key, pairs_of)
-  for at = 1, #pairs_of, 32 do
-    local known = string.sub(pairs_of, at, at + 15)
-    local score = call('ZSCORE', key, known)
-    if score then
-      call('ZADD', key, 'GT', score, string.sub(pairs_of, at + 16, at + 31))
-      call('ZREM', key, known)
-    end
+local function move(key, known, root)
+  local score = call('ZSCORE', key, known)
+  if score then
+    call('ZADD', key, 'GT', score, root)
+    call('ZREM', key, known)
   end
 end
 
@@ -56,7 +54,9 @@ for index = 1, #ARGV, 6 do
     local key = key_at(places, at)
     settle(key, id, kept, true)
     settle(key, id, dropped, false)
-    move(key, moved)
+  end
+  for at = 1, #moved, 34 do
+    move(key_at(moved, at), string.sub(moved, at + 2, at + 17), string.sub(moved, at + 18, at + 33))
   end
   for at = 1, #floors, 4 do set_use(key_at(floors, at), key_at(floors, at + 2)) end
 end
