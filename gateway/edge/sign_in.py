@@ -154,7 +154,7 @@ class SignIn:
     def _came_back(
         self, context: Context, pairs: Sequence[tuple[str, str]]
     ) -> tuple[PartnerSso, Mapping[str, object]] | Refusal:
-        """The partner, and what this browser began there."""
+        """The partner, and what this browser began there or elsewhere."""
         sso = self._partners.get(context.request.path_params["partner"])
         if sso is None:
             return Refusal(Reason.SIGN_IN_FAILED, detail="no such partner")

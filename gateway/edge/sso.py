@@ -107,15 +107,13 @@ class PartnerSso:
         return with_query(endpoints.authorization, query)
 
     def began(self, query: Sequence[tuple[str, str]], browser: str | None) -> Mapping[str, object] | Refusal:
-        """What this browser began here, and comes back with; else why it did not."""
+        """What this browser began, and comes back with; else why it did not."""
         parameters = dict(query)
         if len(parameters) != len(query):
             return _no("a parameter stands twice")
         begun = self._flows.handed_back(OIDC_FLOW, parameters.get("state", ""))
         if begun is None:
             return _no("the state is not known or too old")
-        if begun["partner"] != self.partner.id:
-            return _no("the state belongs to another partner")
         if browser is None or not hmac.compare_digest(str(begun["browser"]), _hashed(browser)):
             return _no("another browser began this")
         return begun
@@ -123,10 +121,12 @@ class PartnerSso:
     async def complete(
         self, begun: Mapping[str, object], query: Sequence[tuple[str, str]], now: float
     ) -> SignedIn | Refusal:
-        """Who signed in, else why nobody did; ``begun``: as ``began`` says. :raises NotFetched:"""
+        """Who signed in here, else why nobody did; ``begun``: as ``began`` says. :raises NotFetched:"""
         parameters = dict(query)
         if not await self._flows.spend(OIDC_FLOW, str(begun["nonce"]), FLOW_TTL_S):
             return _no("the state is used")
+        if begun["partner"] != self.partner.id:
+            return _no("the state belongs to another partner")  # and is good for nothing from now on
         endpoints = await self.provider.endpoints(now)
         names_itself = "iss" in parameters or endpoints.names_itself or self.partner.names_itself
         if names_itself and parameters.get("iss") != self.partner.issuer:

@@ -191,6 +191,9 @@ async def test_answer_for_one_partner_does_not_count_at_another(
         browser = Browser(client, provider)
         back = await browser.at_the_partner(await begun(browser, "/.gateway/sign-in?partner=agency"))
         assert (await browser.get(back.replace("/agency", "/other"))).status_code == 403
+        assert house.ledger[-1]["detail"] == "the state belongs to another partner"
+        assert (await browser.get(back)).status_code == 403
+    assert house.ledger[-1]["detail"] == "the state is used"
     assert await browser.caller(house) is None
 
 
