@@ -13,6 +13,7 @@ import pytest_asyncio
 from persons import RAW, Raw, as_json, nir, record
 from stack import Account, Stack
 
+from gateway import upstream
 from gateway.app import App
 from gateway.ledger import LedgerUnavailable
 from gateway.ports import StoreUnavailable
@@ -188,27 +189,33 @@ def script(raw: Raw, kind: str) -> tuple[Raw, str, bytes]:
 FAULTS = (RuntimeError, StoreUnavailable, LedgerUnavailable, asyncio.CancelledError)
 
 
+@pytest.mark.parametrize("raised", FAULTS)
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("kind", ["document", "public", "stream", "unreadable", "image", "saved", "search"])
 async def test_nothing_of_the_application_leaves_after_a_fault(
-    gateway: App, raw: Raw, proven: Account, kind: str, after: bool, caplog: pytest.LogCaptureFixture
+    gateway: App,
+    raw: Raw,
+    proven: Account,
+    kind: str,
+    after: bool,
+    raised: type[BaseException],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.CRITICAL)
     raw, method, body = script(raw, kind)
-    for raised in FAULTS:
-        for at in range(1, MOST_CALLS):
-            fault = Fault(raised, at)
-            exchange = await passed(gateway, fault, raw, proven, method, body, after)
-            if not fault.happened:
-                break
-            assert MARK not in exchange.late, (raised, at)
-            if not exchange.before_the_fault:
-                assert exchange.status == 0 or exchange.status >= 400 or kind == "saved", (raised, at)
-        assert not fault.happened, "the path has more calls than were tried"
-        assert at >= 4
+    for at in range(1, MOST_CALLS):
+        fault = Fault(raised, at)
+        exchange = await passed(gateway, fault, raw, proven, method, body, after)
+        if not fault.happened:
+            break
+        assert MARK not in exchange.late, at
+        if not exchange.before_the_fault:
+            assert exchange.status == 0 or exchange.status >= 400 or kind == "saved", at
+    assert not fault.happened, "the path has more calls than were tried"
+    assert at >= 4
 
 
 def test_the_parts_that_raise_are_the_paths_own() -> None:
     """An ``Upstream`` gives its answer from ``forward``: the answer's own calls raise as well."""
     assert asyncio.iscoroutinefunction(Upstream.forward)
-    assert asyncio.iscoroutinefunction(Answer.read)
+    assert asyncio.iscoroutinefunction(upstream.exchange.Exchange.read)
