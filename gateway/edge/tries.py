@@ -14,7 +14,8 @@ MOST_KNOWN = 10_000
 class Tries:
     """A token bucket for each of them: ``burst`` at once, then ``per_s``.
 
-    A morning of a whole agency behind one address must pass: a sign-in takes one, and a failed one another.
+    A morning of a whole agency behind one address must pass: each coming back from a partner takes one, and each going
+    there where that costs a call.
     """
 
     burst: int = 60

@@ -128,7 +128,7 @@ class Upstream:
             if before is not None:
                 try:
                     await before()
-                except BaseException:
+                except BaseException:  # also a client that has gone: nothing was sent, and the next one can use it
                     connection.end(clean=True)
                     raise
             exchange = Exchange(connection, ResponseReader(method), deadlines, loop, total_at)
