@@ -70,6 +70,13 @@ def test_secrets_are_files_that_no_other_service_is_given() -> None:
     assert not [name for one in SERVICES.values() for name in one.get("environment", ()) if words.search(name)]
 
 
+@pytest.mark.parametrize("name", ["compose.yaml", "compose.cluster.yaml", "compose.sentinel.yaml"])
+def test_no_other_image_fills_what_setup_is_to_fill(name: str) -> None:
+    others = [one for one in compose(name)["services"].values() if ":" in one.get("image", "")]
+    given = [mount for one in others for mount in one.get("volumes", ()) if mount.split(":")[0] in mounts("setup")]
+    assert given and all(mount.endswith(":ro,nocopy") for mount in given)
+
+
 @pytest.mark.parametrize("service", GATEWAYS)
 def test_a_gateway_reads_its_configuration_and_writes_its_ledger(service: str) -> None:
     assert mounts(service) == {"config": ["/etc/gateway", "ro"], "ledger": ["/var/lib/gateway"]}
