@@ -14,8 +14,10 @@ BASE = compose()
 
 
 def stores(name: str) -> dict[str, dict[str, Any]]:
-    """The services that one of the files adds or changes, beside those of the gateway's side."""
-    return {at: one for at, one in compose(name)["services"].items() if "image" in one}
+    """The store's services as one of the files has them: those that it adds, and compose.yaml's Redis as changed."""
+    services = compose(name)["services"]
+    changed = {"redis": BASE["services"]["redis"] | services["redis"]}
+    return {at: one for at, one in services.items() if "image" in one} | changed
 
 
 def addresses(name: str) -> dict[str, str]:
@@ -43,7 +45,15 @@ def test_every_server_keeps_what_it_knows_in_a_volume_of_its_own(name: str) -> N
     volumes = [
         one.split(":")[0] for at in stores(name).values() for one in at.get("volumes", ()) if one.endswith(":/data")
     ]
-    assert len(set(volumes)) == len(volumes) and set(volumes) == set(compose(name)["volumes"])
+    assert len(set(volumes)) == len(volumes) and set(volumes) == {"store", *compose(name)["volumes"]}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_no_list_of_a_service_is_said_twice(name: str) -> None:
+    """Compose 2 joins them, and refuses ``security_opt`` where one part is in both."""
+    for at, one in compose(name)["services"].items():
+        twice = {key for key in one.keys() & BASE["services"].get(at, {}).keys() if isinstance(one[key], list)}
+        assert twice <= {"command"}
 
 
 def test_the_cluster_is_made_of_all_six_servers_with_a_replica_for_each_primary() -> None:
