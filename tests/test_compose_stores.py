@@ -64,9 +64,15 @@ def test_the_cluster_is_made_of_all_six_servers_with_a_replica_for_each_primary(
 
 
 def test_replica_and_sentinels_begin_with_the_one_primary() -> None:
-    primary = addresses("compose.sentinel.yaml")["redis"]
-    command = stores("compose.sentinel.yaml")["redis-2"]["command"]
-    assert command[command.index("--replicaof") + 1 :] == [primary, "6379"]
+    servers = {name: one for name, one in stores("compose.sentinel.yaml").items() if name.startswith("redis")}
+    given = addresses("compose.sentinel.yaml")
+    primary = given["redis"]
+    for name, one in servers.items():
+        assert one["environment"]["OWN"] == given[name]
+        assert f"primary={primary};" in one["command"][0]
+        assert re.findall(r"for at in (.*);", one["command"][0])[0].split() == [
+            given[at] for at in given if at.startswith("sentinel")
+        ]
     assert f"sentinel monitor gateway {primary} 6379 2\n" in containers.SENTINEL
     assert (
         address_of(compose("compose.sentinel.yaml")["services"]["setup"]["environment"]["STORE"]).service == "gateway"
