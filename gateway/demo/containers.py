@@ -84,8 +84,12 @@ def everybody() -> tuple[cast.Adviser, ...]:
 
 
 def store_accounts(passwords: Mapping[str, str]) -> str:
-    """Redis' ACL file, with passwords by their hashes; whoever has no account may ask for a sign of life."""
-    return "user default on nopass -@all +ping\n" + "".join(
+    """Redis' ACL file, with passwords by their hashes; as ``health`` everybody may ask for a sign of life.
+
+    What a server reads from its own file at the start it does as ``default``: with fewer rights it would leave out
+    every transaction there, and forget. So that user has all rights, and is off: nobody can be it.
+    """
+    return "user default off ~* &* +@all\nuser health on nopass -@all +ping\n" + "".join(
         f"user {name} on #{hashlib.sha256(passwords[name].encode()).hexdigest()} {rules}\n"
         for name, rules in ACCOUNTS.items()
     )

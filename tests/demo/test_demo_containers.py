@@ -8,6 +8,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+import redis
 from redis_servers import RedisServer, running
 
 from gateway.config import load
@@ -154,3 +155,18 @@ def test_the_store_s_account_may_not_administer_it(store: RedisServer, command: 
 def test_the_other_servers_accounts_read_nobody_s_data(store: RedisServer, account: str) -> None:
     assert store.ask("ACL", "DRYRUN", account, "PING") == "OK"
     assert store.ask("ACL", "DRYRUN", account, "GET", "epoch") != "OK"
+
+
+def test_a_server_that_begins_again_has_all_that_scripts_have_written(tmp_path: Path) -> None:
+    accounts = tmp_path / "users.acl"
+    accounts.write_text(containers.store_accounts(dict.fromkeys(containers.ACCOUNTS, "password")))
+    server = RedisServer(tmp_path / "server", {"aclfile": str(accounts)}).start()
+    client = redis.Redis(port=server.port, username="operator", password="password")
+    try:
+        client.eval("redis.call('SET', 'a', 1) redis.call('SET', 'b', 1)", 0)
+        server.kill()
+        server.start()
+        assert client.dbsize() == 2
+    finally:
+        client.close()
+        server.kill()
