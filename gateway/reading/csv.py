@@ -4,6 +4,7 @@
 2. A row of another length than the header's may be shifted: there every cell that has the shape of a NIR is one, and
    none says whose agency the row is.
 3. Only masked cells are written anew; a stream that ends inside quotes is unreadable.
+4. A row whose cells are all what their columns say is read at once, with the same result as cell by cell.
 """
 
 import re
@@ -11,10 +12,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
 
-from gateway.core.extraction import Identifier, Located, Record
+from gateway.core.extraction import NOTHING_TOLD, Found, Identifier, Located, Record
 from gateway.reading.characters import MAX_RECORD_BYTES, Characters, without_mark
-from gateway.reading.findings import Draft, Loose, masked_text, size_of
-from gateway.reading.identifiers import may_hold_nir, nir13
+from gateway.reading.findings import Draft, Loose, Value, masked_text, size_of, told_of
+from gateway.reading.identifiers import identifiers_in, may_hold_nir, nir13
 from gateway.reading.json import JsonReading, read_json
 from gateway.reading.masks import mask
 from gateway.reading.ports import Reading, Unreadable
@@ -23,6 +24,8 @@ from gateway.reading.rules import Named, Rules, normalised
 SEPARATORS: Final = ",;\t|"
 _HEADER_WITHIN_ROWS: Final = 50
 _BIG_REST: Final = 64 * 1024
+_MOST_SHAPES: Final = 1_000
+_NIR_CHARACTERS: Final = 13
 _PLAIN_RECORD: Final = re.compile(r"[^\"\r\n]*(?:\r\n|\r|\n)")
 _QUOTED: Final = r'"[^"]*+(?:""[^"]*+)*+"'
 
@@ -119,6 +122,12 @@ class Row:
         self.records = tuple(records)
         return self
 
+    def known(self, header: "_Header", record: Record) -> "Row":
+        """Keep the row's own record, where nothing else is in it."""
+        self._header = header
+        self.records = (record,)
+        return self
+
 
 def _changed(site: _Site, hide: frozenset[str]) -> str | None:
     if site.category in hide:
@@ -129,6 +138,43 @@ def _changed(site: _Site, hide: frozenset[str]) -> str | None:
     if any(number.kind.kind in hide for number in site.loose):
         return masked_text(site.value, site.loose, hide)
     return None
+
+
+class _Columns:
+    """What a header says of every row of its length, where no cell has to be looked at for what else may be in it.
+
+    ``unique``: the columns that hold an identifier each; ``plain``: the places of all others; ``telling``: the columns
+    that tell of the whole record.
+    """
+
+    __slots__ = ("_named", "_shapes", "plain", "telling", "unique")
+
+    def __init__(self, header: _Header) -> None:
+        self._named = header
+        self._shapes: dict[tuple[bool, ...], tuple[Found, ...]] = {}
+        self.unique = tuple((at, one.unique) for at, one in enumerate(header) if one is not None and one.unique)
+        self.plain = tuple(at for at, one in enumerate(header) if one is None or one.unique is None)
+        self.telling = tuple((at, one.tells) for at, one in enumerate(header) if one is not None and one.tells)
+
+    @classmethod
+    def of(cls, header: _Header) -> "_Columns | None":
+        """Those of a header; ``None`` where two columns hold identifiers of one kind: they are two persons."""
+        columns = cls(header)
+        kinds = {kind.kind for _, kind in columns.unique}
+        return None if len(kinds) < len(columns.unique) else columns
+
+    def found(self, filled: tuple[bool, ...]) -> tuple[Found, ...]:
+        """What a row carries whose cells are filled so; most rows of a stream are filled alike."""
+        known = self._shapes.get(filled)
+        if known is None:
+            draft = Draft()
+            for named, is_filled in zip(self._named, filled, strict=True):
+                if named is not None and is_filled and not named.only_tells:
+                    draft.find(named.category, named.klass)
+            known = draft.record().found
+            if len(self._shapes) < _MOST_SHAPES:
+                self._shapes[filled] = known
+        return known
 
 
 class CsvStream:
@@ -144,11 +190,13 @@ class CsvStream:
         self._looked_at = 0
         self._rows = 0
         self._header: _Header | None = None
+        self._columns: _Columns | None = None
         self._minting: int | None = None
         self._line_end = "\r\n"
         self._ended_in_line = True
         self._numbers = next((kind for kind in rules.unique if kind.pattern == "nir"), None)
-        self._shortest = 3 if any(kind.in_text and kind.pattern != "nir" for kind in rules.unique) else 13
+        in_text = any(kind.in_text and kind.pattern != "nir" for kind in rules.unique)
+        self._shortest = 3 if in_text else _NIR_CHARACTERS
 
     def feed(self, data: bytes) -> list[Reading] | Unreadable:
         """The rows that are whole now."""
@@ -217,7 +265,9 @@ class CsvStream:
         if self._header is None and self._rows <= _HEADER_WITHIN_ROWS and self._is_header(body):
             row = Row(self, raw, _cells(body, self.separator), (mark, end))
             return self._data(row, ()) if may_hold_nir(body) else row
-        return self._data(Row(self, raw, _cells(body, self.separator), (mark, end)), self._header or ())
+        row = Row(self, raw, _cells(body, self.separator), (mark, end))
+        known = self._at_once(row, body, self._columns) if self._columns is not None else None
+        return known or self._data(row, self._header or ())
 
     def _is_header(self, body: str) -> bool:
         """Whether a row names cells; it settles the separator, or (the first row) proposes one."""
@@ -238,7 +288,34 @@ class CsvStream:
         self._header = tuple(self._rules.named(name) if len(name) <= 64 else None for name in names)
         if self._rules.mints is not None:
             self._minting = next((at for at, name in enumerate(names) if normalised(name) == self._rules.mints), None)
+        if self._minting is None and self._shortest == _NIR_CHARACTERS:
+            self._columns = _Columns.of(self._header)
         return True
+
+    def _at_once(self, row: Row, body: str, columns: _Columns) -> Row | None:
+        """A row that is what its columns say; ``None`` where a cell has to be looked at for itself."""
+        cells = row.cells
+        if len(cells) != len(self._header or ()) or '"' in body or ("/" in body and self._rules.links):
+            return None
+        for place in columns.plain:
+            cell = cells[place]
+            if len(cell) >= _NIR_CHARACTERS and (cell[0] in "{[" or may_hold_nir(cell)):
+                return None
+        filled = tuple([cell != "" and not cell.isspace() for cell in cells])
+        person: list[Identifier] = []
+        for place, kind in columns.unique:
+            if filled[place]:
+                identifiers = identifiers_in(kind, cells[place])
+                if len(identifiers) != 1:
+                    return None
+                person.append(identifiers[0])
+        persons = (tuple(person),) if person else ()
+        told = NOTHING_TOLD
+        if columns.telling:
+            values = [Value(tells, cells[place].strip()) for place, tells in columns.telling if filled[place]]
+            told = told_of(values, [Located(one) for one in person], persons)
+        text_bytes = size_of(body) - len(cells) + 1
+        return row.known(self._header or (), Record(persons, columns.found(filled), None, text_bytes, told))
 
     def _data(self, row: Row, header: _Header) -> Row:
         draft = Draft()

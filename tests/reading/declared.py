@@ -10,16 +10,13 @@ from gateway.reading.rules import LinkTemplate, Rules
 
 NIR = UniqueKind("nir", Class.SENSITIVE, ("nir", "*nir", "numerosecu*"), "nir")
 AGENCY = UniqueKind("agency", Class.INTERNAL, ("numeroagence",), r"\d{11}|\d{7}[\dA-Z]")
-RULES = Rules(
-    (
-        FieldRule("name", Class.INTERNAL, ("nom", "prenom")),
-        FieldRule("email", Class.PERSONAL, ("email*", "courriel")),
-        FieldRule("disability", Class.RESTRICTED, ("rqth",)),
-    ),
-    (NIR, AGENCY),
-    (LinkTemplate("agency", Class.INTERNAL, re.compile(r"^/usagers/(?P<id>\d{11})(?:[?#].*)?$")),),
-    mints="jetonUsager",
+FIELDS = (
+    FieldRule("name", Class.INTERNAL, ("nom", "prenom")),
+    FieldRule("email", Class.PERSONAL, ("email*", "courriel")),
+    FieldRule("disability", Class.RESTRICTED, ("rqth",)),
 )
+LINKS = (LinkTemplate("agency", Class.INTERNAL, re.compile(r"^/usagers/(?P<id>\d{11})(?:[?#].*)?$")),)
+RULES = Rules(FIELDS, (NIR, AGENCY), LINKS, mints="jetonUsager")
 ALL = frozenset({"nir", "agency", "name", "email", "disability"})
 WHOLE = (
     "295109912611193",

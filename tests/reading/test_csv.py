@@ -5,19 +5,24 @@ import io
 from itertools import pairwise
 
 import pytest
-from declared import ALL, RULES, spellings
+from declared import AGENCY, ALL, FIELDS, LINKS, NIR, RULES, spellings
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.core.extraction import Tells
 from gateway.reading.csv import CsvStream, looks_like_csv
 from gateway.reading.ports import Reading, Unreadable
+from gateway.reading.rules import Rules
 
+TELLING = Rules(
+    FIELDS, (NIR, AGENCY), LINKS, tells={"agence": Tells.INSIDE, "nom": Tells.INSIDE, "vu le": Tells.DORMANT}
+)
 HIDE_NIR = frozenset({"nir"})
 NOTHING: frozenset[str] = frozenset()
 
 
-def readings(*chunks: bytes, encoding: str = "utf-8") -> list[Reading]:
-    stream = CsvStream(encoding, RULES)
+def readings(*chunks: bytes, encoding: str = "utf-8", rules: Rules = RULES) -> list[Reading]:
+    stream = CsvStream(encoding, rules)
     rows: list[Reading] = []
     for chunk in chunks:
         read = stream.feed(chunk)
@@ -69,6 +74,25 @@ def test_any_dialect_in_any_chunks_is_read_whole_hidden_and_given_back(
     back = list(csv.reader(io.StringIO(masked, newline=""), delimiter=separator))
     assert [[row[0], row[2]] for row in back] == [[row[0], row[2]] for row in rows]
     assert all(row[1].endswith("xMASKx") for row in back[1:])
+
+
+NAMES = ("id", "nom", "nir", "numeroAgence", "Prénom", "courriel", "commentaire", "rqth", "agence", "vu le")
+VALUES = st.sampled_from(
+    ["", " ", "é", "Zoé", "2951099126111", "295109912611193", "31600000001", "{'nir':2951099126111}", "[1,2,3,4,5,6,7]"]
+) | st.text(st.characters(codec="utf-8", exclude_characters='";\r\n', exclude_categories=["Cs"]), max_size=30)
+
+
+@given(st.data(), st.lists(st.sampled_from(NAMES), min_size=2, max_size=8, unique=True))
+def test_a_row_read_at_once_is_the_row_read_cell_by_cell(data: st.DataObject, names: list[str]) -> None:
+    """A row with a quote in it is read cell by cell."""
+    table = [data.draw(st.lists(VALUES, min_size=len(names), max_size=len(names))) for _ in range(3)]
+    plain = "".join(";".join(row) + "\n" for row in [["rang", *names], *(["x", *row] for row in table)])
+    quoted = plain.replace("\nx;", '\n"x";')
+    rows = [readings(text.encode(), rules=TELLING) for text in (plain, quoted)]
+    assert [row.records for row in rows[0]] == [row.records for row in rows[1]]
+    for hide in (NOTHING, HIDE_NIR, ALL):
+        masked = [b"".join(row.masked(hide) for row in read) for read in rows]
+        assert masked[1] == masked[0].replace(b"\nx", b'\n"x"')
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "iso8859-15", "utf-16-le", "utf-16-be"])
