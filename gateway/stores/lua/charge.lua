@@ -232,13 +232,24 @@ local function write_budget(part)
   end
 end
 
+-- The new hashes of each root, after their kinds.
+local function by_root(links)
+  local found = {}
+  for _, one in ipairs(links) do
+    local hashes = found[one[1]] or {}
+    found[one[1]] = hashes
+    hashes[#hashes + 1], hashes[#hashes + 2] = one[2], one[3]
+  end
+  return found
+end
+
 local function write_links(plan)
   if #plan.links + #plan.aliases > 0 then linked = call('INCR', KEYS[4]) end
-  for _, one in ipairs(plan.links) do
-    call('HSET', tag .. 'g:' .. one[1], one[2], one[3])
-    call('PEXPIRE', tag .. 'g:' .. one[1], group_ms)
-    call('SET', tag .. 'l:' .. one[3], one[1], 'PX', hash_ms)
+  for root, hashes in pairs(by_root(plan.links)) do
+    call('HSET', tag .. 'g:' .. root, unpack(hashes))
+    call('PEXPIRE', tag .. 'g:' .. root, group_ms)
   end
+  for _, one in ipairs(plan.links) do call('SET', tag .. 'l:' .. one[3], one[1], 'PX', hash_ms) end
   for _, one in ipairs(plan.touched) do
     call('PEXPIRE', tag .. 'g:' .. one[1], group_ms)
     call('PEXPIRE', tag .. 'l:' .. one[1], hash_ms)
