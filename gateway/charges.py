@@ -8,8 +8,7 @@ Rules of this file:
 """
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 
@@ -179,7 +178,7 @@ class Charger:
             if refusal and not self.observing:
                 return await self._with_floor(charge, charged) or refusal
             would_be = too_many or refusal or await self.passed(charge, charged)
-            return self.outcome(plan, charged, 0, would_be)
+            return self.outcome_of((plan,), charged, would_be)
 
     async def _with_floor(self, charge: Charge, charged: Charged) -> Refusal | None:
         """The question for a passkey, where only the shared part of a limit is in the way and its floor has room."""
@@ -208,16 +207,26 @@ class Charger:
         await self._explaining.remember(self.caller, outcome.persons)
 
     def charge_of(
-        self, plans: Sequence[decide.Plan], now: float, aliases: tuple[bytes, ...] = (), *, explained: bool = True
+        self,
+        plans: Sequence[decide.Plan],
+        now: float,
+        aliases: tuple[bytes, ...] = (),
+        *,
+        explained: bool = True,
+        passing: bool = False,
     ) -> Charge:
-        """One charge: a record for each plan. Without a standing, or unless ``explained``, nothing is committed."""
+        """One charge: a record for each plan. Without a standing, or unless ``explained``, nothing is committed.
+
+        ``passing``: of a stream.
+        """
         needy = max(plans, key=lambda one: one.needs)
         standing = needy.standing
         lacking = isinstance(standing, Refusal)
         known = decide.Standing() if isinstance(standing, Refusal) else standing
         limits = self._limits.of(self.caller, now, known.proof, known.mandate) + self._of_this_answer(known.proof)
         records = tuple(self._persons(plan, aliases) for plan in plans)
-        return Charge(limits, records, commit=self.observing or not (lacking or not explained))
+        commit = self.observing or not (lacking or not explained)
+        return Charge(limits, records, commit=commit, passing=passing)
 
     def _of_this_answer(self, proof: Proof | None) -> tuple[Limit, ...]:
         """The limit of what this one answer may take: its route's, and that of a proof made for it."""
@@ -252,34 +261,40 @@ class Charger:
         self._unnamed += 1
         return blake2b(f"{self._passage.request_id}:{self._unnamed}".encode(), digest_size=16).digest()
 
-    def outcome(self, plan: decide.Plan, charged: Charged, index: int, would_be: Refusal | None = None) -> Outcome:
-        """What a granted record took, person by person, as the store resolved them (in the order asked, then more)."""
-        counted = list(charged.persons[index]) if index < len(charged.persons) else []
+    def outcome_of(
+        self, plans: Sequence[decide.Plan], charged: Charged | None, would_be: Refusal | None = None
+    ) -> Outcome:
+        """What granted records took together; ``charged`` is ``None`` where nobody was."""
+        known = charged or NOTHING_CHARGED
         taken: list[PersonTaken] = []
         unnamed: dict[Class, int] = {}
         floors: dict[str, int] = {}
-        position = 0
-        for one in plan.persons:
-            entries = _entries(one, charged is not NOTHING_CHARGED)
-            mine = counted[position : position + entries]
-            position += entries
-            if not one.person.identifiers:
-                unnamed[one.klass] = unnamed.get(one.klass, 0) + len(mine)
-                for mark in [mark for nobody in mine for mark in nobody.floors]:
-                    floors[mark] = floors.get(mark, 0) + 1
-            elif mine or one.masked:
-                canonical = mine[0] if mine else Counted(self._hash(self._anchor(one.person.identifiers)), 0)
-                new, outside = canonical.new > 0, one.person.outside
-                kept = (canonical.person, one.klass, one.clear, one.masked, new, outside, canonical.floors)
-                taken.append(PersonTaken(*kept))
-        outside = any(one.person.outside for one in plan.persons)
-        more = counted[position:]
-        taken.extend(
-            PersonTaken(extra.person, plan.needs, (), (), extra.new > 0, outside, extra.floors) for extra in more
-        )
-        why = self._explaining.why_of(plan.persons)
-        told = (plan, tuple(taken), unnamed, charged.sequence, charged.alarms, would_be, plan.persons, why)
-        return Outcome(*told, unnamed_floors=floors)
+        for index, plan in enumerate(plans):
+            counted = known.persons[index] if index < len(known.persons) else ()
+            position = 0
+            for one in plan.persons:
+                entries = _entries(one, known is not NOTHING_CHARGED)
+                mine = counted[position : position + entries]
+                position += entries
+                if one.person.identifiers:
+                    if mine or one.masked:
+                        taken.append(self._taken(one, mine))
+                else:
+                    unnamed[one.klass] = unnamed.get(one.klass, 0) + len(mine)
+                    for mark in [mark for nobody in mine for mark in nobody.floors]:
+                        floors[mark] = floors.get(mark, 0) + 1
+            if position < len(counted):
+                taken.extend(_besides(plan, counted[position:]))
+        needy = max(plans, key=lambda one: one.needs)
+        persons = plans[0].persons if len(plans) == 1 else tuple([one for plan in plans for one in plan.persons])
+        told = (needy, tuple(taken), unnamed, known.sequence, known.alarms, would_be, persons)
+        return Outcome(*told, why=self._explaining.why_of(persons), unnamed_floors=floors)
+
+    def _taken(self, one: decide.Costed, counted: Sequence[Counted]) -> PersonTaken:
+        """What was taken of a person with identifiers, as the store resolved it; of a masked one nobody was counted."""
+        canonical = counted[0] if counted else Counted(self._hash(self._anchor(one.person.identifiers)), 0)
+        kept = (canonical.person, one.klass, one.clear, one.masked, canonical.new > 0)
+        return PersonTaken(*kept, one.person.outside, canonical.floors)
 
     def _anchor(self, identifiers: Sequence[Identifier]) -> Identifier:
         return min(identifiers, key=lambda identifier: self._ranks.get(identifier.kind, len(self._ranks)))
@@ -325,22 +340,6 @@ class Charger:
         route = self.classified.route
         return isinstance(plan.standing, Refusal) or bool(plan.hide - hidden - (route.mask if route else frozenset()))
 
-    def outcome_of(self, plans: Sequence[decide.Plan], charged: Charged | None) -> Outcome:
-        """What a batch of granted records took, together; ``charged`` is ``None`` where nobody was."""
-        known = charged or NOTHING_CHARGED
-        parts = [self.outcome(plan, known, index) for index, plan in enumerate(plans)]
-        needy = max(plans, key=lambda one: one.needs)
-        taken = tuple(one for part in parts for one in part.taken)
-        unnamed: Counter[Class] = Counter()
-        floors: Counter[str] = Counter()
-        for part in parts:
-            unnamed.update(part.unnamed)
-            floors.update(part.unnamed_floors)
-        persons = tuple(one for part in parts for one in part.persons)
-        why = self._explaining.why_of(persons)
-        told = (needy, taken, unnamed, known.sequence, known.alarms)
-        return Outcome(*told, persons=persons, why=why, unnamed_floors=floors)
-
     def shows(self, plan: decide.Plan) -> bool:
         """Whether a confirmation for no answer in particular would show something of what a plan hides."""
         route = self.classified.route
@@ -363,7 +362,7 @@ class Charger:
         plan = decide.plan(
             self.policy, self.classified, self.caller, known, self.now, also_hide=hide | {DORMANT.category}
         )
-        return self.outcome(plan, NOTHING_CHARGED, 0)
+        return self.outcome_of((plan,), None)
 
     async def before(self) -> Missed | Refusal | None:
         """Charge what must be charged before anything is forwarded.
@@ -399,6 +398,13 @@ class Charger:
             await self._budgets.withdraw(miss.limits, miss.member)
         except StoreUnavailable as fault:
             log.warning("a miss stays counted: %s", fault)
+
+
+def _besides(plan: decide.Plan, more: Sequence[Counted]) -> Iterator[PersonTaken]:
+    """Whom identifiers of a record turned out to be besides."""
+    outside = any(one.person.outside for one in plan.persons)
+    for one in more:
+        yield PersonTaken(one.person, plan.needs, (), (), one.new > 0, outside, one.floors)
 
 
 def _entries(one: decide.Costed, charged: bool) -> int:

@@ -114,7 +114,7 @@ class StreamRelease:
         if not persons:
             return
         plans, _ = self._plans(persons, frozenset())
-        charge = self._charger.charge_of(plans, self._charger.now)
+        charge = self._charger.charge_of(plans, self._charger.now, passing=True)
         charged = await self._charger.charge(charge)
         outcome = self._charger.outcome_of(plans, charged)
         outcome = replace(outcome, would_be=await self._charger.passed(charge, charged))
@@ -217,7 +217,7 @@ class StreamRelease:
         if over == 0:
             return 0, frozenset(), decide.too_many(plans[0].count, plans[0].needs)
         plans = plans[:over]
-        charge = charger.charge_of(plans, charger.now)
+        charge = charger.charge_of(plans, charger.now, passing=True)
         if not any(charge.records):
             await self._let_go(plans, readings, None)
             return len(plans), frozenset(), None

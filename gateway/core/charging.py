@@ -85,12 +85,14 @@ class PersonCharge:
 class Charge:
     """Records in order, each with its persons: the longest prefix of whole records that fits every limit is charged.
 
-    All or none is a charge of one record. With ``commit`` false nothing is written (a look ahead).
+    All or none is a charge of one record. With ``commit`` false nothing is written (a look ahead). ``passing``: of a
+    stream, whose persons hardly come again soon.
     """
 
     limits: tuple[Limit, ...]
     records: tuple[tuple[PersonCharge, ...], ...]
     commit: bool = True
+    passing: bool = False
 
 
 @frozen

@@ -194,6 +194,9 @@ def attribute(
     that carries something, whichever is more. ``floor`` is the class of the route: at or above ``internal``, an
     answer that carries nothing known is still somebody's.
     """
+    if len(records) == 1 and len(records[0].persons) == 1:  # a row of an export, or an answer about one person
+        only = records[0]
+        return (PersonFound(only.persons[0], only.found, floor, told=only.told),)
     if not any(record.persons for record in records):
         return _unnamed(records, request_persons, floor)
     outside: list[Found] = []

@@ -24,7 +24,7 @@ AHEAD_S = 3.0
 """By how much another gateway's time may be ahead of this one's, with a second to spare."""
 
 MOST_PERSONS = 100
-"""A charge of more is not looked up, nor kept: exports would only push out what is asked again."""
+"""A charge of more is not looked up, nor kept, nor is one of a stream: that only pushes out what is asked again."""
 
 MOST_KNOWN = 40_000
 """Persons kept, one for each caller's limits that count them; some 20 MB."""
@@ -64,7 +64,7 @@ class KnownPersons:
         if self._monotonic() >= self._believed_until or epoch != self._epoch:
             return None
         records = charge.records
-        if not charge.commit or len(records) > MOST_PERSONS:
+        if not charge.commit or charge.passing or len(records) > MOST_PERSONS:
             return None
         limits = charge.limits
         found: list[tuple[Counted, ...]] = []
@@ -108,7 +108,7 @@ class KnownPersons:
 
     def learn(self, charge: Charge, settled: Iterable[tuple[bytes, int, int]], links: int) -> None:
         """Keep who is counted after a charge that was granted whole; ``links``: how many there were before it."""
-        if not charge.commit or sum(map(len, charge.records)) > MOST_PERSONS:
+        if not charge.commit or charge.passing or sum(map(len, charge.records)) > MOST_PERSONS:
             return
         everybody = [person for record in charge.records for person in record]
         found = list(settled)

@@ -1,5 +1,6 @@
 """Who is counted already costs no call; whoever may not be is asked for."""
 
+from dataclasses import replace
 from typing import Protocol
 
 import pytest
@@ -97,6 +98,17 @@ async def test_a_refused_person_is_not_known(budgets: Budgets) -> None:
     limits = (limit(0),)
     refusals: list[Charged] = [await budgets.charge(one_record(person(1), limits=limits)) for _ in range(2)]
     assert [one.granted for one in refusals] == [0, 0]
+
+
+async def test_who_passes_by_in_a_stream_is_neither_known_nor_kept(budgets: Budgets, store: Store) -> None:
+    limits = (limit(),)
+    passing = replace(stream(person(2), limits=limits), passing=True)
+    await budgets.charge(passing)
+    before = await calls(store)
+    await budgets.charge(stream(person(2), limits=limits))
+    assert await calls(store) == before + 1
+    await budgets.charge(passing)
+    assert await calls(store) == before + 2
 
 
 async def test_a_look_ahead_makes_nobody_known(budgets: Budgets, store: Store) -> None:
