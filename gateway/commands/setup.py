@@ -72,7 +72,7 @@ def settings_of(config: Path) -> Settings:
 def check(
     config: ConfigOption = DEFAULT_CONFIG,
     live: Annotated[bool, typer.Option("--live", help="Also call the store, the applications, the partners.")] = False,
-    acl: Annotated[bool, typer.Option("--acl", help="Print the least rights of an account at the store.")] = False,
+    acl: Annotated[bool, typer.Option("--acl", help="Print the least accounts of the store, as its ACL file.")] = False,
     json: JsonOption = False,
 ) -> None:
     """Name every mistake in the configuration at once, each with file, line and rule.
@@ -114,12 +114,13 @@ def check(
 
 
 def tell_rights(json: bool) -> None:
-    """The least that an account at the store must be allowed, as an ACL file writes it."""
-    from gateway.stores.acl import rights
+    """The least that an account at the store must be allowed, and what its user ``default`` needs, as an ACL file."""
+    from gateway.stores.acl import CLOSED_DEFAULT, rights
 
     if json:
-        emit({"rights": rights()})
+        emit({"rights": rights(), "default": CLOSED_DEFAULT})
     else:
+        say(escaped(f"user default {CLOSED_DEFAULT}"))
         say(escaped(f"user gateway on >PASSWORD {rights()}"))
 
 

@@ -25,7 +25,7 @@ from gateway.config import load
 from gateway.demo import cast, certificate, population, ready, tour
 from gateway.demo.ready import Pids, Ready, ReadyPartner
 from gateway.initialise import DEMO_MARK, PARTNER_IDS, write_configuration
-from gateway.stores.acl import rights
+from gateway.stores.acl import CLOSED_DEFAULT, rights
 
 GATEWAY: Final = "http://localhost:8080"
 INNER: Final = "partners"
@@ -84,12 +84,8 @@ def everybody() -> tuple[cast.Adviser, ...]:
 
 
 def store_accounts(passwords: Mapping[str, str]) -> str:
-    """Redis' ACL file, with passwords by their hashes; as ``health`` everybody may ask for a sign of life.
-
-    What a server reads from its own file at the start it does as ``default``: with fewer rights it would leave out
-    every transaction there, and forget. So that user has all rights, and is off: nobody can be it.
-    """
-    return "user default off ~* &* +@all\nuser health on nopass -@all +ping\n" + "".join(
+    """Redis' ACL file, with passwords by their hashes; as ``health`` everybody may ask for a sign of life."""
+    return f"user default {CLOSED_DEFAULT}\nuser health on nopass -@all +ping\n" + "".join(
         f"user {name} on #{hashlib.sha256(passwords[name].encode()).hexdigest()} {rules}\n"
         for name, rules in ACCOUNTS.items()
     )

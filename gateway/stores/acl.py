@@ -16,6 +16,12 @@ COMMANDS: Final = tuple(
     command for group in (_CONNECTION, _HASHES, _SERVER, _SETS, _SORTED_SETS, _STRINGS) for command in group.split()
 )
 
+CLOSED_DEFAULT: Final = "off ~* &* +@all"
+"""For the user ``default``, as whom a server reads its own append-only file when it starts.
+
+Nobody can be it, and it has all rights: with fewer Redis 7.0 and 8.0 and Valkey 8.1 leave out what scripts wrote.
+"""
+
 
 def rights() -> str:
     """The rights of an account, as `ACL SETUSER` and an ACL file write them: every key, no channel, these commands."""

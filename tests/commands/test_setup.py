@@ -4,7 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+import redis
 from commands.conftest import Gateway
+from redis_servers import RedisServer
 
 
 def test_init_writes_a_configuration_that_check_accepts(gateway: Gateway, tmp_path: Path) -> None:
@@ -140,3 +142,22 @@ def test_check_wants_a_secret_for_notices_that_cannot_be_guessed(gateway: Gatewa
     assert "fewer than 32 characters" in gateway("check", "--config", config).out
     secret.write_text("x" * 32)
     assert "notify" not in gateway("check", "--config", config).out
+
+
+def test_a_store_with_the_accounts_that_check_prints_serves_and_forgets_nothing(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    accounts = tmp_path / "users.acl"
+    accounts.write_text(gateway("check", "--acl").out.replace("PASSWORD", "secret"))
+    server = RedisServer(tmp_path / "server", {"aclfile": str(accounts)}).start()
+    client = redis.Redis(port=server.port, username="gateway", password="secret")
+    try:
+        client.eval("redis.call('SET', 'a', 1) redis.call('SET', 'b', 1)", 0)
+        server.kill()
+        server.start()
+        assert client.exists("a", "b") == 2
+        with pytest.raises(redis.AuthenticationError):
+            redis.Redis(port=server.port).get("a")
+    finally:
+        client.close()
+        server.kill()
