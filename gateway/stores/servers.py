@@ -13,6 +13,7 @@ from redis.credentials import CredentialProvider
 from redis.exceptions import AuthenticationError, NoScriptError, RedisError, ResponseError
 
 from gateway.config.store import Node, StoreAddress
+from gateway.hosts import HOSTS
 from gateway.ports import StoreUnavailable
 from gateway.stores.faults import NO_ANSWER, NotAcknowledged, translated
 from gateway.stores.scripts import Argument, Run, writes
@@ -40,6 +41,33 @@ class FileCredentials(CredentialProvider):
     async def get_credentials_async(self) -> tuple[str] | tuple[str, str]:
         """As ``get_credentials``: a file of one line is not worth a thread."""
         return self.get_credentials()
+
+
+class _Named(Connection):
+    """A connection to a server whose name is looked up by ``gateway.hosts``; its addresses are tried in turn."""
+
+    _address = ""
+
+    async def _connect(self) -> None:
+        async with asyncio.timeout(self.socket_connect_timeout):
+            addresses = await HOSTS.addresses(self.host)
+        for place, self._address in enumerate(addresses, 1):
+            try:
+                await super()._connect()  # type: ignore[no-untyped-call]
+                break
+            except OSError:
+                if place == len(addresses):
+                    raise
+
+    def _connection_arguments(self) -> dict[str, Any]:
+        return {**super()._connection_arguments(), "host": self._address}
+
+
+class _NamedTls(_Named, SSLConnection):
+    """The same over TLS: the certificate is the name's."""
+
+    def _connection_arguments(self) -> dict[str, Any]:
+        return {**super()._connection_arguments(), "server_hostname": self.host}
 
 
 class Server:
@@ -194,14 +222,14 @@ def _pool(
 ) -> BlockingConnectionPool:
     """Connections to ``node``, or to the server of the address itself. Nothing is tried twice."""
     settings: dict[str, Any] = {"db": database}
-    kind: type[Connection] | type[UnixDomainSocketConnection] = Connection
+    kind: type[Connection] | type[UnixDomainSocketConnection] = _Named
     if node is None and address.socket:
         kind = UnixDomainSocketConnection
         settings["path"] = address.socket
     else:
         settings["host"], settings["port"] = node or address.nodes[0]
     if address.tls:
-        kind = SSLConnection
+        kind = _NamedTls
         settings["ssl_ca_certs"] = str(address.ca_file) if address.ca_file else None
         settings["ssl_certfile"] = str(address.client_certificate) if address.client_certificate else None
         settings["ssl_keyfile"] = str(address.client_key) if address.client_key else None

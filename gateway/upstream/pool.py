@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gateway.hosts import HOSTS
 from gateway.upstream.connection import Connection
 from gateway.upstream.message import UpstreamFault
 
@@ -186,9 +187,16 @@ class Pool:
         self._all.add(connection)
         name = (self._origin.server_name or self._origin.host) if self._tls is not None else None
         try:
-            await loop.create_connection(
-                lambda: connection, self._origin.host, self._origin.port, ssl=self._tls, server_hostname=name
-            )
+            addresses = await HOSTS.addresses(self._origin.host)
+            for place, address in enumerate(addresses, 1):
+                try:
+                    await loop.create_connection(
+                        lambda: connection, address, self._origin.port, ssl=self._tls, server_hostname=name
+                    )
+                    break
+                except OSError as fault:
+                    if place == len(addresses) or isinstance(fault, ssl.SSLError):
+                        raise
         except BaseException:
             connection.abort()
             raise

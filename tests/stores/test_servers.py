@@ -1,6 +1,7 @@
 """One server of the store, reached as its address says: with users of its ACL, passwords in files, over TLS."""
 
 import ipaddress
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,9 @@ from cryptography import x509
 from redis_servers import RedisServer, folder, running
 
 from gateway.config.store import StoreAddress, StoreSettings, address_of
+from gateway.hosts import Hosts
 from gateway.ports import StoreUnavailable
+from gateway.stores import servers
 from gateway.stores.connection import Store
 
 
@@ -36,6 +39,19 @@ def test_an_address_says_where_to_ask_and_how(url: str, address: StoreAddress) -
 def test_what_is_no_address_is_told_what_to_write(url: str) -> None:
     with pytest.raises(ValueError, match=r"^write unix:///PATH, redis://HOST:PORT"):
         address_of(url)
+
+
+async def test_each_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def look_up(_: str, port: None, **__: object) -> list[object]:
+        return [one for address in ("127.0.0.2", "127.0.0.1") for one in socket.getaddrinfo(address, port)]
+
+    monkeypatch.setattr(servers, "HOSTS", Hosts(look_up))
+    with running(tmp_path) as server:
+        store = await Store.connect(f"redis://store:{server.port}")
+        try:
+            assert await store.call("PING")
+        finally:
+            await store.close()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import socket
 import pytest
 from upstream_application import OK, always_ok, application, connector, pieces, replies, request, send, whole
 
+from gateway.hosts import Hosts
 from gateway.upstream import Deadlines, Origin, Upstream, UpstreamFault
 from gateway.upstream import pool as upstream_pool
 
@@ -16,6 +17,16 @@ async def test_a_drained_connection_is_used_again():
         for _ in range(3):
             assert await whole(await send(upstream)) == b"ok"
         assert app.accepted == 1
+
+
+async def test_each_address_of_a_name_is_tried(monkeypatch):
+    def look_up(host, port, **_):
+        assert host == "application"
+        return [one for address in ("127.0.0.2", "127.0.0.1") for one in socket.getaddrinfo(address, port)]
+
+    monkeypatch.setattr(upstream_pool, "HOSTS", Hosts(look_up))
+    async with application(always_ok) as app, connector(app, host="application") as upstream:
+        assert await whole(await send(upstream)) == b"ok"
 
 
 async def reads_bodies(connection):
