@@ -14,6 +14,7 @@ import os
 import secrets
 import shutil
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +23,13 @@ from typing import Final
 from rich.console import Console
 
 from gateway.config import load
+from gateway.config.store import StoreAddress
 from gateway.demo import cast, certificate, population, ready, tour
 from gateway.demo.ready import Pids, Ready, ReadyPartner
 from gateway.initialise import DEMO_MARK, PARTNER_IDS, write_configuration
+from gateway.ports import StoreUnavailable
 from gateway.stores.acl import CLOSED_DEFAULT, rights
+from gateway.stores.connection import Store
 
 GATEWAY: Final = "http://localhost:8080"
 INNER: Final = "partners"
@@ -160,14 +164,40 @@ def _write_private(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
+async def until_whole(address: StoreAddress, within_s: float = 60) -> None:
+    """Wait until the store takes what is written: of one that has just begun, replicas may be on their way.
+
+    :raises StoreUnavailable: it is not whole within ``within_s``
+    """
+    given_up_at = time.monotonic() + within_s
+    while doubt := await _doubt(address):
+        if time.monotonic() >= given_up_at:
+            raise StoreUnavailable(doubt)
+        await asyncio.sleep(0.2)
+
+
+async def _doubt(address: StoreAddress) -> str:
+    """Why the store is not whole; empty where it is."""
+    try:
+        store = await Store.connect(address)
+    except StoreUnavailable as fault:
+        return str(fault)
+    try:
+        return store.doubt
+    finally:
+        await store.close()
+
+
 def enter(volumes: Volumes) -> Ready:
     """Enrol everybody and issue the tokens, once; the ready file says who.
 
     :raises StoreUnavailable, ConfigurationError:
     """
+    settings = load(volumes.config)
+    asyncio.run(until_whole(settings.store))
     ids = ready.single_persons(volumes.application / "population.db")
     partners = tuple(ReadyPartner(name, f"http://localhost:{PORTS[name]}") for name in PARTNER_IDS)
-    users, tokens = asyncio.run(cast.enter(load(volumes.config), everybody()))
+    users, tokens = asyncio.run(cast.enter(settings, everybody()))
     told = Ready(GATEWAY, "", "", str(volumes.config), partners, users, tokens, ids)
     ready.write(volumes.told / "ready.json", told.as_json(Pids((), (), (), ())))
     return told

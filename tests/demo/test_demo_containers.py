@@ -4,6 +4,7 @@ import re
 import ssl
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -12,9 +13,11 @@ import redis
 from redis_servers import RedisServer, running
 
 from gateway.config import load
+from gateway.config.store import address_of
 from gateway.demo import certificate, containers
 from gateway.demo.containers import Volumes, prepare
 from gateway.initialise import AlreadyThere
+from gateway.ports import StoreUnavailable
 from gateway.stores import connection
 
 PERSONS = 40
@@ -170,3 +173,12 @@ def test_a_server_that_begins_again_has_all_that_scripts_have_written(tmp_path: 
     finally:
         client.close()
         server.kill()
+
+
+async def test_people_are_entered_once_the_replicas_have_what_is_written(tmp_path: Path) -> None:
+    with running(tmp_path / "alone") as alone:
+        address = replace(address_of(alone.url), replicas=1)
+        with pytest.raises(StoreUnavailable, match="0 of 1 replicas"):
+            await containers.until_whole(address, within_s=0)
+        with running(tmp_path / "replica", {"replicaof": f"127.0.0.1\n{alone.port}"}):
+            await containers.until_whole(address)
