@@ -31,6 +31,8 @@ defaults
   retry-on conn-failure empty-response
 frontend gateways
   bind 127.0.0.1:{port}
+  monitor-uri /both-are-up
+  monitor fail if {{ nbsrv(gateways) lt 2 }}
   default_backend gateways
 backend gateways
   balance roundrobin
@@ -102,6 +104,11 @@ def balanced(a: Settings, b: Settings, folder: Path) -> Iterator[int]:
         process.wait(10)
 
 
+def both_are_up(port: int) -> None:
+    """Wait until HAProxy sends to both gateways."""
+    until(lambda: wire.send(port, wire.request("/both-are-up", "any")).status == 200, what="HAProxy to find both up")
+
+
 def restarted(process: subprocess.Popen[bytes]) -> None:
     process.send_signal(signal.SIGTERM)
     assert process.wait(wire.PATIENCE_S) == 0
@@ -116,6 +123,7 @@ def test_two_gateways_are_restarted_one_by_one_and_no_request_fails(application:
         port = nodes.enter_context(balanced(a, b, tmp_path))
         with Hammer(port, stack.host, accounts, "/api/demandeurs/1") as hammer:
             for settings, process in ((a, stack.process), (b, of_b)):
+                both_are_up(port)
                 before = hammer.answered
                 until(lambda before=before: hammer.answered > before + 100 or hammer.failed, what="a hundred answers")
                 restarted(process)
