@@ -25,6 +25,7 @@ from gateway.core.reasons import Reason, Refusal
 from gateway.edge.credentials import refusal_of
 from gateway.explaining import Explaining
 from gateway.incoming import CallerEnded
+from gateway.looking_up import look_up
 from gateway.outcomes import NOTHING_CHARGED, Missed, Outcome
 from gateway.passage import Passage
 from gateway.ports import Budgets, Callers, Clock, Factors, NoCaller, StoreUnavailable
@@ -100,9 +101,7 @@ class Charger:
         credential = self._passage.credential
         if self.caller.credential == "anonymous":
             return None
-        kept = None if anew else self._callers.lately(credential.kind, credential.value)
-        look = self._callers.by_token if credential.kind == "token" else self._callers.by_session
-        found = kept or await look(credential.value, anew=anew)
+        found = await look_up(self._passage, self._callers, anew=anew)
         if isinstance(found, NoCaller):
             return refusal_of(found, credential.kind)
         if self._passage.started and credential.kind == "token" and found.ended_at != self.caller.ended_at:

@@ -57,6 +57,7 @@ class Passage:
     ``held``, ``spent``: ids of proofs for one answer: those that this request has claimed, and those another has.
     ``ended``: the user whose session has ended by time; ``own_cookie``: a field that goes with an answer of ours.
     ``seen_at``: when the caller was last looked up (monotonic seconds).
+    ``outlives_cookie``: its session has another cookie now, and goes on.
     ``possession``: the token's key was shown; ``nonce``: what its next proof must name.
     """
 
@@ -90,6 +91,7 @@ class Passage:
     body_ended: Callable[[], bool] = lambda: True
     body: Body | None = None
     own_cookie: tuple[bytes, bytes] | None = None
+    outlives_cookie: bool = False
     possession: bool = False
     nonce: str = ""
     notes: dict[str, object] = field(default_factory=dict)

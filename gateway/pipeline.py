@@ -36,6 +36,7 @@ from gateway.edge.answers import Rendered
 from gateway.edge.credentials import DPOP, NOBODY, confirm_first, credential_of, refusal_of
 from gateway.explaining import Explaining
 from gateway.incoming import ClientGone, RequestBody
+from gateway.looking_up import look_up
 from gateway.means import ClientStalled, Means
 from gateway.outgoing import to_application
 from gateway.passage import Passage, Receive, Scope, Send, begin
@@ -217,10 +218,7 @@ class Pipeline:
         credential = passage.credential
         found: Caller | NoCaller = UNSAID
         if credential is not NOBODY:
-            callers = self.doors.callers
-            kept = None if anew else callers.lately(credential.kind, credential.value)
-            look = callers.by_token if credential.kind == "token" else callers.by_session
-            found = kept or await look(credential.value, anew=anew)
+            found = await look_up(passage, self.doors.callers, anew=anew)
         if isinstance(found, NoCaller):
             if application.observing and found.reason != "frozen":
                 passage.caller = ANONYMOUS

@@ -52,6 +52,9 @@ class Callers(Protocol):
 
     async def by_session(self, cookie: str, *, anew: bool = False) -> Caller | NoCaller: ...
 
+    async def by_family(self, let_in: Caller, *, anew: bool = False) -> Caller | NoCaller:
+        """Who was let in by a session's cookie, whatever became of that: for what is on its way, and nothing new."""
+
 
 class Factors(Protocol):
     """What people can confirm with."""

@@ -12,10 +12,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 import pytest
@@ -25,10 +25,17 @@ from websockets.sync.server import ServerConnection, serve
 from websockets.typing import Subprotocol
 
 from gateway.core.assurance import Proof
+from gateway.edge.cookies import SESSION
 from gateway.keyring import KeyRing
+from gateway.stores import keys
 from gateway.stores.connection import Store
 from gateway.stores.embedded import EmbeddedStore
+from gateway.stores.sessions import Sessions
 from gateway.stores.tokens import Tokens
+from gateway.watching import ROUND_S
+
+Result = TypeVar("Result")
+PROMISE_S = 1.0
 
 GATEWAY = """
 [listen]
@@ -143,11 +150,25 @@ class House:
 
         asyncio.run(work())
 
+    def of_sessions(self, work: "Callable[[Sessions, Store, KeyRing], Awaitable[Result]]") -> Result:
+        """What some work with the store's sessions gives."""
+
+        async def with_store() -> Result:
+            store, keyring = await Store.connect(self.store_url, timeout_s=20), KeyRing.load(self.directory / "keys")
+            try:
+                return await work(Sessions(store, keyring), store, keyring)
+            finally:
+                await store.close()
+
+        return asyncio.run(with_store())
+
     def open(
-        self, path: str = "/ws", *, token: str | None = None, proven: bool = False, **more: Any
+        self, path: str = "/ws", *, token: str | None = None, proven: bool = False, cookie: str = "", **more: Any
     ) -> ClientConnection:
-        token = self.token(proven=proven)[0] if token is None else token
+        token = self.token(proven=proven)[0] if token is None and not cookie else token
         headers = {"Authorization": f"Bearer {token}"} if token else {}
+        if cookie:
+            headers, more = {"Cookie": f"{SESSION}={cookie}"}, {"origin": f"http://localhost:{self.port}", **more}
         peer = socket.create_connection(("127.0.0.1", self.port), timeout=10)
         try:
             return connect(f"ws://localhost:{self.port}{path}", sock=peer, additional_headers=headers, **more)
@@ -330,6 +351,29 @@ def test_revoked_token_ends_a_silent_conversation(house: House) -> None:
     with house.open(token=token) as client:
         house.revoke(token_id)
         assert ended(client) == (1008, "token_revoked")
+
+
+def test_session_that_got_another_cookie_keeps_its_conversation_until_it_ends(house: House) -> None:
+    async def sign_in(sessions: Sessions, *_: object) -> str:
+        who = {"issuer": "https://sso.example", "sub": secrets.token_hex(8), "partner": "p", "name": "n", "login": "l"}
+        return await sessions.open(**who)
+
+    cookie = house.of_sessions(sign_in)
+
+    async def change(sessions: Sessions, store: Store, keyring: KeyRing) -> str:
+        new = await sessions.rotate(cookie, None)
+        await store.call("DEL", keys.session(keyring.token_hash(cookie)))  # as its lifetime does
+        return str(new)
+
+    with house.open(cookie=cookie) as client:
+        new = house.of_sessions(change)
+        with pytest.raises(TimeoutError):
+            client.recv(timeout=PROMISE_S + ROUND_S)
+        assert house.refused(cookie=cookie) == (401, "no_caller")
+        client.send("still here")
+        assert client.recv(timeout=10) == "still here"
+        house.of_sessions(lambda sessions, *_: sessions.end(new))
+        assert ended(client) == (1008, "no_caller")
 
 
 def test_ping_is_answered(house: House) -> None:

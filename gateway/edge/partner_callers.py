@@ -43,6 +43,8 @@ class Stored(Protocol):
 
     async def by_session(self, cookie: str, *, anew: bool = False) -> Caller | NoCaller: ...
 
+    async def by_family(self, let_in: Caller, *, anew: bool = False) -> Caller | NoCaller: ...
+
     async def by_access(self, name: str, *, anew: bool = False) -> Caller | NoCaller: ...
 
     def forget(self, credential: str) -> None: ...
@@ -97,6 +99,10 @@ class PartnerCallers:
     async def by_session(self, cookie: str, *, anew: bool = False) -> Caller | NoCaller:
         """The caller of a session's cookie."""
         return self._trusted(await self._stored.by_session(cookie, anew=anew))
+
+    async def by_family(self, let_in: Caller, *, anew: bool = False) -> Caller | NoCaller:
+        """Who was let in by a session's cookie, whatever became of that."""
+        return self._trusted(await self._stored.by_family(let_in, anew=anew))
 
     def _trusted(self, found: Caller | NoCaller) -> Caller | NoCaller:
         """Nobody, where the configuration that is in force now would not let in who was found."""

@@ -22,7 +22,7 @@ from gateway.core.policy import IDLE_S
 from gateway.keyring import KeyRing
 from gateway.ports import Clock, NoCaller
 from gateway.stores import keys
-from gateway.stores.connection import Script, Store
+from gateway.stores.connection import Argument, Script, Store
 from gateway.stores.encoding import grant_of, mandate_of, proof_of, texts
 from gateway.stores.places import HOME
 from gateway.stores.scripts import Placed
@@ -79,6 +79,10 @@ class StoredCallers:
         """The caller of a session's cookie, as ``by_token``."""
         return await self._caller("session", cookie, anew) if len(cookie) <= LONGEST_COOKIE else NoCaller("unknown")
 
+    async def by_family(self, let_in: Caller, *, anew: bool = False) -> Caller | NoCaller:
+        """Who was let in by a session's cookie, with what that saw, whatever became of it; as ``by_token``."""
+        return await self._caller("family", f"{let_in.sees}:{let_in.credential_id}", anew)
+
     def forget(self, credential: str) -> None:
         """Ask the store anew about a token, a cookie, a credential's id, a user or an identity not confirmed yet."""
         for name, (_, caller) in list(self._kept.items()):
@@ -120,12 +124,19 @@ class StoredCallers:
             if self._asked.get(name) is this:
                 del self._asked[name]
 
-    async def _look_up(self, kind: str, value: str) -> Caller | NoCaller:
+    def _place(self, kind: str, value: str) -> tuple[str, bytes | str, list[Argument]]:
+        """What a caller is in the store, under which key, and of a family what of it is seen."""
+        if kind == "family":
+            sees, _, family = value.partition(":")
+            return "session", keys.family(family), [family, sees]
         digest = self._keyring.token_hash(value)
-        kind = "session" if kind == "session" else "token"
-        key = keys.session(digest) if kind == "session" else keys.token_by_hash(digest)
+        return ("session", keys.session(digest), []) if kind == "session" else ("token", keys.token_by_hash(digest), [])
+
+    async def _look_up(self, kind: str, value: str) -> Caller | NoCaller:
+        kind, key, sees = self._place(kind, value)
         now = self._clock.now()
-        answer = await self._together.run(Placed(HOME, _CALLER, [key], [kind, now, self._idle_s, keys.SEEN_EVERY_S]))
+        asked = [kind, now, self._idle_s, keys.SEEN_EVERY_S, *sees]
+        answer = await self._together.run(Placed(HOME, _CALLER, [key], asked))
         if not answer:
             return NoCaller("unknown")
         credential_id, flat, proofs, grants, frozen, over, closed, places, changed, sees, first_seen, *more = answer

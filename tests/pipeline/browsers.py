@@ -1,17 +1,20 @@
 """One person's browser before the scripted application: a session, cookies, forms."""
 
 import json
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import wire
 from persons import RAW
-from stack import Account, Stack
+from stack import Account, Stack, until
 from wire import Answer
 
 from gateway.edge.cookies import SESSION
 from gateway.stores import keys
 from gateway.stores.sessions import Sessions
 
+PROMISE_S = 1.0
 JSON = ("Content-Type", "application/json")
 
 
@@ -71,3 +74,14 @@ def browser_of(stack: Stack, account: Account, agency: str = "") -> Browser:
         issuer=issuer, sub=account.sub, partner=account.partner, name="Zoé Tést", login=account.sub, agency=agency
     )
     return Browser(stack, account, {SESSION: stack.thread.call(opening)})
+
+
+def the_promise_is_due(meanwhile: Callable[[], None] = lambda: None) -> None:
+    """Come back when whoever was ended just now is out by all means."""
+    due = time.monotonic() + PROMISE_S
+
+    def over() -> bool:
+        meanwhile()
+        return time.monotonic() >= due
+
+    until(over, what="the second of the promise")

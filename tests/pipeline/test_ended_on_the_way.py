@@ -2,12 +2,10 @@
 
 import contextlib
 import threading
-import time
-from collections.abc import Callable
 
 import pytest
 import wire
-from browsers import browser_of
+from browsers import browser_of, the_promise_is_due
 from persons import RAW, Raw
 from scripted_application import Exchange
 from stack import Account, until
@@ -16,7 +14,6 @@ from gateway.edge.cookies import SESSION
 from gateway.stores.sessions import Sessions
 
 NARROW = "narrow.test"
-PROMISE_S = 1.0
 PIECE, LENGTH = b"x", 20_000
 ROUTES = {"save": "POST", "unread": "PUT"}
 """Routes with what is sent to them: the body is kept and looked at, or passed on as it comes."""
@@ -35,17 +32,6 @@ def framed(framing: str) -> tuple[tuple[str, str], bytes, bytes]:
     if framing == "chunked":
         return ("Transfer-Encoding", "chunked"), b"1\r\n" + PIECE + b"\r\n", b"0\r\n\r\n"
     return ("Content-Length", str(LENGTH)), PIECE, b""
-
-
-def the_promise_is_due(meanwhile: Callable[[], None] = lambda: None) -> None:
-    """Come back when whoever was ended just now is out by all means."""
-    due = time.monotonic() + PROMISE_S
-
-    def over() -> bool:
-        meanwhile()
-        return time.monotonic() >= due
-
-    until(over, what="the second of the promise")
 
 
 @pytest.mark.parametrize("kind", ["token", "session"])

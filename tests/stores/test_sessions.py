@@ -80,6 +80,29 @@ async def test_an_old_id_never_gets_a_later_proof(sessions: Sessions, callers: S
     assert seen == [0, 1, 2]
 
 
+async def test_who_was_let_in_by_an_old_id_goes_on_with_the_session_and_gets_no_later_proof(
+    sessions: Sessions, callers: StoredCallers, clock
+) -> None:
+    second = await sessions.rotate(await sessions.open(**WHO), proof_of(1, clock.at))
+    let_in = await callers.by_session(second)
+    third = await sessions.rotate(second, proof_of(2, clock.at))
+    clock.forward(60)
+    assert await callers.by_session(second) == NoCaller("unknown")
+    assert await callers.by_family(let_in) == let_in
+    assert len((await callers.by_session(third)).proofs) == 2
+    await sessions.end(third)
+    assert await callers.by_family(let_in, anew=True) == NoCaller("unknown")
+
+
+async def test_who_was_let_in_by_a_copy_of_an_id_does_not_go_on_once_the_session_has_left_it(
+    sessions: Sessions, callers: StoredCallers
+) -> None:
+    copied = await sessions.open(**WHO)
+    let_in = await callers.by_session(copied)
+    assert await sessions.refound(await sessions.rotate(copied, None), let_in.user)
+    assert await callers.by_family(let_in) == NoCaller("unknown")
+
+
 async def test_of_two_that_change_one_id_at_once_one_wins(sessions: Sessions, callers: StoredCallers, clock) -> None:
     old = await sessions.open(**WHO)
     changed = await asyncio.gather(*(sessions.rotate(old, proof_of(n, clock.at)) for n in range(20)))

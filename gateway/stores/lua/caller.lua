@@ -1,8 +1,8 @@
 -- Everything about a caller in one round trip.
 --
--- KEYS: 1 the credential (token by hash, or session cookie)
+-- KEYS: 1 the credential (token by hash, session cookie, or the session's family)
 -- ARGV: 1 "token" or "session", 2 now, 3 idle lifetime of sessions that say none (s), 4 seconds between writes of the
--- last use
+-- last use, 5 the family's id, 6 up to which confirmation it is seen: both only for a family
 -- Returns {} where nobody is known, else {id, caller (flat hash), proofs, grants, what is frozen or "", "over" or "",
 -- the class from which all is closed or "", where the session is known to be used from, when their partner said that
 -- a credential was changed or "", up to which confirmation this cookie sees or "", when the user was first seen or "",
@@ -26,7 +26,7 @@ if ARGV[1] == 'token' then
   caller = call('HGETALL', tag .. 't:' .. id)
   proofs = call('HVALS', tag .. 'p:' .. id)
 else
-  local cookie = call('HMGET', KEYS[1], 'family', 'until', 'sees')
+  local cookie = ARGV[5] and {ARGV[5], false, ARGV[6]} or call('HMGET', KEYS[1], 'family', 'until', 'sees')
   id, sees = cookie[1], cookie[3] or ''
   if not id or (cookie[2] and now >= tonumber(cookie[2])) then return {} end
   caller = call('HGETALL', tag .. 'sf:' .. id)
