@@ -28,7 +28,16 @@ from gateway.serve import CONFIG_VARIABLE, ENDING, RUN_VARIABLE
 from gateway.stores.faults import StoreLost
 from gateway.telling import Errand, errands_of, run_errands
 from gateway.websocket import serve_websocket
-from gateway.wiring import Opened, doors_of, open_all, policy_in_force, served_of, site_of, tell_used
+from gateway.wiring import (
+    Opened,
+    doors_of,
+    open_all,
+    partners_in_force,
+    policy_in_force,
+    served_of,
+    site_of,
+    tell_used,
+)
 
 NEW_OBJECTS = 20_000
 """How many more containers there are before the collector looks again; requests leave few behind."""
@@ -138,6 +147,7 @@ class App:
 
     async def _join(self) -> None:
         opened = self._opened = await open_all(self._settings, self._keyring, self._metrics)
+        await partners_in_force(opened, self._settings)
         await policy_in_force(opened, self._settings, "start")
         errands = errands_of(opened, self._settings)
         self.pipeline = Pipeline(doors_of(opened, self._settings), served_of(opened, self._settings))
@@ -178,7 +188,7 @@ class App:
     async def _follow(self) -> None:
         """Do as the server says: decide by the configuration that it has accepted since, and prepare for the end.
 
-        What cannot be taken yet (a ledger that cannot be written) is tried again; the old one holds until then.
+        What cannot be taken yet (store or ledger cannot be written) is tried again; the old one holds until then.
         """
         folder = Path(os.environ[RUN_VARIABLE])
         while True:
@@ -217,10 +227,11 @@ class App:
             if self.pipeline is not None and self._opened is not None:
                 doors, served = doors_of(self._opened, settings), served_of(self._opened, settings)
                 errands = errands_of(self._opened, settings)
+                await partners_in_force(self._opened, settings)
                 await policy_in_force(self._opened, settings, "reload")
                 self.pipeline.doors, self.pipeline.served = doors, served
                 self._tell(errands)
-        except (ConfigurationError, OSError, LedgerUnavailable) as fault:
+        except (ConfigurationError, OSError, LedgerUnavailable, StoreUnavailable) as fault:
             self._behind = str(fault)
             log.error("a new policy is not taken yet: %s", fault)
             return

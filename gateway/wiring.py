@@ -51,6 +51,7 @@ from gateway.stores.migrations import Migrations
 from gateway.stores.notices import Notices
 from gateway.stores.outsiders import Outsiders
 from gateway.stores.partner_tokens import PartnerTokens, SeenProofs
+from gateway.stores.partnerships import Partnerships
 from gateway.stores.passkeys import Passkeys
 from gateway.stores.people import People
 from gateway.stores.recovery import RecoveryCodes
@@ -142,6 +143,12 @@ async def policy_in_force(opened: Opened, settings: Settings, reason: str) -> No
     digest = await opened.ledger.keep_policy(settings.policy.text)
     record = {"kind": "policy", "policy": digest, "reason": reason}
     await opened.ledger.append(record, now=opened.store.clock.now())
+
+
+async def partners_in_force(opened: Opened, settings: Settings) -> None:
+    """End for good what is open of people whose partner is not among these. Raises ``StoreUnavailable``."""
+    issuers = {name: table.issuer for name, table in settings.partners.items()}
+    await Partnerships(opened.store).hold(issuers)
 
 
 async def tell_used(opened: Opened, settings: Settings) -> None:

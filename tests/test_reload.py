@@ -15,6 +15,8 @@ from stack import Account, Stack, demo_application, running_stack, until
 from traffic import Hammer, Stream, admin
 
 from gateway.admin import RELOAD_HEADER
+from gateway.edge.cookies import SESSION
+from gateway.stores.sessions import Sessions
 
 WORKERS = 2
 HOUR = 'name = "sensitive-hour"\nscope = "user"\nclass = "sensitive"\npersons = '
@@ -228,15 +230,41 @@ def test_a_hangup_does_the_same_and_says_it_in_the_log(stack: Stack) -> None:
 
 
 def test_people_of_a_partner_that_is_gone_are_nobody(stack: Stack) -> None:
-    account = stack.account(partner="cap-insertion") if "cap-insertion" in stack.settings.partners else None
-    name = account.partner if account else "relais-emploi"
-    account = account or stack.account()
+    account = stack.account()
     assert stack.get("/.gateway/budget", account).status == 200
-    policy, partners = stack.directory / "policy.toml", stack.directory / "partners.toml"
-    policy.write_text(policy.read_text().replace(name, "another-one"))
-    partners.write_text(partners.read_text().replace(f"partners.{name}", "partners.another-one"))
-    assert reload(stack)[0] == 200
+    without(stack, account.partner)
     assert {stack.get(RECORD, account).status for _ in range(MANY)} == {401}
+
+
+def test_a_session_is_over_for_good_once_its_partner_was_gone(stack: Stack) -> None:
+    account, kept = stack.account(), {path: path.read_text() for path in stack.directory.glob("*.toml")}
+    sessions, issuer = Sessions(stack.thread.store, stack.keyring), stack.settings.partners[account.partner].issuer
+
+    def sign_in() -> tuple[str, str]:
+        who = {"issuer": issuer, "sub": account.sub, "partner": account.partner, "name": "n", "login": account.sub}
+        return ("Cookie", f"{SESSION}={stack.thread.call(sessions.open(**who))}")
+
+    def answers(cookie: tuple[str, str]) -> set[int]:
+        return {stack.get("/.gateway/budget", None, cookie).status for _ in range(MANY)}
+
+    before = sign_in()
+    assert answers(before) == {200}
+    without(stack, account.partner)
+    assert answers(before) == {401}
+    for path, text in kept.items():
+        path.write_text(text)
+    assert reload(stack)[0] == 200
+    until(lambda: answers(before) == {401}, what="the second in which workers have heard of it")
+    assert answers(sign_in()) == {200}
+    assert stack.get("/.gateway/budget", account).status == 200  # a token of ours is the operator's to revoke
+
+
+def without(stack: Stack, partner: str) -> None:
+    """Let another partner stand where this one stood."""
+    policy, partners = stack.directory / "policy.toml", stack.directory / "partners.toml"
+    policy.write_text(policy.read_text().replace(partner, "another-one"))
+    partners.write_text(partners.read_text().replace(f"partners.{partner}", "partners.another-one"))
+    assert reload(stack)[0] == 200
 
 
 @pytest.mark.parametrize(("method", "path"), [("POST", "/reload"), ("POST", "/readyz"), ("GET", "/reload")])

@@ -42,6 +42,9 @@ NOTIFY: Final = "notify"
 TOKENS_INDEXED: Final = "tokens:indexed"
 """A string: every token stands in its user's set too."""
 
+PARTNERSHIPS: Final = "partnerships"
+"""A set: every partner that was ever trusted (see ``partnership``)."""
+
 FROZEN: Final = "frozen"
 """A set of what is frozen: ``kind:name``."""
 
@@ -370,6 +373,16 @@ def invites(user: str) -> str:
 def started(partner: str) -> str:
     """A hash: user of this partner to the invitation that the help desk started for them."""
     return f"is:{partner}"
+
+
+def partnership(partner: str, issuer: str) -> str:
+    """A partner's name among all that were ever trusted: by another issuer it is another."""
+    return f"{partner} {issuer}"
+
+
+def sessions_until(partnership: str) -> str:
+    """A string: sessions of a partner's people that were opened until then (Unix seconds) are over."""
+    return f"pe:{partnership}"
 
 
 def seats(partner: str) -> str:

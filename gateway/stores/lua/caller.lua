@@ -31,6 +31,8 @@ else
   if not id or (cookie[2] and now >= tonumber(cookie[2])) then return {} end
   caller = call('HGETALL', tag .. 'sf:' .. id)
   if #caller == 0 then return {} end
+  local ended = call('GET', tag .. 'pe:' .. field('partner') .. ' ' .. field('issuer'))
+  if ended and tonumber(field('issued_at')) <= tonumber(ended) then return {} end
   local seen = tonumber(field('seen'))
   if now - seen >= tonumber(field('idle_s') or ARGV[3]) then
     over = 'over'
