@@ -5,7 +5,8 @@ Rules of this file:
 1. Each caller is asked about once a round, however many conversations are theirs, and nothing kept will do: nobody
    goes on for longer than ``ROUND_S`` and the round itself, which together are less than a second.
 2. A round asks about some at a time: whoever asks something meanwhile need not wait for all of it.
-3. While the store does not say, a silent conversation stands: each of its messages asks for itself, and is refused.
+3. A store that has said nothing for ``SILENT_S`` ends all of them: somebody may be revoked, and nobody can tell. In a
+   shorter outage a silent conversation stands: each of its messages asks for itself, and is refused.
 """
 
 import asyncio
@@ -20,6 +21,8 @@ from gateway.refusing import translated
 
 ROUND_S = 0.7
 AT_ONCE = 64
+SILENT_S = 1.0
+"""How long the store may say nothing, as seen at the end of the next question: less than two seconds in all."""
 
 Ask = Callable[[], Awaitable[Refusal | None]]
 """Looks a caller up anew: why they may ask nothing more, if so."""
@@ -28,18 +31,22 @@ log = logging.getLogger(__name__)
 
 
 class Watch:
-    """Ends the conversations of one worker. ``ending``: set once the server is to end, and all of them with it."""
+    """Ends the conversations of one worker. ``ending``: set once the server is to end, and all of them with it.
 
-    def __init__(self) -> None:
+    ``monotonic``: seconds, for how long the store has said nothing.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.ending = asyncio.Event()
+        self._monotonic = monotonic
+        self._answered_at = 0.0
         self._open: dict[Credential, dict[asyncio.Future[Refusal | None], Ask]] = {}
         self._rounds: asyncio.Task[None] | None = None
 
     def end(self) -> None:
         """The server is to end."""
         self.ending.set()
-        for group in self._open.values():
-            _settle(group, None)
+        self._settle_all(None)
 
     async def over(self, credential: Credential, ask: Ask) -> Refusal | None:
         """Wait until a conversation is to end: why its caller may ask nothing more, or ``None`` where the server ends.
@@ -52,6 +59,7 @@ class Watch:
         group = self._open.setdefault(credential, {})
         group[over] = ask
         if self._rounds is None:
+            self._answered_at = self._monotonic()  # whoever opens one has just been looked up
             self._rounds = asyncio.create_task(self._go_round(), name="watch")
         try:
             return await over
@@ -75,16 +83,23 @@ class Watch:
         group = self._open.get(credential)
         if not group:
             return
-        ask = next(iter(group.values()))
+        ask, asked_at = next(iter(group.values())), self._monotonic()
         try:
             gone = await ask()
-        except StoreUnavailable:
+            self._answered_at = max(self._answered_at, asked_at)
+        except StoreUnavailable as fault:
+            if self._monotonic() - self._answered_at >= SILENT_S:
+                self._settle_all(translated(fault))
             return
         except Exception as fault:  # whatever is raised ends in a refusal, as on the path
             log.error("the watch: a fault of ours", exc_info=fault)
             gone = translated(fault)
         if gone is not None:
             _settle(group, gone)
+
+    def _settle_all(self, why: Refusal | None) -> None:
+        for group in self._open.values():
+            _settle(group, why)
 
 
 def _settle(group: dict[asyncio.Future[Refusal | None], Ask], why: Refusal | None) -> None:

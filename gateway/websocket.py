@@ -38,19 +38,18 @@ from gateway.upstream import UpstreamRefusedUpgrade, UpstreamWebSocket
 MAX_MESSAGE_BYTES = 1_048_576
 LAST_WORDS_S = 2.0
 NO_ROOM = "as many WebSockets are open as may be"
-NORMAL, POLICY_VIOLATION, TOO_BIG, FAULT, SERVICE_RESTART = 1000, 1008, 1009, 1011, 1012
+NORMAL, POLICY_VIOLATION, TOO_BIG, FAULT, SERVICE_RESTART, TRY_AGAIN_LATER = 1000, 1008, 1009, 1011, 1012, 1013
 _NEVER_SENT = {1005: NORMAL, 1006: FAULT, 1015: FAULT}
 """Codes that stand for what happened and are never written into a frame (RFC 6455 section 7.4.1)."""
-_FAULTS = frozenset(
-    {
-        Reason.STORE_UNAVAILABLE,
-        Reason.LEDGER_UNAVAILABLE,
-        Reason.INTERNAL_FAULT,
-        Reason.UPSTREAM_MALFORMED,
-        Reason.UPSTREAM_TIMEOUT,
-        Reason.UPSTREAM_UNREACHABLE,
-    }
-)
+_CODES = {
+    Reason.BODY_TOO_LARGE: TOO_BIG,
+    Reason.STORE_UNAVAILABLE: TRY_AGAIN_LATER,
+    Reason.LEDGER_UNAVAILABLE: TRY_AGAIN_LATER,
+    Reason.INTERNAL_FAULT: FAULT,
+    Reason.UPSTREAM_MALFORMED: FAULT,
+    Reason.UPSTREAM_TIMEOUT: FAULT,
+    Reason.UPSTREAM_UNREACHABLE: FAULT,
+}
 _JSON = Media(Family.JSON, "application/json", charset="utf-8")
 _TEXT = Media(Family.TEXT, "text/plain", charset="utf-8")
 
@@ -157,8 +156,7 @@ class _Ending:
 
 
 def _refused(refusal: Refusal) -> _Ending:
-    code = FAULT if refusal.reason in _FAULTS else POLICY_VIOLATION
-    return _Ending(TOO_BIG if refusal.reason is Reason.BODY_TOO_LARGE else code, str(refusal.reason), refusal)
+    return _Ending(_CODES.get(refusal.reason, POLICY_VIOLATION), str(refusal.reason), refusal)
 
 
 @dataclass(slots=True)

@@ -10,6 +10,9 @@ from gateway.ports import StoreUnavailable
 from gateway.watching import AT_ONCE, Watch
 
 REVOKED = Refusal(Reason.TOKEN_REVOKED)
+AWAY = StoreUnavailable("away")
+QUESTION_S = 0.3
+"""How long each question takes, by the clock of a test about the store's silence."""
 
 
 class Asked:
@@ -61,10 +64,36 @@ async def test_more_callers_than_are_asked_about_at_once_are_all_asked_about() -
     assert set(await asyncio.gather(*over)) == {REVOKED}
 
 
-async def test_silent_conversation_outlives_a_store_that_does_not_say() -> None:
-    asked = Asked(StoreUnavailable("away"), StoreUnavailable("away"), REVOKED)
-    assert await asyncio.gather(*conversations(Watch(), 2, asked)) == [REVOKED] * 2
-    assert asked.count == 3
+@pytest.mark.parametrize(
+    "answers",
+    [[AWAY, AWAY, REVOKED], [AWAY, AWAY, None, AWAY, AWAY, REVOKED]],
+    ids=["at first", "before and after an answer"],
+)
+async def test_silent_conversation_outlives_a_store_that_does_not_say_for_a_moment(
+    answers: list[Refusal | Exception | None],
+) -> None:
+    asked = Asked(*answers)
+    over = conversations(Watch(lambda: asked.count * QUESTION_S), 2, asked)
+    assert await asyncio.gather(*over) == [REVOKED] * 2
+    assert asked.count == len(answers)
+
+
+@pytest.mark.parametrize("answers", [[], [None]], ids=["never", "at first"])
+async def test_store_that_says_nothing_for_longer_ends_it(answers: list[Refusal | Exception | None]) -> None:
+    asked = Asked(*answers, AWAY, AWAY, AWAY, AWAY, REVOKED)
+    (over,) = conversations(Watch(lambda: asked.count * QUESTION_S), 1, asked)
+    gone = await over
+    assert gone is not None
+    assert (gone.reason, asked.count) == (Reason.STORE_UNAVAILABLE, 4)
+
+
+async def test_store_that_says_nothing_ends_also_those_about_whom_it_was_not_asked_yet() -> None:
+    callers = 10 * AT_ONCE
+    asked = Asked(*[AWAY] * callers)
+    watch = Watch(lambda: asked.count * QUESTION_S)
+    over = await asyncio.gather(*(conversations(watch, 1, asked, str(number))[0] for number in range(callers)))
+    assert {gone.reason for gone in over if gone} == {Reason.STORE_UNAVAILABLE}
+    assert asked.count < callers
 
 
 async def test_fault_of_ours_ends_it() -> None:

@@ -6,6 +6,7 @@ import os
 import queue
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -121,8 +122,12 @@ class House:
 
     directory: Path
     port: int
-    store_url: str
+    redis: EmbeddedStore
     received: "queue.Queue[str | bytes | None]" = field(default_factory=queue.Queue)
+
+    @property
+    def store_url(self) -> str:
+        return self.redis.url
 
     def token(self, *, proven: bool = False) -> tuple[str, str]:
         """A token of a user of its own, and its id."""
@@ -220,7 +225,7 @@ def house() -> Iterator[House]:
     directory = Path(tempfile.mkdtemp(prefix="gw"))
     redis = EmbeddedStore(directory / "store")
     port, admin = free_ports(2)
-    house = House(directory, port, redis.url)
+    house = House(directory, port, redis)
     with serve(
         house.application, "127.0.0.1", 0, select_subprotocol=choose, max_size=None, compression=None
     ) as application:
@@ -374,6 +379,32 @@ def test_session_that_got_another_cookie_keeps_its_conversation_until_it_ends(ho
         assert client.recv(timeout=10) == "still here"
         house.of_sessions(lambda sessions, *_: sessions.end(new))
         assert ended(client) == (1008, "no_caller")
+
+
+@pytest.mark.parametrize("path", ["/ws", "/unread"])
+def test_store_that_hangs_ends_a_silent_conversation(house: House, path: str) -> None:
+    pid, (token, _) = house.redis.pid, house.token()
+    assert pid is not None
+    with house.open(path, token=token) as client:
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            assert ended(client) == (1013, "store_unavailable")
+        finally:
+            os.kill(pid, signal.SIGCONT)
+    assert until_it_opens(house, token) == "hello"
+
+
+def until_it_opens(house: House, token: str) -> str | bytes:
+    """What the first conversation that opens again says."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            with house.open(token=token) as client:
+                client.send("hello")
+                return client.recv(timeout=10)
+        except InvalidStatus as refused:
+            assert refused.response.status_code == 503
+            assert time.monotonic() < deadline
 
 
 def test_ping_is_answered(house: House) -> None:
