@@ -19,6 +19,9 @@ LOGOUT_OLDEST_S = 600
 EVENT_OLDEST_S = 7 * 86_400
 """A transmitter tries again for days (RFC 8935, 2.4 says nothing shorter); as long is remembered what came."""
 
+LONGEST_SID = 4_096
+"""In characters: OpenID Connect bounds a subject, and no session's name; some providers write a whole token there."""
+
 
 @dataclass(frozen=True, slots=True)
 class Signal:
@@ -73,7 +76,7 @@ def logout_of(claims: Mapping[str, object], issuer: str, client_id: str, now: fl
     events = claims.get("events")
     if not isinstance(events, dict) or not isinstance(events.get(LOGGED_OUT), dict):
         return _invalid("it says nothing of a logout")
-    sub, sid = _text(claims.get("sub")), _text(claims.get("sid"))
+    sub, sid = _text(claims.get("sub")), _text(claims.get("sid"), LONGEST_SID)
     if sub is None and sid is None:
         return _invalid("it names neither subject nor session")
     return Signal(str(claims["jti"]), sub, sid, True, False, expires + LEEWAY_S)
@@ -136,11 +139,11 @@ def _subject(said: object, issuer: str) -> _Subject | Disbelieved:
         return _invalid("it names no subject of this issuer")
     session = said.get("session") if is_complex else None
     named = isinstance(session, dict) and session.get("format") == "opaque"
-    return _Subject(sub, _text(session.get("id")) if named and isinstance(session, dict) else None)
+    return _Subject(sub, _text(session.get("id"), LONGEST_SID) if named and isinstance(session, dict) else None)
 
 
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and 0 < len(value) <= 255 else None
+def _text(value: object, longest: int = 255) -> str | None:
+    return value if isinstance(value, str) and 0 < len(value) <= longest else None
 
 
 def _number(value: object) -> float | None:

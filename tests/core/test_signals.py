@@ -32,6 +32,16 @@ def test_a_right_logout_token_ends_that_session() -> None:
     assert logout_of(LOGOUT, ISSUER, CLIENT, NOW) == Signal("j1", "42", "s1", True, False, NOW + 120)
 
 
+def test_a_session_s_name_may_be_4_096_characters_long() -> None:
+    sid = "s" * 4_096
+    said = logout_of(changed(LOGOUT, {"sub": None, "sid": sid}), ISSUER, CLIENT, NOW)
+    assert said == Signal("j1", None, sid, True, False, NOW + 120)
+    subject = {"format": "complex", "user": SUBJECT, "session": {"format": "opaque", "id": sid}}
+    event = event_of(changed(EVENT, {"sub_id": subject}), ISSUER, CLIENT, NOW)
+    assert isinstance(event, Signal)
+    assert (event.sub, event.sid) == ("42", sid)
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -54,6 +64,8 @@ def test_a_right_logout_token_ends_that_session() -> None:
         {"events": None},
         {"sub": None, "sid": None},
         {"sub": 42, "sid": None},
+        {"sub": "s" * 256, "sid": None},
+        {"sub": None, "sid": "s" * 4_097},
     ],
     ids=str,
 )

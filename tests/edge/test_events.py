@@ -13,12 +13,12 @@ import pytest_asyncio
 from joserfc import jws
 from joserfc.jwk import ECKey
 
-from gateway.core.signals import SESSION_REVOKED, VERIFICATION
+from gateway.core.signals import EVENT_TYP, LOGGED_OUT, LOGOUT_TYP, SESSION_REVOKED, VERIFICATION
 from gateway.edge.partner import Endpoints, Partner
 
 from .conftest import ISSUER, SUB, House
 
-EVENTS = "/.gateway/events/agency"
+EVENTS, LOGOUT = "/.gateway/events/agency", "/.gateway/back-channel-logout/agency"
 SUBJECT = {"format": "iss_sub", "iss": ISSUER, "sub": SUB}
 UNHEARD_OF = "https://schemas.example/event-type/moved-house"
 _NUMBERS = itertools.count(1)
@@ -36,7 +36,9 @@ class Transmitter:
     now: float
     key: ECKey = field(default_factory=_key)
 
-    def signed(self, kind: str, subject: object, key: ECKey | None = None, **changes: object) -> str:
+    def signed(
+        self, kind: str, subject: object, key: ECKey | None = None, typ: str = EVENT_TYP, **changes: object
+    ) -> str:
         claims: Mapping[str, Any] = {
             "iss": ISSUER,
             "aud": "gateway",
@@ -45,7 +47,7 @@ class Transmitter:
             "sub_id": subject,
             "events": {kind: {"event_timestamp": int(self.now)}},
         }
-        header = {"alg": "ES256", "kid": "k1", "typ": "secevent+jwt"}
+        header = {"alg": "ES256", "kid": "k1", "typ": typ}
         return jws.serialize_compact(header, orjson.dumps({**claims, **changes}), key or self.key)
 
     async def push(self, token: str) -> httpx2.Response:
@@ -86,6 +88,17 @@ async def test_a_complex_subject_ends_the_session_that_it_names_and_no_other(
     one, other = await session(house, "sid-1"), await session(house, "sid-2")
     subject = {"format": "complex", "user": SUBJECT, "session": {"format": "opaque", "id": "sid-1"}}
     assert (await transmitter.push(transmitter.signed(SESSION_REVOKED, subject))).status_code == 202
+    assert await house.caller(one) is None and await house.caller(other) is not None
+
+
+async def test_a_logout_by_a_long_name_of_a_session_ends_that_and_no_other(
+    house: House, transmitter: Transmitter
+) -> None:
+    sid = "s" * 4_095
+    one, other = await session(house, sid + "1"), await session(house, sid + "2")
+    claims = {"sid": sid + "1", "exp": int(transmitter.now) + 60}
+    token = transmitter.signed(LOGGED_OUT, None, typ=LOGOUT_TYP, **claims)
+    assert (await transmitter.client.post(LOGOUT, data={"logout_token": token})).status_code == 200
     assert await house.caller(one) is None and await house.caller(other) is not None
 
 
