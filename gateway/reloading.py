@@ -7,11 +7,13 @@ themselves. A file that is half edited on the disk harms nobody: a worker that s
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.config import GATEWAY, PARTNERS, POLICY, ConfigurationError, Mistake, Settings, load
+from gateway.config.lines import line_of
+from gateway.config.tables import Table
 
 TAKEN_WITHIN_S = 10.0
 """How long workers have for taking a new generation; they look each second."""
@@ -80,7 +82,8 @@ class InForce:
             except OSError as fault:
                 raise ConfigurationError([Mistake(name, None, "readable", f"cannot be read: {fault}")]) from fault
         settings = load(directory, files=copy)
-        if mistakes := [*_takes_a_restart(self._settings, settings), *self._check(settings)]:
+        text = (copy / GATEWAY).read_text()
+        if mistakes := [*_takes_a_restart(self._settings, settings, text), *self._check(settings)]:
             raise ConfigurationError(mistakes)
         return settings
 
@@ -101,13 +104,33 @@ class InForce:
             time.sleep(0.05)
 
 
-def _takes_a_restart(old: Settings, new: Settings) -> list[Mistake]:
-    """The operator's file says how the process listens, keeps and forwards: running workers keep that."""
-    changed = [
-        name for name in type(old.gateway).model_fields if getattr(old.gateway, name) != getattr(new.gateway, name)
-    ]
-    words = "has changed, and takes a restart: put it back to reload policy and partners alone, or restart the gateway"
-    return [Mistake(GATEWAY, None, name, words) for name in changed]
+def _takes_a_restart(old: Settings, new: Settings, text: str) -> list[Mistake]:
+    """The operator's file says how the process listens, keeps and forwards: running workers keep that.
+
+    ``text``: the file as it is now. Settings are named, and no value is told: an address may hold a password.
+    """
+    words = (
+        "has changed, and waits for a restart: put it back to reload policy and partners alone, or restart the gateway"
+    )
+    changed = _changed(old.gateway, new.gateway)
+    return [Mistake(GATEWAY, line_of(text, path), ".".join(path), words) for path in changed]
+
+
+def _changed(old: object, new: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Which settings differ, each by its path; a table that is new or gone by its own."""
+    before, after = _settings_in(old), _settings_in(new)
+    if before is None or after is None:
+        if old != new:
+            yield path
+        return
+    for name in {**before, **after}:
+        yield from _changed(before.get(name), after.get(name), (*path, name))
+
+
+def _settings_in(table: object) -> Mapping[str, object] | None:
+    if isinstance(table, Table):
+        return {name: getattr(table, name) for name in type(table).model_fields}
+    return table if isinstance(table, dict) else None
 
 
 def generation_in(folder: Path) -> int:

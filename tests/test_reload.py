@@ -191,14 +191,16 @@ def test_with_a_mistake_the_old_one_stays_and_the_mistake_is_named(
     assert limits(stack, account) == before
 
 
-def test_what_takes_a_restart_is_refused_and_said_so(stack: Stack) -> None:
+def test_what_waits_for_a_restart_is_refused_and_said_so(stack: Stack) -> None:
     before = limits(stack, account := stack.account())
     hourly(stack, 64)
     change(stack, "gateway.toml", f"\nworkers = {WORKERS}", f"\nworkers = {WORKERS + 1}")
     told = reload_command(stack)
     assert (told.returncode, limits(stack, account)) == (1, before)
-    assert "listen: has changed, and takes a restart" in told.stdout
-    assert "gateway.toml: listen: has changed" in stack.said()
+    line = (stack.directory / "gateway.toml").read_text().splitlines().index(f"workers = {WORKERS + 1}") + 1
+    said = f"gateway.toml:{line}: listen.workers: has changed, and waits for a restart"
+    assert said in told.stdout
+    assert said in stack.said()
 
 
 def test_a_worker_that_starts_anew_loads_what_the_others_decide_by(stack: Stack) -> None:

@@ -8,6 +8,13 @@ from gateway.config import GATEWAY, PARTNERS, POLICY, ConfigurationError, Mistak
 from gateway.initialise import write_configuration
 from gateway.reloading import InForce, Taken, generation_in, load_generation
 
+NEW = """
+[applications.another]
+hosts = ["another.example"]
+upstream = "http://127.0.0.1:1"
+assist = true
+"""
+
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
@@ -74,12 +81,30 @@ def test_a_file_that_is_gone_is_named(in_force: InForce, directory: Path) -> Non
     assert [(one.file, one.rule) for one in taken.mistakes] == [(PARTNERS, "readable")]
 
 
-def test_what_the_operator_s_file_says_takes_a_restart(in_force: InForce, directory: Path) -> None:
+def test_what_the_operator_s_file_says_waits_for_a_restart_by_name_and_line_and_no_value(
+    in_force: InForce, directory: Path
+) -> None:
     text = (directory / GATEWAY).read_text()
-    (directory / GATEWAY).write_text(
-        text.replace("\nworkers = 2", "\nworkers = 3").replace("\nport = 9090", "\nport = 1")
-    )
-    assert {one.rule for one in in_force.reload(dict).mistakes} == {"listen", "admin"}
+    changed = text.replace("\nworkers = 2", "\nworkers = 3").replace("\nport = 9090", "\nport = 12345")
+    (directory / GATEWAY).write_text(changed + NEW)
+    mistakes = in_force.reload(dict).mistakes
+    assert {one.rule for one in mistakes} == {"listen.workers", "admin.port", "applications.another"}
+    (workers,) = (one for one in mistakes if one.rule == "listen.workers")
+    assert changed.splitlines()[(workers.line or 0) - 1].startswith("workers = 3")
+    assert not any("12345" in str(one) for one in mistakes)
+
+
+def test_a_setting_inside_a_table_of_many_is_named_by_its_path(directory: Path, folder: Path) -> None:
+    path = directory / GATEWAY
+    text = path.read_text()
+    path.write_text(text + NEW)
+    in_force = InForce(folder, load(directory), lambda settings: [])
+    in_force.take()
+    path.write_text(text + NEW.replace("assist = true", 'mode = "observe"'))
+    assert [one.rule for one in in_force.reload(dict).mistakes] == [
+        "applications.another.mode",
+        "applications.another.assist",
+    ]
 
 
 def test_what_else_must_hold_is_asked_of_the_new_one(directory: Path, folder: Path) -> None:
