@@ -129,7 +129,11 @@ class Pipeline:
             return standing
         permit = decide.permit(passage.method, gated.raw, standing)
         deadlines = application.deadlines_for(classified.route)
-        async with contextlib.nullcontext() if body.ended else application.upstream.uploading(deadlines):
+        upstream, bounded = application.upstream, not (who is ANONYMOUS or application.observing)
+        async with (
+            upstream.share(who.user, deadlines) if bounded else contextlib.nullcontext(),
+            contextlib.nullcontext() if body.ended else upstream.uploading(deadlines),
+        ):
             return await self._forward(passage, application, classified, permit, body)
 
     async def _send_kept(self, passage: Passage, application: Application, kept_id: str) -> Refusal | None:

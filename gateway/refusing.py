@@ -23,7 +23,7 @@ from gateway.ledger import LedgerUnavailable
 from gateway.passage import Passage
 from gateway.ports import StoreUnavailable
 from gateway.recording import refused
-from gateway.upstream import UpstreamFault
+from gateway.upstream import ShareTaken, UpstreamFault
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +171,8 @@ def translated(fault: BaseException) -> Refusal:
             return Refusal(Reason.UPSTREAM_UNREACHABLE, detail=str(fault))
         case UpstreamFault():
             return Refusal(Reason.UPSTREAM_MALFORMED, detail=str(fault))
+        case ShareTaken():
+            return Refusal(Reason.BUSY, detail="as many answers of theirs are on their way as may be", retry_s=1)
         case CallerEnded():
             return fault.refusal
         case BodyStalled():

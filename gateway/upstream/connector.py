@@ -12,6 +12,7 @@ from gateway.core.decide import Permit
 from gateway.upstream.exchange import Deadlines, Exchange
 from gateway.upstream.message import Headers, Request, ResponseReader, UpstreamFault, request_head
 from gateway.upstream.pool import Origin, Pool
+from gateway.upstream.shares import Shares, ShareTaken
 from gateway.upstream.websocket import UpstreamRefusedUpgrade, UpstreamWebSocket, open_websocket
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Deadlines",
     "Origin",
     "Request",
+    "ShareTaken",
     "Upstream",
     "UpstreamFault",
     "UpstreamRefusedUpgrade",
@@ -82,6 +84,14 @@ class Upstream:
     def __init__(self, origin: Origin) -> None:
         self._pool = Pool(origin)
         self._uploads = asyncio.Semaphore(max(1, origin.max_connections // 2))
+        self._shares = Shares(max(1, origin.max_connections // 2))
+
+    def share(self, user: str, deadlines: Deadlines) -> contextlib.AbstractAsyncContextManager[None]:
+        """Around a request of `user`, with its answer: one who does not read leaves half of the connections to others.
+
+        Raises ShareTaken, where theirs are all in use for as long as a connection may take.
+        """
+        return self._shares.turn(user, deadlines.connect_s)
 
     @contextlib.asynccontextmanager
     async def uploading(self, deadlines: Deadlines) -> AsyncIterator[None]:

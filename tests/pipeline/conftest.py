@@ -26,6 +26,12 @@ hosts = ["narrow.test"]
 upstream = "{scripted}"
 max_connections = 1
 
+[applications.shared]
+hosts = ["shared.test"]
+upstream = "{scripted}"
+max_connections = 4
+connect_timeout = "1s"
+
 [applications.observed]
 hosts = ["observed.test"]
 upstream = "{scripted}"
@@ -37,6 +43,13 @@ ROUTES = """
 name = "unread"
 application = "raw"
 path = "/unread/{rest:*}"
+methods = ["*"]
+inspect = false
+
+[[routes]]
+name = "shared"
+application = "shared"
+path = "/{rest:*}"
 methods = ["*"]
 inspect = false
 
