@@ -129,11 +129,7 @@ class Pipeline:
             return standing
         permit = decide.permit(passage.method, gated.raw, standing)
         deadlines = application.deadlines_for(classified.route)
-        upstream, bounded = application.upstream, not (who is ANONYMOUS or application.observing)
-        async with (
-            upstream.share(who.user, deadlines) if bounded else contextlib.nullcontext(),
-            contextlib.nullcontext() if body.ended else upstream.uploading(deadlines),
-        ):
+        async with contextlib.nullcontext() if body.ended else application.upstream.uploading(deadlines):
             return await self._forward(passage, application, classified, permit, body)
 
     async def _send_kept(self, passage: Passage, application: Application, kept_id: str) -> Refusal | None:
@@ -323,10 +319,14 @@ class Pipeline:
             body.stream() if body.present else None,
             body.length if body.present or body.length == 0 else None,
         )
-        pinned = passage.caller.credential_id if application.table.pin_connections and passage.caller else None
+        who = passage.caller
+        pinned = who.credential_id if application.table.pin_connections and who else None
         started = time.monotonic()
         deadlines, before = application.deadlines_for(route), None if classified.reads else means.charger.watch
-        answer = await application.upstream.forward(permit, request, deadlines, pinned=pinned, before=before)
+        whose = None if application.observing or who is None or who is ANONYMOUS else who.user
+        answer = await application.upstream.forward(
+            permit, request, deadlines, pinned=pinned, whose=whose, before=before
+        )
         means.meter.took("application", time.monotonic() - started)
         passage.executed = not classified.reads
         source = Taped(answer, means.room) if passage.executed else answer

@@ -2,6 +2,7 @@
 
 import asyncio
 import select
+from collections.abc import Callable
 from math import inf
 from typing import Protocol, cast
 
@@ -36,7 +37,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_drained", "_idle_until", "_loop", "_owner", "_poll", "_timer", "_timer_at", "_transport",
-        "_writing_paused", "busy", "closed", "pin", "reading_paused", "reused", "sink",
+        "_writing_paused", "busy", "closed", "freed", "pin", "reading_paused", "reused", "sink",
     )  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop, owner: ConnectionOwner) -> None:
@@ -51,6 +52,7 @@ class Connection(asyncio.Protocol):
         self._writing_paused = self.reading_paused = False
         self.pin: str | None = None  # the connection-bound login it belongs to
         self.busy = False  # of a pinned one: it is somebody's turn
+        self.freed: Callable[[], None] | None = None  # told once, when the exchange that it is used for is over
         self.sink: Sink | None = None
         self.reused = False
         self.closed = False
@@ -67,11 +69,13 @@ class Connection(asyncio.Protocol):
     def begin(self, sink: Sink) -> None:
         self.sink = sink
         if self.closed:
+            self._tell_freed()
             sink.lost(None)
 
     def end(self, *, clean: bool) -> None:
         """The exchange is over; only after a clean one is the connection used again."""
         self.sink = None
+        self._tell_freed()
         transport = self._transport
         if not clean or self.closed or transport is None or transport.get_write_buffer_size():
             self.abort()
@@ -176,8 +180,14 @@ class Connection(asyncio.Protocol):
             self.sink.lost(error)
         self.abort()
 
+    def _tell_freed(self) -> None:
+        freed, self.freed = self.freed, None
+        if freed is not None:
+            freed()
+
     def _leave(self) -> None:
         self.closed = True
+        self._tell_freed()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -6,9 +6,11 @@ Nothing is forwarded without a permit, and the target sent is the permit's, byte
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from math import inf
 
 from gateway.core.decide import Permit
+from gateway.upstream.connection import Connection
 from gateway.upstream.exchange import Deadlines, Exchange
 from gateway.upstream.message import Headers, Request, ResponseReader, UpstreamFault, request_head
 from gateway.upstream.pool import Origin, Pool
@@ -86,13 +88,6 @@ class Upstream:
         self._uploads = asyncio.Semaphore(max(1, origin.max_connections // 2))
         self._shares = Shares(max(1, origin.max_connections // 2))
 
-    def share(self, user: str, deadlines: Deadlines) -> contextlib.AbstractAsyncContextManager[None]:
-        """Around a request of `user`, with its answer: one who does not read leaves half of the connections to others.
-
-        Raises ShareTaken, where theirs are all in use for as long as a connection may take.
-        """
-        return self._shares.turn(user, deadlines.connect_s)
-
     @contextlib.asynccontextmanager
     async def uploading(self, deadlines: Deadlines) -> AsyncIterator[None]:
         """Around the exchange of a request whose body is still on its way.
@@ -116,13 +111,15 @@ class Upstream:
         deadlines: Deadlines,
         *,
         pinned: str | None = None,
+        whose: str | None = None,
         before: Callable[[], Awaitable[None]] | None = None,
     ) -> Answer:
         """Send the request; the answer once its head is there, while the body may still be on its way up.
 
-        `pinned` names a connection-bound login: it has a connection of its own. `before` is awaited once there is a
-        connection, however long that took: if it raises, nothing is sent. Raises UpstreamFault, ValueError for a
-        request that must not be sent, or whatever `before` or the body raised.
+        `pinned` names a connection-bound login: it has a connection of its own. `whose`: one user, who holds half of
+        the connections at most, so that who does not read leaves the others to others. `before` is awaited once there
+        is a connection, however long that took: if it raises, nothing is sent. Raises UpstreamFault, ShareTaken,
+        ValueError for a request that must not be sent, or whatever `before` or the body raised.
         """
         method, body, length = request.method, request.body, request.content_length
         head = request_head(method, permit.target, request.headers, length=length, body=body is not None)
@@ -132,9 +129,7 @@ class Upstream:
         connect_by = min(total_at, now + deadlines.connect_s)
         fresh = False
         while True:
-            connection = None if fresh or pinned is not None else self._pool.take()
-            if connection is None:
-                connection = await self._pool.acquire(pinned, fresh=fresh, connect_by=connect_by)
+            connection = await self._connection(pinned, whose, fresh=fresh, connect_by=connect_by)
             if before is not None:
                 try:
                     await before()
@@ -150,6 +145,21 @@ class Upstream:
                 fresh, connect_by = True, min(total_at, loop.time() + deadlines.connect_s)
             else:
                 return Answer(exchange)
+
+    async def _connection(self, pinned: str | None, whose: str | None, *, fresh: bool, connect_by: float) -> Connection:
+        if whose is not None:
+            await self._shares.take(whose, connect_by)
+        try:
+            connection = None if fresh or pinned is not None else self._pool.take()
+            if connection is None:
+                connection = await self._pool.acquire(pinned, fresh=fresh, connect_by=connect_by)
+        except BaseException:
+            if whose is not None:
+                self._shares.give_back(whose)
+            raise
+        if whose is not None:
+            connection.freed = partial(self._shares.give_back, whose)
+        return connection
 
     async def websocket(
         self, permit: Permit, headers: Headers, subprotocols: tuple[str, ...], deadlines: Deadlines

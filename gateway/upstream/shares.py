@@ -1,12 +1,19 @@
-"""How much one of many may have at once of what all of them share: who reads nothing holds no more than that."""
+"""How much one of many may hold at once of what all of them share."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 
 class ShareTaken(Exception):
     """Somebody has as much as may be theirs, and nothing of it came back in time."""
+
+
+@dataclass(slots=True)
+class _Share:
+    """What is one's own; ``users``: how many have or await a turn of it."""
+
+    turns: asyncio.Semaphore
+    users: int = 0
 
 
 class Shares:
@@ -14,25 +21,33 @@ class Shares:
 
     def __init__(self, each: int) -> None:
         self._each = each
-        self._turns: dict[str, asyncio.Semaphore] = {}
-        self._using: dict[str, int] = {}
+        self._shares: dict[str, _Share] = {}
 
-    @contextlib.asynccontextmanager
-    async def turn(self, whose: str, within_s: float) -> AsyncIterator[None]:
-        """Around what takes a turn; waits for one of one's own to end. Raises ``ShareTaken`` after ``within_s``."""
-        turns = self._turns.setdefault(whose, asyncio.Semaphore(self._each))
-        self._using[whose] = self._using.get(whose, 0) + 1
+    async def take(self, whose: str, until: float) -> None:
+        """Have a turn, once one's own are not all in use; raises ``ShareTaken`` at the loop's time ``until``."""
+        share = self._shares.get(whose)
+        if share is None:
+            share = self._shares[whose] = _Share(asyncio.Semaphore(self._each))
+        share.users += 1
         try:
-            try:
-                async with asyncio.timeout(within_s if turns.locked() else None):
-                    await turns.acquire()
-            except TimeoutError as error:
-                raise ShareTaken from error
-            try:
-                yield
-            finally:
-                turns.release()
-        finally:
-            self._using[whose] -= 1
-            if not self._using[whose]:
-                del self._using[whose], self._turns[whose]
+            if share.turns.locked():
+                async with asyncio.timeout_at(until):
+                    await share.turns.acquire()
+            else:
+                await share.turns.acquire()
+        except BaseException as fault:
+            self._leave(whose, share)
+            if isinstance(fault, TimeoutError):
+                raise ShareTaken from fault
+            raise
+
+    def give_back(self, whose: str) -> None:
+        """A turn is over."""
+        share = self._shares[whose]
+        share.turns.release()
+        self._leave(whose, share)
+
+    def _leave(self, whose: str, share: _Share) -> None:
+        share.users -= 1
+        if not share.users:
+            del self._shares[whose]

@@ -135,10 +135,13 @@ async def send(
     target: bytes = b"/",
     deadlines: Deadlines | None = None,
     pinned: str | None = None,
+    whose: str | None = None,
     before: Callable[[], Awaitable[None]] | None = None,
 ) -> Answer:
     deadlines = deadlines or Deadlines()
-    return await upstream.forward(permit_for(target), what or request(), deadlines, pinned=pinned, before=before)
+    return await upstream.forward(
+        permit_for(target), what or request(), deadlines, pinned=pinned, whose=whose, before=before
+    )
 
 
 async def whole(answer: Answer) -> bytes:
