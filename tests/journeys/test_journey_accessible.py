@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 from running_demo import RunningDemo
-from test_journey_browser import ENGLISH, FRENCH, Visitor, Words, browser  # noqa: F401  (a fixture)
+from test_journey_browser import ENGLISH, FRENCH, Visitor, Words
 
 from gateway.demo.cast import ADVISERS
 
@@ -48,7 +48,7 @@ def _violations(page: Page) -> list[str]:
     return [f"{page.url}: {one['id']}: {one['nodes'][0]['html']}" for one in found["violations"]]
 
 
-def _signed_in(browser: Browser, demo: RunningDemo, words: Words, scheme: Any) -> tuple[Visitor, list[str]]:  # noqa: F811
+def _signed_in(browser: Browser, demo: RunningDemo, words: Words, scheme: Any) -> tuple[Visitor, list[str]]:
     context = browser.new_context(locale=words.locale, color_scheme=scheme, viewport={"width": 320, "height": 640})
     context.set_default_timeout(60_000)
     visitor = Visitor(demo, context, "camille", words)
@@ -82,7 +82,7 @@ def _look(_: Browser, visitor: Visitor) -> list[str]:
 @pytest.mark.parametrize(("words", "scheme"), [(FRENCH, "light"), (ENGLISH, "dark")], ids=["light", "dark"])
 def test_pages_are_accessible(
     running: RunningDemo,
-    browser: Callable[..., Any],  # noqa: F811
+    browser: Callable[..., Any],
     words: Words,
     scheme: str,
 ) -> None:

@@ -2,15 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyotp
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
-from running_demo import CHROMIUM, PERIOD_S, RunningDemo
+from playwright.sync_api import Browser, BrowserContext, Page, Request
+from running_demo import PERIOD_S, RunningDemo
 
 from gateway.commands.ledger_access import desk
 from gateway.config import load
@@ -125,22 +125,6 @@ class Visitor:
         page.wait_for_url(f"{self.demo.gateway}/.gateway/signed-out?state=*")
         assert self.words.gone in page.locator("p.lead").inner_text()
         assert SESSION not in [one["name"] for one in self.context.cookies()]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Callable[..., Any]]:
-    """Runs something with a browser, in a thread of its own: playwright has a loop that is not the tests'."""
-    assert CHROMIUM is not None, "chromium is not installed"
-    with ThreadPoolExecutor(1) as thread:
-        driver = thread.submit(lambda: sync_playwright().start()).result()
-        started: Browser = thread.submit(
-            lambda: driver.chromium.launch(
-                executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--no-proxy-server"]
-            )
-        ).result()
-        yield lambda work, *given: thread.submit(work, started, *given).result()
-        thread.submit(started.close).result()
-        thread.submit(driver.stop).result()
 
 
 def numbers_used(visitor: Visitor) -> int:

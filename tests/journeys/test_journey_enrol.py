@@ -7,7 +7,6 @@ import pyotp
 from playwright.sync_api import Browser, Page
 from running_demo import RunningDemo
 from test_journey_browser import ENGLISH, FRENCH, MASKED, Visitor, Words
-from test_journey_browser import browser as browser  # the fixture
 from test_journey_people import CAMILLE, NOOR, _session, confirm_act, invited
 
 from gateway.config import load

@@ -11,7 +11,7 @@ from playwright.sync_api import TimeoutError as PlaywrightTimeout
 from running_demo import RunningDemo
 from stack import until
 from test_journey_accessible import _violations
-from test_journey_browser import ENGLISH, FRENCH, Visitor, Words, browser  # noqa: F401  (a fixture)
+from test_journey_browser import ENGLISH, FRENCH, Visitor, Words
 from test_journey_kept import executed
 
 from gateway.config import load
@@ -32,7 +32,7 @@ SEND = {FRENCH: "L'envoyer", ENGLISH: "Send it"}
 SIGN_IN = {FRENCH: "Se connecter", ENGLISH: "Sign in"}
 
 
-def _visitor(browser: Browser, demo: RunningDemo, login: str, words: Words) -> Visitor:  # noqa: F811
+def _visitor(browser: Browser, demo: RunningDemo, login: str, words: Words) -> Visitor:
     context = browser.new_context(locale=words.locale)
     context.set_default_timeout(60_000)
     visitor = Visitor(demo, context, login, words)
@@ -40,7 +40,7 @@ def _visitor(browser: Browser, demo: RunningDemo, login: str, words: Words) -> V
     return visitor
 
 
-def _sealed(browser: Browser, demo: RunningDemo, login: str, words: Words) -> list[str]:  # noqa: F811
+def _sealed(browser: Browser, demo: RunningDemo, login: str, words: Words) -> list[str]:
     visitor = _visitor(browser, demo, login, words)
     page, number = visitor.page, demo.ids[507]
     page.goto(f"{demo.gateway}/recherche?q=MARTIN")
@@ -71,7 +71,7 @@ def _confirm(visitor: Visitor) -> None:
         visitor.confirm(visitor.code())
 
 
-def _kept(browser: Browser, demo: RunningDemo, login: str, words: Words) -> list[str]:  # noqa: F811
+def _kept(browser: Browser, demo: RunningDemo, login: str, words: Words) -> list[str]:
     visitor = _visitor(browser, demo, login, words)
     page, number = visitor.page, demo.ids[509]
     before = executed(demo)
@@ -95,7 +95,7 @@ def _kept(browser: Browser, demo: RunningDemo, login: str, words: Words) -> list
     return visitor.errors
 
 
-def _ended(browser: Browser, demo: RunningDemo, login: str, words: Words) -> list[str]:  # noqa: F811
+def _ended(browser: Browser, demo: RunningDemo, login: str, words: Words) -> list[str]:
     visitor = _visitor(browser, demo, login, words)
     page, number = visitor.page, demo.ids[508]
     _end_session(demo, visitor.cookie()["value"])
@@ -145,7 +145,7 @@ STORIES = [
 @pytest.mark.parametrize(("story", "login", "words"), STORIES)
 def test_no_work_is_lost(
     running: RunningDemo,
-    browser: Callable[..., Any],  # noqa: F811
+    browser: Callable[..., Any],
     story: Callable[..., list[str]],
     login: str,
     words: Words,

@@ -17,7 +17,6 @@ import pytest
 from edge.conftest import serving as process
 from playwright.sync_api import Browser, BrowserContext
 from stack import CODES_OPEN_ALL, Stack, demo_application, free_ports, running_stack
-from test_journey_browser import browser  # noqa: F401  (a fixture)
 from typer.testing import CliRunner
 
 from gateway.__main__ import app
@@ -204,7 +203,7 @@ def _story(started: Browser, house: House, pairs: Path) -> None:
 
 def test_a_person_goes_on_by_a_new_provider_once_an_old_code_says_it_is_her(
     house: House,
-    browser: Callable[..., Any],  # noqa: F811
+    browser: Callable[..., Any],
     tmp_path: Path,
 ) -> None:
     (pairs := tmp_path / "pairs.csv").write_text("old_sub,new_sub\nn-1,alice@neuf\n")

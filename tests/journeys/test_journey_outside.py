@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 from stack import CODES_OPEN_ALL, Stack, demo_application, least_privilege, running_stack
-from test_journey_browser import browser  # noqa: F401  (a fixture)
 
 from gateway.edge.cookies import SESSION
 from gateway.stores.sessions import Sessions
@@ -21,7 +20,7 @@ def stack() -> Iterator[Stack]:
         yield running
 
 
-def _story(browser: Browser, stack: Stack, cookie: str, script: bool) -> list[str]:  # noqa: F811
+def _story(browser: Browser, stack: Stack, cookie: str, script: bool) -> list[str]:
     """The headings that somebody meets on the way to a file of another agency."""
     at = f"http://localhost:{stack.port}"
     context = browser.new_context(locale="fr-FR", java_script_enabled=script)
@@ -50,7 +49,7 @@ def _story(browser: Browser, stack: Stack, cookie: str, script: bool) -> list[st
 @pytest.mark.parametrize("script", [True, False], ids=["with script", "without script"])
 def test_a_reason_in_place_of_a_file_of_another_agency(
     stack: Stack,
-    browser: Callable[..., Any],  # noqa: F811
+    browser: Callable[..., Any],
     script: bool,
 ) -> None:
     account = stack.account()

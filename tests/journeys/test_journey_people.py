@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 from running_demo import RunningDemo
 from test_journey_accessible import _violations
-from test_journey_browser import ENGLISH, FRENCH, Words, browser  # noqa: F401  (a fixture)
+from test_journey_browser import ENGLISH, FRENCH, Words
 
 from gateway.commands.ledger_access import desk
 from gateway.config import load
@@ -74,7 +74,7 @@ def invited(page: Page) -> str:
 class _Tour:
     """One person after another at one small window; what axe-core and the width say of each page."""
 
-    def __init__(self, browser: Browser, demo: RunningDemo, words: Words, scheme: Any) -> None:  # noqa: F811
+    def __init__(self, browser: Browser, demo: RunningDemo, words: Words, scheme: Any) -> None:
         self.browser, self.demo, self.words, self.scheme = browser, demo, words, scheme
         self.found: list[str] = []
 
@@ -106,7 +106,7 @@ class _Tour:
 
 
 def _story(
-    browser: Browser,  # noqa: F811
+    browser: Browser,
     demo: RunningDemo,
     words: Words,
     scheme: Any,
@@ -155,7 +155,7 @@ def _story(
 @pytest.mark.parametrize(("words", "scheme"), [(FRENCH, "light"), (ENGLISH, "dark")], ids=["light", "dark"])
 def test_the_help_desk_starts_a_referent_signs_an_officer_looks_after(
     running: RunningDemo,
-    browser: Callable[..., Any],  # noqa: F811
+    browser: Callable[..., Any],
     words: Words,
     scheme: str,
 ) -> None:

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 from running_demo import RunningDemo
-from test_journey_browser import ENGLISH, FRENCH, Visitor, Words, browser  # noqa: F401  (a fixture)
+from test_journey_browser import ENGLISH, FRENCH, Visitor, Words
 
 from gateway.__main__ import main
 
 
-def _typed(browser: Browser, demo: RunningDemo, words: Words) -> list[str]:  # noqa: F811
+def _typed(browser: Browser, demo: RunningDemo, words: Words) -> list[str]:
     context = browser.new_context(locale=words.locale, java_script_enabled=False)
     context.set_default_timeout(60_000)
     visitor = Visitor(demo, context, "camille", words)
@@ -35,7 +35,7 @@ def _typed(browser: Browser, demo: RunningDemo, words: Words) -> list[str]:  # n
 @pytest.mark.parametrize("words", [FRENCH, ENGLISH], ids=["fr", "en"])
 def test_an_address_leads_to_the_partner_and_to_what_was_wanted(
     running: RunningDemo,
-    browser: Callable[..., Any],  # noqa: F811
+    browser: Callable[..., Any],
     words: Words,
 ) -> None:
     assert browser(_typed, running, words) == []

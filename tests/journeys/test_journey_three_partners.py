@@ -20,7 +20,6 @@ from interop.conftest import Counterpart, folder_of, made_key
 from interop.conftest import running as certified
 from playwright.sync_api import Browser, BrowserContext, Page
 from stack import CODES_OPEN_ALL, Stack, demo_application, free_ports, running_stack, until
-from test_journey_browser import browser  # noqa: F401  (a fixture)
 
 from gateway.core.assurance import Caller
 from gateway.edge.cookies import SESSION
@@ -199,7 +198,7 @@ def _alone(started: Browser, house: House, partner: str) -> list[object]:
 @pytest.mark.parametrize("partner", PARTNERS)
 def test_a_person_of_each_signs_in_confirms_with_their_own_code_and_signs_out(
     house: House,
-    browser: Callable[..., Any],  # noqa: F811
+    browser: Callable[..., Any],
     partner: str,
 ) -> None:
     assert browser(_alone, house, partner) == [house.user(partner), True, "", True]
@@ -241,7 +240,7 @@ def _together(started: Browser, house: House) -> list[object]:
 
 def test_nobody_sees_or_ends_a_session_of_another_partner_s(
     house: House,
-    browser: Callable[..., Any],  # noqa: F811
+    browser: Callable[..., Any],
 ) -> None:
     assert browser(_together, house) == [True] * 6
 
@@ -262,7 +261,7 @@ def _one_after_another(started: Browser, house: House) -> list[object]:
 
 def test_in_one_browser_nothing_of_one_partner_s_person_is_left_to_the_next_one_s(
     house: House,
-    browser: Callable[..., Any],  # noqa: F811
+    browser: Callable[..., Any],
 ) -> None:
     assert browser(_one_after_another, house) == [house.user("nord"), True, None]
 
@@ -285,7 +284,7 @@ def _astray(started: Browser, house: House, other: str) -> list[object]:
 @pytest.mark.parametrize("other", ["nord", "sud"])
 def test_what_one_partner_says_makes_nobody_a_person_of_another(
     house: House,
-    browser: Callable[..., Any],  # noqa: F811
+    browser: Callable[..., Any],
     other: str,
 ) -> None:
     assert browser(_astray, house, other) == ["Signing in did not work", None] * 2

@@ -9,7 +9,6 @@ import pytest
 from playwright.sync_api import Browser, Page
 from running_demo import RunningDemo
 from test_journey_browser import ENGLISH, FRENCH, Visitor, Words
-from test_journey_browser import browser as browser  # the fixture
 
 BAR = "[role=alertdialog]"
 

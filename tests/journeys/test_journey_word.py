@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 from stack import CODES_OPEN_ALL, Stack, demo_application, free_ports, running_stack, until
-from test_journey_browser import MASKED, browser  # noqa: F401  (a fixture)
+from test_journey_browser import MASKED
 
 from gateway.demo import cast
 from gateway.demo.supervise import answers
@@ -54,7 +54,7 @@ def _password(login: str) -> str:
     return next(one.password for one in cast.ADVISERS if one.login == login)
 
 
-def _story(browser: Browser, stack: Stack, login: str) -> list[bool]:  # noqa: F811
+def _story(browser: Browser, stack: Stack, login: str) -> list[bool]:
     """Whether somebody who has typed their password and nothing else sees a file's number, and whether its health."""
     at = f"http://localhost:{stack.port}"
     context = browser.new_context(locale="fr-FR")
@@ -71,7 +71,7 @@ def _story(browser: Browser, stack: Stack, login: str) -> list[bool]:  # noqa: F
     return shown
 
 
-def _again(browser: Browser, stack: Stack, cookie: str) -> list[str]:  # noqa: F811
+def _again(browser: Browser, stack: Stack, cookie: str) -> list[str]:
     """The headings that somebody meets whose session confirms nothing, and whether the last page is the form."""
     at = f"http://localhost:{stack.port}"
     context = browser.new_context(locale="fr-FR")
@@ -93,7 +93,7 @@ def _again(browser: Browser, stack: Stack, cookie: str) -> list[str]:  # noqa: F
 
 def test_who_is_asked_to_confirm_may_do_so_at_their_organisation(
     stack: Stack,
-    browser: Callable[..., Any],  # noqa: F811
+    browser: Callable[..., Any],
 ) -> None:
     one = next(one for one in cast.ADVISERS if one.login == "ines")
     issuer = stack.settings.partners[PARTNER].issuer
@@ -107,7 +107,7 @@ def test_who_is_asked_to_confirm_may_do_so_at_their_organisation(
 @pytest.mark.parametrize(("login", "opens"), [("ines", True), ("noor", False)])
 def test_what_an_organisation_s_word_opens_needs_no_code(
     stack: Stack,
-    browser: Callable[..., Any],  # noqa: F811
+    browser: Callable[..., Any],
     login: str,
     opens: bool,
 ) -> None:
