@@ -29,6 +29,8 @@ from gateway.stores.factors import Factors
 SUB, LOGIN, PASSWORD, SECRET = "sub-alice", "alice", "correct horse", "s:e c+ret"
 PARTNERS = ("nord", "sud", "ouest")
 EDIT = "/dossiers/7/modifier"
+SIGNED_OUT_AT = {"nord": "**/.gateway/signed-out?state=*", "sud": "**/session/end?*", "ouest": "**/.gateway/sign-out"}
+"""The last address of signing out: back here, where the partner asks whether one means it, or here alone."""
 TABLE = """
 [partners.{name}]
 name = "Agence {name}"
@@ -168,10 +170,11 @@ class Visitor:
         send = "which => fetch('/.gateway/account/end', {method: 'POST', body: new URLSearchParams({which})})"
         return int(self.page.evaluate(f"which => ({send})(which).then(answer => answer.status)", which))
 
-    def sign_out(self) -> None:
+    def sign_out(self, partner: str) -> None:
+        """Here, then where the partner's own way leads without a further click."""
         self.page.goto(f"{self.house.at}/.gateway/account")
         self.page.locator("form[action$='/sign-out'] button").click()
-        self.page.wait_for_url(lambda url: "/.gateway/account" not in url)
+        self.page.wait_for_url(SIGNED_OUT_AT[partner])
 
 
 def in_a_thread(work: Callable[..., Any], *given: object) -> Any:
@@ -188,7 +191,7 @@ def _alone(started: Browser, house: House, partner: str) -> list[object]:
     one.page.get_by_role("alert").filter(has_text="The code is not right").wait_for()
     one.types(partner)
     one.page.locator("input[name=nir]").wait_for()
-    one.sign_out()
+    one.sign_out(partner)
     one.page.goto(f"{house.at}{EDIT}")
     met += [one.cookie, one.page.url.startswith(f"{house.at}/.gateway/sign-in")]
     one.context.close()
@@ -231,7 +234,7 @@ def _together(started: Browser, house: House) -> list[object]:
     cookie = sud.cookie
     in_a_thread(until, lambda: house.caller(cookie) is None)
     met.append([one.user for one in visitors.values()] == [users[0], None, users[2]])
-    visitors["ouest"].sign_out()
+    visitors["ouest"].sign_out("ouest")
     met.append([one.user for one in visitors.values()] == [users[0], None, None])
     for one in visitors.values():
         one.context.close()
@@ -252,7 +255,7 @@ def _one_after_another(started: Browser, house: House) -> list[object]:
     assert one.asks()
     one.types("ouest", step=1)
     one.page.locator("input[name=nir]").wait_for()
-    one.sign_out()
+    one.sign_out("ouest")
     one.sign_in("nord")
     met: list[object] = [one.user, one.asks(), in_a_thread(house.caller, before)]
     one.context.close()

@@ -181,7 +181,7 @@ async def test_a_store_lost_between_two_codes_opens_nothing(keyring: KeyRing, cl
     server.start()
     try:
         server.wait_ready()
-        store = await Store.connect(server.url, timeout_s=0.3)
+        store = await Store.connect(server.url, timeout_s=5)
         factors = Factors(store, keyring, clock)
         await factors.enrol_oath(USER, TOKEN)
         assert await factors.verify_totp(USER, shown(TOKEN, clock.at, -8)) == NEXT
