@@ -38,7 +38,7 @@ PERIOD_S = 30
 PERSONS = 3_000
 WORKERS = 4
 CI = os.environ.get("CI") == "true"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "chromium-browser"))), None)
 _NUMBERS = itertools.count(1)
 
 
