@@ -1,5 +1,6 @@
 """The compose file holds together: files, networks, volumes, privileges, timeouts. No engine is asked."""
 
+import ipaddress
 import re
 from typing import Any
 
@@ -137,3 +138,12 @@ def test_the_readme_s_lines_name_services_and_profiles_that_exist() -> None:
     profiles = {profile for one in SERVICES.values() for profile in one.get("profiles", ())}
     assert named and set(named) <= set(SERVICES)
     assert set(re.findall(r"--profile (\S+)", readme)) == profiles
+
+
+@pytest.mark.parametrize("name", ["compose.yaml", "compose.cluster.yaml", "compose.sentinel.yaml"])
+def test_fixed_networks_are_of_no_pool_from_which_docker_gives_networks_theirs(name: str) -> None:
+    pools = [ipaddress.ip_network(one) for one in ("172.17.0.0/16", "172.18.0.0/15", "172.20.0.0/14", "172.24.0.0/13",
+                                                   "192.168.0.0/16")]  # fmt: skip
+    fixed = re.findall(r"subnet: \"?(?:\$\{\w+:-)?([\d./]+)", (DOCKER / name).read_text())
+    assert fixed
+    assert not [one for one in fixed for pool in pools if ipaddress.ip_network(one).overlaps(pool)]

@@ -58,7 +58,7 @@ def test_no_list_of_a_service_is_said_twice(name: str) -> None:
 
 def test_the_cluster_is_made_of_all_six_servers_with_a_replica_for_each_primary() -> None:
     made = stores("compose.cluster.yaml")["joined"]["command"][0]
-    named = re.findall(r"(172\.31\.251\.\d+):6379", made)
+    named = re.findall(r"(172\.16\.251\.\d+):6379", made)
     assert sorted(named) == sorted(addresses("compose.cluster.yaml").values()) and len(named) == 6
     assert "--cluster-replicas 1" in made
 

@@ -73,7 +73,7 @@ ACCOUNTS: Final = {
 SENTINEL: Final = """port 26379
 protected-mode no
 dir /data
-sentinel monitor gateway 172.31.251.11 6379 2
+sentinel monitor gateway 172.16.251.11 6379 2
 sentinel auth-user gateway sentinel
 sentinel auth-pass gateway {password}
 sentinel down-after-milliseconds gateway 2000

@@ -21,7 +21,7 @@ from gateway.ports import StoreUnavailable
 from gateway.stores import connection
 
 PERSONS = 40
-NETWORK = "172.31.250.0/24"
+NETWORK = "172.16.250.0/24"
 
 
 @pytest.fixture
