@@ -62,6 +62,8 @@ class RunningDemo:
     folder: Path
     process: subprocess.Popen[bytes]
     secrets: dict[str, str] = field(default_factory=dict)
+    typed: dict[str, int] = field(default_factory=dict)
+    """The step of the last code that each of the demo's people has typed."""
 
     @property
     def told(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pyotp
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request
 from running_demo import PERIOD_S, RunningDemo
+from stack import until
 
 from gateway.commands.ledger_access import desk
 from gateway.config import load
@@ -81,12 +82,17 @@ class Visitor:
             self.errors.append(text)
 
     def code(self, *, wrong: bool = False) -> str:
+        """A code of theirs that no journey has typed: each is good once (RFC 6238, 5.2), and so is the next step's."""
         totp, now = pyotp.TOTP(self.user["totp_secret"]), int(time.time())
-        good = [totp.at(now + step * PERIOD_S) for step in range(-2, 3)]
         if wrong:
+            good = [totp.at(now + step * PERIOD_S) for step in range(-2, 3)]
             return next(code for number in range(10) if (code := f"{number:06d}") not in good)
-        self.demo.secrets[good[2]] = "code"
-        return good[2]
+        step = max(now // PERIOD_S, self.demo.typed.get(self.login, 0) + 1)
+        until(lambda: step <= time.time() // PERIOD_S + 1, what="the step of a code that is unused")
+        self.demo.typed[self.login] = step
+        code = totp.at(step * PERIOD_S)
+        self.demo.secrets[code] = "code"
+        return code
 
     def cookie(self) -> dict[str, Any]:
         """The session's cookie."""

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import redis
 from playwright.sync_api import Browser
-from playwright.sync_api import TimeoutError as PlaywrightTimeout
 from running_demo import RunningDemo
 from stack import until
 from test_journey_accessible import _violations
@@ -60,15 +59,8 @@ def _sealed(browser: Browser, demo: RunningDemo, login: str, words: Words) -> li
 
 
 def _confirm(visitor: Visitor) -> None:
-    """With a code; another journey may just have used that of this half minute."""
-    page, first = visitor.page, visitor.code()
-    visitor.confirm(first)
-    try:
-        page.locator("input[name=code]").wait_for(state="detached", timeout=60_000)
-    except PlaywrightTimeout:
-        while visitor.code() == first:
-            page.wait_for_timeout(200)
-        visitor.confirm(visitor.code())
+    visitor.confirm(visitor.code())
+    visitor.page.locator("input[name=code]").wait_for(state="detached")
 
 
 def _kept(browser: Browser, demo: RunningDemo, login: str, words: Words) -> list[str]:
