@@ -118,12 +118,14 @@ class Visitor:
 
     def sign_in(self, partner: str) -> None:
         self.page.goto(f"{self.house.at}/recherche")
-        self.page.get_by_role("link", name=f"Agence {partner}").click()
+        with self.page.expect_navigation():
+            self.page.get_by_role("link", name=f"Agence {partner}").click()
         self.page.locator("input[name=password], h1").first.wait_for()
         if self.page.locator("input[name=password]").count():  # their provider may know them still
             self.page.fill("input[name=login]", self.login)
             self.page.fill("input[name=password]", PASSWORD)
-            self.page.press("input[name=password]", "Enter")
+            with self.page.expect_navigation():
+                self.page.press("input[name=password]", "Enter")
         self.page.wait_for_url(f"{self.house.at}/**")
 
     def goes(self, path: str) -> int:

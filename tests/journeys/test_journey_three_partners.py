@@ -138,13 +138,15 @@ class Visitor:
         """Go somewhere, choose the partner, type there what it asks for; whom one is signed in as is seen after."""
         page = self.page
         page.goto(f"{self.house.at}{target}")
-        page.get_by_role("link", name=f"Agence {partner}").click()
+        with page.expect_navigation():
+            page.get_by_role("link", name=f"Agence {partner}").click()
         if partner != "ouest":  # which asks for nothing
             page.locator("input[name=password], dl.facts, h1").first.wait_for()
             if page.locator("input[name=password]").count():
                 page.fill("input[name=login]", LOGIN)
                 page.fill("input[name=password]", PASSWORD)
-                page.press("input[name=password]", "Enter")
+                with page.expect_navigation():
+                    page.press("input[name=password]", "Enter")
         page.wait_for_url(f"{self.house.at}/**")
 
     def asks(self) -> bool:
