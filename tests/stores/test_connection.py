@@ -50,7 +50,7 @@ def server() -> Iterator[EmbeddedStore]:
 
 @pytest.fixture
 async def hurt(server: EmbeddedStore) -> AsyncIterator[Store]:
-    connected = await Store.connect(server.url, timeout_s=0.3)
+    connected = await Store.connect(server.url, timeout_s=2)
     yield connected
     await connected.close()
 

@@ -132,7 +132,7 @@ async def test_a_refusal_within_several_commands_is_none_of_them_all(server: Red
 
 
 async def test_what_got_no_answer_is_not_released_and_stays_counted(server: RedisServer) -> None:
-    async with to(server, timeout_s=0.3) as store:
+    async with to(server, timeout_s=2) as store:
         budgets = Budgets(store)
         await budgets.charge(replace(CHARGE, commit=False))
         server.suspend()
