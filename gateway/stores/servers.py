@@ -1,6 +1,5 @@
 """One server of the store: how it is connected to, and how what it is told is acknowledged by its replicas."""
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from redis.exceptions import AuthenticationError, NoScriptError, RedisError, Res
 from gateway.config.store import Node, StoreAddress
 from gateway.hosts import HOSTS
 from gateway.ports import StoreUnavailable
+from gateway.stores.deadline import Deadline
 from gateway.stores.faults import NO_ANSWER, NotAcknowledged, translated
 from gateway.stores.scripts import Argument, Run, writes
 
@@ -49,8 +49,7 @@ class _Named(Connection):
     _address = ""
 
     async def _connect(self) -> None:
-        async with asyncio.timeout(self.socket_connect_timeout):
-            addresses = await HOSTS.addresses(self.host)
+        addresses = await HOSTS.addresses(self.host)
         for place, self._address in enumerate(addresses, 1):
             try:
                 await super()._connect()  # type: ignore[no-untyped-call]
@@ -85,7 +84,6 @@ class Server:
             connection_pool=_pool(
                 address,
                 node,
-                timeout_s,
                 MOST_CONNECTIONS,
                 _credentials(address.user, address.password_file),
                 database=address.database,
@@ -102,9 +100,11 @@ class Server:
         self._wait = ("WAIT", replicas, int(self._timeout_s * 1000 * WAIT_SHARE))
 
     async def close(self) -> None:
-        """Close every connection; what is under way on one ends as a fault."""
-        await self._redis.aclose()
-        await self._redis.connection_pool.disconnect()
+        """Close every connection; what is under way on one ends as a fault. A dead server is not waited for."""
+        with contextlib.suppress(TimeoutError):
+            async with Deadline(self._timeout_s):
+                await self._redis.aclose()
+                await self._redis.connection_pool.disconnect()
 
     async def call(self, *command: Argument) -> Any:
         """Run one command."""
@@ -187,7 +187,7 @@ class Server:
     @contextlib.asynccontextmanager
     async def _faults_translated(self, *, alone: bool = True) -> AsyncIterator[None]:
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with Deadline(self._timeout_s):
                 yield
         except TimeoutError as fault:
             raise StoreUnavailable(f"no answer within {self._timeout_s} s ({NO_ANSWER.what_to_do})") from fault
@@ -201,10 +201,11 @@ def _raise_first(answers: Sequence[Any]) -> None:
             raise answer
 
 
-def sentinel_of(address: StoreAddress, node: Node, timeout_s: float) -> Redis:
-    """A client of one sentinel, which has users and passwords of its own. It raises the library's faults."""
+def sentinel_of(address: StoreAddress, node: Node) -> Redis:
+    """A client of one sentinel, which has users and passwords of its own. It raises the library's faults, and waits
+    for ever."""
     credentials = _credentials(address.sentinel_user, address.sentinel_password_file)
-    return Redis(connection_pool=_pool(address, node, timeout_s, 2, credentials))
+    return Redis(connection_pool=_pool(address, node, 2, credentials))
 
 
 def _credentials(user: str, file: Path | None) -> FileCredentials | None:
@@ -214,13 +215,13 @@ def _credentials(user: str, file: Path | None) -> FileCredentials | None:
 def _pool(
     address: StoreAddress,
     node: Node | None,
-    timeout_s: float,
     most: int,
     credentials: FileCredentials | None,
     *,
     database: int = 0,
 ) -> BlockingConnectionPool:
-    """Connections to ``node``, or to the server of the address itself. Nothing is tried twice."""
+    """Connections to ``node``, or to the server of the address itself. Nothing is tried twice, nor given up here:
+    the library's own limits would count what a held-up worker has not read yet, and cost a task for each command."""
     settings: dict[str, Any] = {"db": database}
     kind: type[Connection] | type[UnixDomainSocketConnection] = _Named
     if node is None and address.socket:
@@ -235,11 +236,11 @@ def _pool(
         settings["ssl_keyfile"] = str(address.client_key) if address.client_key else None
     return BlockingConnectionPool(
         max_connections=most,
-        timeout=timeout_s,
+        timeout=None,
         connection_class=kind,
         protocol=2,
-        socket_timeout=timeout_s,
-        socket_connect_timeout=timeout_s,
+        socket_timeout=None,
+        socket_connect_timeout=None,
         retry=Retry(NoBackoff(), 0),
         health_check_interval=0,
         credential_provider=credentials,

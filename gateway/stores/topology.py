@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 from gateway.config.store import Node, StoreAddress
 from gateway.ports import StoreUnavailable
 from gateway.stores.clock import StoreClock
+from gateway.stores.deadline import Deadline
 from gateway.stores.servers import Server, sentinel_of
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ class Sentinels:
     def __init__(self, address: StoreAddress, timeout_s: float) -> None:
         self._address = address
         self._timeout_s = timeout_s * SENTINEL_SHARE
-        self._clients = [sentinel_of(address, node, self._timeout_s) for node in address.nodes]
+        self._clients = [sentinel_of(address, node) for node in address.nodes]
         self._asks: list[Callable[..., Awaitable[Any]]] = [client.execute_command for client in self._clients]
 
     async def primary(self) -> Node:
@@ -78,7 +79,7 @@ class Sentinels:
     async def _answer(self, ask: Callable[..., Awaitable[Any]]) -> tuple[int, Node] | str:
         """The epoch of the sentinel's configuration and its primary, or why there is none."""
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with Deadline(self._timeout_s):
                 flat = await ask("SENTINEL", "MASTER", self._address.service)
         except TimeoutError:
             return "no answer"
