@@ -5,7 +5,7 @@ Rules of this file:
 1. The map is that of the node that has seen the newest configuration. It is looked at each second, and sooner after
    any fault: a command that went to the wrong node (MOVED, ASK) did nothing, is refused, and is not sent after it.
 2. Every shard stands and falls alone. A primary waits for as many replicas as the cluster says could take its place:
-   one that its majority has given up cannot, and a promoted one works on without.
+   one that its majority has given up cannot, and a promoted one works on without. What that may cost: ``lone``.
 """
 
 import asyncio
@@ -21,8 +21,9 @@ from gateway.ports import StoreUnavailable
 from gateway.stores import places
 from gateway.stores.clock import StoreClock
 from gateway.stores.faults import StoreRefused
+from gateway.stores.lone import Lone, Part
 from gateway.stores.servers import Server
-from gateway.stores.topology import Topology, named
+from gateway.stores.topology import Replication, Topology, named
 
 MAP_SHARE: Final = 0.5
 """The part of a call's time that a node has to tell the map in."""
@@ -54,6 +55,8 @@ class Cluster:
         self._told_by: dict[Node, Server] = {}
         self._shards: dict[Node, Topology] = {}
         self._place: dict[str, Topology] = {}
+        self._promotable: dict[Node | None, int] = {}
+        self._lone = Lone(address.replicas, self._parts)
         self._retired: list[tuple[float, Server | Topology]] = []
 
     def at(self, place: str) -> Topology:
@@ -102,10 +105,10 @@ class Cluster:
             raise StoreUnavailable(home.refusal)
 
     def _take_in(self, shards: Iterable[Shard]) -> None:
-        known, self._shards, self._place = self._shards, {}, {}
+        known, self._shards, self._place, self._promotable = self._shards, {}, {}, {}
         for shard in shards:
             topology = self._shards.get(shard.primary) or known.pop(shard.primary, None) or self._new(shard.primary)
-            topology.promotable = len(shard.replicas)
+            self._promotable[shard.primary] = len(shard.replicas)
             self._shards[shard.primary] = topology
             for place, slot in SLOTS.items():
                 if shard.first <= slot <= shard.last:
@@ -113,9 +116,24 @@ class Cluster:
         self._retired += [(time.monotonic(), one) for one in known.values()]
 
     def _new(self, node: Node) -> Topology:
-        topology = Topology(self._address, self._clock, timeout_s=self._timeout_s, wall=self._wall, node=node)
+        topology = Topology(
+            self._address, self._clock, timeout_s=self._timeout_s, wall=self._wall, node=node, admit=self._admit
+        )
         topology.refusal = f"{named(node)} was not looked at yet"
         return topology
+
+    async def _admit(self, server: Server, replication: Replication, known: bool) -> None:
+        await self._lone.admit(server, replication.here, self._promotable.get(server.node, 0), known=known)
+
+    def _parts(self) -> list[Part]:
+        served = {
+            shard: tuple(place for place, one in self._place.items() if one is shard) for shard in self._shards.values()
+        }
+        return [Part(shard.primary, served_places) for shard, served_places in served.items() if served_places]
+
+    async def counted_anew(self) -> None:
+        """Let what servers lacked be: all budgets have been counted anew. Raises ``StoreUnavailable``."""
+        await self._lone.counted_anew()
 
     async def _map(self) -> tuple[Shard, ...]:
         """The newest map that a node tells; raises ``StoreUnavailable`` when none does."""

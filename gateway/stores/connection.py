@@ -250,14 +250,14 @@ class Store:
         return tuple(found)
 
     async def ensure_epoch(self, directory: Path, minimum_sequence: int | None = None) -> bytes:
-        """Compare the store's epoch with the file beside the ledger; made when both have none.
+        """Compare the store's epoch with the file beside the ledger; made when both have none and nothing is charged.
 
         From here on every charge checks it. Raises ``StoreLost`` when the store has none or another, or has counted
         fewer charges than ``minimum_sequence``.
         """
         file = directory / EPOCH_FILE
         known = file.read_bytes().strip() if file.exists() else b""
-        if not known:
+        if not known and not await self._counted():
             await self.call("SET", keys.EPOCH, secrets.token_hex(16), "NX")
             made = await self.call("GET", keys.EPOCH)
             await self.each_place(("SET", keys.EPOCH, made, "NX"))
@@ -280,6 +280,11 @@ class Store:
         for place, number in counted.items():
             self.acknowledged(place, number)
         return self.epoch
+
+    async def _counted(self) -> bool:
+        """Whether anything was ever charged: then a place without an epoch has lost it, and gets none by itself."""
+        said = await self.each_place(("GET", keys.SEQUENCE))
+        return any(int(sequence or 0) for (sequence,) in said.values())
 
     def _where(self, place: str) -> str:
         return f"the store's part {place!r}" if self.spread else "the store"
@@ -316,6 +321,7 @@ class Store:
         """Declare this store whole again, once it has been rebuilt from the ledger up to ``sequence``."""
         epoch = secrets.token_hex(16)
         await self.each_place(("SET", keys.SEQUENCE, sequence), ("SET", keys.EPOCH, epoch))
+        await self._topology.counted_anew()
         _write_synced(directory / EPOCH_FILE, epoch.encode())
         await self.ensure_epoch(directory, sequence)
 

@@ -27,6 +27,12 @@ LINKED: Final = "linked"
 PROBE: Final = "probe"
 """Written for its acknowledgement alone."""
 
+LONE: Final = "lone"
+"""How often a place's primary was written to with fewer replicas than it should have (see ``lone``)."""
+
+LONE_ELSEWHERE: Final = "lone:elsewhere"
+"""A sorted set: place of another shard to how often its primary was, as far as it was believed."""
+
 FINGERPRINTS: Final = "keys"
 """A hash: purpose of a key to the fingerprint of the oldest one, which all nodes share."""
 

@@ -58,7 +58,7 @@ class Placed(NamedTuple):
 
 READS = frozenset(
     (
-        *("GET", "MGET", "EXISTS", "TTL", "PTTL", "TIME", "PING", "INFO", "ROLE", "DBSIZE"),
+        *("GET", "MGET", "EXISTS", "TTL", "PTTL", "TIME", "PING", "INFO", "ROLE", "DBSIZE", "CLUSTER"),
         *("HGET", "HMGET", "HGETALL", "HKEYS", "HVALS", "HLEN", "HEXISTS"),
         *("SCARD", "SISMEMBER", "SMISMEMBER", "SMEMBERS"),
         *("ZCARD", "ZCOUNT", "ZSCORE", "ZMSCORE", "ZRANGE", "ZRANGEBYSCORE"),

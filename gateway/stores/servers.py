@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
@@ -69,6 +69,17 @@ class _NamedTls(_Named, SSLConnection):
         return {**super()._connection_arguments(), "server_hostname": self.host}
 
 
+class Witness(Protocol):
+    """Who is told how often a server was written to with fewer replicas than it should have (see ``lone``)."""
+
+    @property
+    def counter(self) -> str:
+        """The key that the server counts with."""
+
+    async def told(self, count: int) -> None:
+        """Hold a count; raises ``StoreUnavailable``."""
+
+
 class Server:
     """One server, asked over a pool of connections of its own. Every fault is ``StoreUnavailable``, in ``timeout_s``.
 
@@ -94,10 +105,13 @@ class Server:
         self._execute: Callable[..., Awaitable[Any]] = self._redis.execute_command
         self._execute_raw: Callable[..., Awaitable[Any]] = self._raw.execute_command
 
-    def expect(self, replicas: int) -> None:
-        """From now on so many replicas must have a write before it counts."""
+    def expect(self, replicas: int, witness: Witness | None = None) -> None:
+        """From now on so many replicas, and the witness, must know of a write before it counts."""
         self.replicas = replicas
-        self._wait = ("WAIT", replicas, int(self._timeout_s * 1000 * WAIT_SHARE))
+        self._witness = witness
+        self._asked_of_all = bool(replicas or witness)
+        wait: list[Sequence[Argument]] = [("WAIT", replicas, int(self._timeout_s * 1000 * WAIT_SHARE))]
+        self._behind = wait if witness is None else [("INCR", witness.counter), *wait]
 
     async def close(self) -> None:
         """Close every connection; what is under way on one ends as a fault. A dead server is not waited for."""
@@ -108,7 +122,7 @@ class Server:
 
     async def call(self, *command: Argument) -> Any:
         """Run one command."""
-        if self.replicas and writes([command]):
+        if self._asked_of_all and writes([command]):
             (answer,) = await self.calls([command])
             return answer
         async with self._faults_translated():
@@ -119,7 +133,7 @@ class Server:
         sent = [("MULTI",), *commands, ("EXEC",)] if atomic else commands
         alone = len(commands) == 1 and not atomic
         async with self._faults_translated(alone=alone):
-            answers = await self._pipelined(sent, acknowledged=bool(self.replicas) and writes(commands))
+            answers = await self._pipelined(sent, acknowledged=self._asked_of_all and writes(commands))
             _raise_first(answers)
             if atomic:
                 answers = answers[-1]
@@ -149,7 +163,7 @@ class Server:
         return [translated(answer) if isinstance(answer, Exception) else answer for answer in answers]
 
     async def _taught(self, runs: Sequence[Run]) -> list[Any]:
-        waits = bool(self.replicas) and any(run.script.waits for run in runs)
+        waits = self._asked_of_all and any(run.script.waits for run in runs)
         answers = await self._pipelined([run.known() for run in runs], acknowledged=waits)
         unknown = [at for at, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
         if unknown:
@@ -160,29 +174,22 @@ class Server:
 
     async def _pipelined(self, commands: Sequence[Sequence[Argument]], *, acknowledged: bool) -> list[Any]:
         """The answers of commands sent together, errors of the server's among them; raises ``NotAcknowledged``."""
+        behind, replicas, witness = self._behind, self.replicas, self._witness  # what is expected may change meanwhile
         if len(commands) == 1 and not acknowledged:
             try:
                 return [await self._execute_raw(*commands[0])]
             except ResponseError as error:
                 return [error]
         async with self._raw.pipeline(transaction=False) as pipeline:
-            for command in (*commands, self._wait) if acknowledged else commands:
+            for command in (*commands, *behind) if acknowledged else commands:
                 pipeline.execute_command(*command)
             answers = list(await pipeline.execute(raise_on_error=False))
-        if acknowledged:
-            have_it = answers.pop()
-            if not all(isinstance(answer, NoScriptError) for answer in answers):
-                self._check_acknowledged(have_it)
+        if not acknowledged:
+            return answers
+        answers, said = answers[: len(commands)], answers[len(commands) :]
+        if not all(isinstance(answer, NoScriptError) for answer in answers):
+            await _check_known(said, replicas, witness)
         return answers
-
-    def _check_acknowledged(self, answer: Any) -> None:
-        if isinstance(answer, Exception):
-            raise answer
-        if int(answer) < self.replicas:
-            raise NotAcknowledged(
-                f"{int(answer)} of {self.replicas} replicas have it: what was counted stays counted (start the"
-                " replicas, or set store.replicas to as many as the primary has)"
-            )
 
     @contextlib.asynccontextmanager
     async def _faults_translated(self, *, alone: bool = True) -> AsyncIterator[None]:
@@ -193,6 +200,23 @@ class Server:
             raise StoreUnavailable(f"no answer within {self._timeout_s} s ({NO_ANSWER.what_to_do})") from fault
         except (RedisError, OSError) as fault:
             raise translated(fault, alone=alone) from fault
+
+
+async def _check_known(said: Sequence[Any], replicas: int, witness: Witness | None) -> None:
+    """Raise ``NotAcknowledged`` where replicas or the witness lack what was done; ``said``: behind it."""
+    try:
+        _raise_first(said)
+        if (have_it := int(said[-1])) < replicas:
+            raise NotAcknowledged(
+                f"{have_it} of {replicas} replicas have it: what was counted stays counted (start the replicas, or"
+                " set store.replicas to as many as the primary has)"
+            )
+        if witness is not None:
+            await witness.told(int(said[0]))
+    except NotAcknowledged:
+        raise
+    except (RedisError, StoreUnavailable) as fault:
+        raise NotAcknowledged(f"what was counted stays counted, and is known to nobody else: {fault}") from fault
 
 
 def _raise_first(answers: Sequence[Any]) -> None:

@@ -102,8 +102,9 @@ class Topology:
     """The servers behind an address, of which one is primary.
 
     ``refusal``: why nothing is asked of it. ``scarce``: why nothing is written. ``doubt``: what else is not as it
-    should be. All are empty where all is well. ``node``: the primary, where somebody else knows who it is, and
-    ``promotable``: how many replicas that one says could take its place.
+    should be. All are empty where all is well. ``node``: the primary, where somebody else knows who it is.
+    ``admit``: asked each time before that one serves on, with its replicas and whether it did until now; it raises
+    ``StoreUnavailable`` where it must not.
     """
 
     def __init__(
@@ -114,8 +115,8 @@ class Topology:
         timeout_s: float,
         wall: Callable[[], float] = time.time,
         node: Node | None = None,
+        admit: Callable[[Server, Replication, bool], Awaitable[None]] | None = None,
     ) -> None:
-        self.promotable: int | None = None
         self.refusal = ""
         self.scarce = ""
         self.doubt = ""
@@ -123,6 +124,7 @@ class Topology:
         self._clock = clock
         self._timeout_s = timeout_s
         self._wall = wall
+        self._admit = admit
         self._sentinels = Sentinels(address, timeout_s) if address.topology == "sentinel" else None
         self._primary = None if self._sentinels else Server(address, node, timeout_s=timeout_s)
         self._replicas: dict[Node, Server] = {}
@@ -175,8 +177,8 @@ class Topology:
                 log.warning("%s is primary of the store, no more %s", named(server.node), named(self._primary.node))
                 self._retired.append((time.monotonic(), self._primary))
             self._primary = server
-        if self.promotable is not None and replication is not None:
-            server.expect(min(self._address.replicas, max(self.promotable, len(replication.here))))
+        if self._admit is not None and replication is not None:
+            await self._admit(server, replication, not self.refusal)
         self.scarce = self._scarce(server, replication)
         self.doubt = await self._doubt(replication)
 
@@ -243,6 +245,9 @@ class Topology:
     def servers(self) -> tuple[Server, ...]:
         """The primary and the replicas that were found."""
         return (self.primary, *self._replicas.values())
+
+    async def counted_anew(self) -> None:
+        """Of one primary nothing is held elsewhere."""
 
     async def _close_retired(self, *, all_of_them: bool = False) -> None:
         """Close servers that were left, once whatever was under way there has had its time."""
