@@ -184,3 +184,21 @@ async def test_it_is_known_when_everything_of_somebody_was_ended(
     await closures.not_me(caller.user, but=caller.credential_id)
     ended = await callers.by_session(cookie, anew=True)
     assert isinstance(ended, Caller) and ended.ended_at == await sessions.ended_at(caller.user) == clock.at
+
+
+async def test_an_answer_that_is_old_when_it_is_read_is_asked_for_again(
+    callers: StoredCallers, store: Store, token: str, clock
+) -> None:
+    await callers.by_token(token)
+    held_up = iter((0.9, 0.0))
+    store.took = lambda _: clock.forward(next(held_up))
+    assert isinstance(await callers.by_token(token, anew=True), Caller)
+    assert list(held_up) == []
+
+
+async def test_whose_answers_are_always_old_tells_nothing(
+    callers: StoredCallers, store: Store, token: str, clock
+) -> None:
+    store.took = lambda _: clock.forward(0.9)
+    with pytest.raises(StoreUnavailable, match="held up"):
+        await callers.by_token(token)
