@@ -46,8 +46,11 @@ class Application:
         return self.table.mode
 
     def rules_for(self, route: Route | None) -> Rules:
-        """The readers' rules for an answer of ``route``: where it mints a token, that field is no identifier."""
-        return self.minting[route.mints] if route and route.mints else self.rules
+        """The readers' rules for an answer of ``route``: where it mints a token, that field is no identifier.
+
+        ``route`` may be of an earlier policy.
+        """
+        return self.minting.get(route.mints, self.rules) if route and route.mints else self.rules
 
     def deadlines_for(self, route: Route | None) -> Deadlines:
         """The deadlines of one exchange: the route's where it sets them."""

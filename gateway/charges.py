@@ -29,6 +29,7 @@ from gateway.looking_up import look_up
 from gateway.outcomes import NOTHING_CHARGED, Missed, Outcome
 from gateway.passage import Passage
 from gateway.ports import Budgets, Callers, Clock, Factors, NoCaller, StoreUnavailable
+from gateway.reading.rules import Rules
 from gateway.recording import PersonTaken
 
 log = logging.getLogger(__name__)
@@ -88,16 +89,36 @@ class Charger:
             raise TypeError("a passage is charged only after its caller is known")
         return caller
 
+    @property
+    def rules(self) -> Rules:
+        """By what an answer is read."""
+        return self._application.rules_for(self.classified.route)
+
+    def follow(self) -> Refusal | None:
+        """Decide by the policy in force from here on; gives why it lets nobody have what this is the answer to, if so.
+
+        A route's new class holds where it is higher: what was asked for may have raised it.
+        """
+        application, callers = self._in_force()
+        if application is self._application:
+            return None
+        self._decide_by(application, callers)
+        if self.observing or self._passage.target is None:
+            return None
+        placed = application.routes.classify(self._passage.method, self._passage.target)
+        if isinstance(placed, Refusal):
+            return placed
+        klass = max(placed.klass, self.classified.klass)
+        self._passage.classified = self.classified = replace(placed, klass=klass, reads=self.classified.reads)
+        return None
+
     async def still_allowed(self, *, anew: bool = False) -> Refusal | None:
         """Look the caller up again: revoked, frozen and ended ones get nothing more. A new policy holds from here on.
 
         ``anew``: what is kept will not do, since a proof may just have been made at another worker.
         """
-        application, callers = self._in_force()
-        if application is not self._application:
-            self._decide_by(application, callers)
-            if closed := self._closed():
-                return closed
+        if closed := self.follow():
+            return closed
         credential = self._passage.credential
         if self.caller.credential == "anonymous":
             return None
@@ -109,14 +130,6 @@ class Charger:
             return Refusal(Reason.TOKEN_REVOKED, detail="everything of theirs was ended")
         self._passage.know(found)
         return None
-
-    def _closed(self) -> Refusal | None:
-        """Why a new policy lets nobody have what this is the answer to, if so."""
-        target = self._passage.target
-        if self.observing or target is None:
-            return None
-        placed = self._application.routes.classify(self._passage.method, target)
-        return placed if isinstance(placed, Refusal) else None
 
     async def ended(self) -> Refusal | None:
         """``still_allowed`` before what cannot be taken back, where the caller was not looked up just now."""

@@ -84,7 +84,7 @@ class Release:
                 return await self.unreadable(ended.reason, b"".join(raw))
             body = b"".join(pieces)
             self._raw = b"".join(raw)
-            rules = self.application.rules_for(self.means.charger.classified.route)
+            rules = self.means.charger.rules
             if len(body) > READ_IN_THREAD_BYTES:
                 reading = await asyncio.to_thread(read_document, media, body, rules)
             else:

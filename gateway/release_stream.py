@@ -20,6 +20,7 @@ from gateway.ports import StoreUnavailable
 from gateway.reading.body import Inflater, Media
 from gateway.reading.ports import Reading, RecordStream, Unreadable
 from gateway.reading.read import stream_for
+from gateway.reading.rules import Rules
 from gateway.release import Release
 from gateway.upstream import UpstreamFault
 
@@ -39,6 +40,7 @@ class StreamRelease:
     media: Media
     _stream: RecordStream | None = None
     _inflater: Inflater | None = None
+    _rules: Rules | None = None
 
     @property
     def _charger(self) -> Charger:
@@ -54,8 +56,8 @@ class StreamRelease:
 
     def _reader(self, head: bytes) -> RecordStream | None:
         if self._stream is None:
-            rules = self.release.application.rules_for(self._charger.classified.route)
-            self._stream = stream_for(self.media, head, rules)
+            self._rules = self._charger.rules
+            self._stream = stream_for(self.media, head, self._rules)
         return self._stream
 
     async def run(self, head: bytes) -> Refusal | None:
@@ -121,6 +123,11 @@ class StreamRelease:
         await self.release.record(outcome, 0, "release")
 
     def _readings(self, stream: RecordStream, piece: bytes) -> list[Reading] | Refusal:
+        if closed := self._charger.follow():
+            return closed
+        if self._charger.rules is not self._rules:  # a new policy: also what is read follows it
+            self._rules = self._charger.rules
+            stream.follow(self._rules)
         inflater = self._inflater
         plain: bytes | Unreadable | None = (inflater.feed(piece) if piece else inflater.end()) if inflater else b""
         if isinstance(plain, Unreadable):

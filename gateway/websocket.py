@@ -304,7 +304,7 @@ class _Conversation:
         return None
 
     def _read(self, text: str, body: bytes) -> Reading | Unreadable:
-        rules = self.application.rules_for(self.means.charger.classified.route)
+        rules = self.means.charger.rules
         try:
             orjson.loads(body)
         except orjson.JSONDecodeError:

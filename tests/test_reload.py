@@ -122,6 +122,24 @@ def test_a_stream_that_began_before_is_counted_by_the_new_limits(stack: Stack) -
     assert b"budget_exhausted" in stream.received
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('[fields.identite]\nclass = "internal"', '[fields.identite]\nclass = "sensitive"'),
+        ('path = "/evenements"\n', 'path = "/evenements"\nmask = ["identite"]\n'),
+    ],
+    ids=["what a field is", "what a route masks"],
+)
+def test_a_stream_that_began_before_is_read_and_masked_by_the_new_policy(stack: Stack, old: str, new: str) -> None:
+    with Stream(stack, stack.account(), "/evenements?intervalle_ms=100") as stream:
+        assert HIDDEN_NAME not in stream.received
+        change(stack, "policy.toml", old, new)
+        assert reload(stack)[0] == 200
+        stream.flows_on()  # it may have been on its way
+        stream.flows_on()
+    assert HIDDEN_NAME in stream.received
+
+
 def test_a_request_whose_body_was_still_coming_is_decided_by_the_new_policy(stack: Stack) -> None:
     account, policy = stack.account(), stack.directory / "policy.toml"
     text = policy.read_text()
@@ -147,6 +165,7 @@ def test_a_stream_whose_route_is_closed_ends(stack: Stack) -> None:
     assert b"denied_by_rule" in stream.received
 
 
+HIDDEN_NAME = b'"nom": "x'
 CLOSING = """
 [[routes]]
 name = "closing"

@@ -184,19 +184,26 @@ class CsvStream:
         self.encoding = encoding
         self.separator = separator or ","
         self._separators = separator or SEPARATORS
-        self._rules = rules
         self._characters = Characters(encoding)
         self._rest = ""
         self._looked_at = 0
         self._rows = 0
+        self._naming = ""
+        self._line_end = "\r\n"
+        self._ended_in_line = True
+        self.follow(rules)
+
+    def follow(self, rules: Rules) -> None:
+        """Read by other rules from here on; the row that names the cells is read anew."""
+        self._rules = rules
         self._header: _Header | None = None
         self._columns: _Columns | None = None
         self._minting: int | None = None
-        self._line_end = "\r\n"
-        self._ended_in_line = True
         self._numbers = next((kind for kind in rules.unique if kind.pattern == "nir"), None)
         in_text = any(kind.in_text and kind.pattern != "nir" for kind in rules.unique)
         self._shortest = 3 if in_text else _NIR_CHARACTERS
+        if self._naming:
+            self._is_header(self._naming)
 
     def feed(self, data: bytes) -> list[Reading] | Unreadable:
         """The rows that are whole now."""
@@ -274,6 +281,7 @@ class CsvStream:
         if body[:4].lower() == "sep=" and len(body) == 5:
             self.separator = self._separators = body[4]
             return False
+        self._naming = self._naming or body
         best: tuple[int, int, str, list[str]] = (0, 0, self.separator, [])
         for separator in self._separators:
             names = [_plain(cell).strip() for cell in _cells(body, separator)]
@@ -285,6 +293,7 @@ class CsvStream:
             self.separator = separator
         if not known:
             return False
+        self._naming = body
         self._header = tuple(self._rules.named(name) if len(name) <= 64 else None for name in names)
         if self._rules.mints is not None:
             self._minting = next((at for at, name in enumerate(names) if normalised(name) == self._rules.mints), None)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.core.extraction import Record
+from gateway.reading.rules import Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,10 @@ class RecordStream(Protocol):
     def feed(self, data: bytes) -> "list[Reading] | Unreadable": ...
 
     def end(self) -> "list[Reading] | Unreadable": ...
+
+    def follow(self, rules: Rules) -> None:
+        """Read by other rules from here on."""
+        ...
 
     def notice(self, reason: str, reference: str, detail: str) -> bytes:
         """The last piece of a stream that was stopped, in the stream's own format."""

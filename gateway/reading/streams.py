@@ -67,6 +67,10 @@ class _LineStream:
         """What is left at the end of the stream."""
         return self._read(b"", True)
 
+    def follow(self, rules: Rules) -> None:
+        """Read by other rules from here on."""
+        self._rules = rules
+
     def framed(self, before: str, masked: str, after: str) -> str:
         """A masked record in the stream's format."""
         return before + masked + after

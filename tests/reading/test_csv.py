@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -136,6 +137,18 @@ def test_json_in_a_cell_is_read_and_hidden() -> None:
 def test_quotes_and_line_ends_of_masked_cells_are_kept() -> None:
     rows = readings(b'nom,nir,x\r\n"O""Neill, J","2 95 10 99 126 111 93","a\r\nb"\r\n')
     assert rows[1].masked(ALL) == b'"OxNxxMASKx","2 95 xxxxxxxxxxxMASKx","a\r\nb"\r\n'
+
+
+@pytest.mark.parametrize("names", [b"matricule;nir", b"matricule;x"])
+def test_rows_follow_other_rules_from_where_they_come(names: bytes) -> None:
+    stream = CsvStream("utf-8", RULES)
+    before = stream.feed(names + b"\n2951099126111;\n")
+    stream.follow(Rules((), (replace(NIR, names=("matricule",)),)))
+    after = stream.feed(b"2951099126111;\n")
+    assert not isinstance(before, Unreadable)
+    assert not isinstance(after, Unreadable)
+    assert (persons(before[1:]), persons(after)) == ([[]], [[{"2951099126111"}]])
+    assert after[0].masked(HIDE_NIR) == b"2951xxxxMASKx;\n"
 
 
 def test_an_open_quote_or_an_endless_row_is_unreadable() -> None:

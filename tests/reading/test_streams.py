@@ -1,15 +1,17 @@
 """NDJSON, server-sent events and lines of text, in any chunks."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from declared import RULES, WHOLE
+from declared import NIR, RULES, WHOLE
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.reading.csv import CsvStream
 from gateway.reading.ports import Reading, RecordStream, Unreadable
+from gateway.reading.rules import Rules
 from gateway.reading.streams import NdjsonStream, SseStream, TextStream
 
 HIDE_NIR = frozenset({"nir"})
@@ -62,6 +64,19 @@ def test_masked_lines_are_json_still() -> None:
         [{"nir": "2530xxxxMASKx"}],
     ]
     assert [len(piece.records) for piece in pieces] == [1, 0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("kind", "frame"), [(NdjsonStream, b"%b\n"), (SseStream, b"data: %b\n\n")], ids=["ndjson", "sse"]
+)
+def test_records_follow_other_rules_from_where_they_come(kind: type[NdjsonStream | SseStream], frame: bytes) -> None:
+    stream, piece = kind("utf-8", RULES), frame % b'{"matricule": "2951099126111"}'
+    before = stream.feed(piece)
+    stream.follow(Rules((), (replace(NIR, names=("matricule",)),)))
+    after = stream.feed(piece)
+    assert not isinstance(before, Unreadable)
+    assert not isinstance(after, Unreadable)
+    assert (persons(before), persons(after)) == ([], ["2951099126111"])
 
 
 def test_a_line_that_is_not_json_is_unreadable() -> None:
