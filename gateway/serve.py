@@ -105,9 +105,13 @@ class Server(MPServer):
         threading.Thread(target=self.take_anew, name="reload", daemon=True).start()
 
     def _respawn_workers(self, workers, spawn_target, target_loader, delay=0):  # type: ignore[no-untyped-def]
-        """Start workers again no sooner than ``RESPAWN_S`` after a death: a crash loop must not spin."""
+        """Start workers again no sooner than ``RESPAWN_S`` after a death: a crash loop must not spin.
+
+        Granian would end all workers where one dies again within seconds.
+        """
         self.main_loop_interrupt.wait(RESPAWN_S)
         super()._respawn_workers(workers, spawn_target, target_loader, delay)
+        self.respawned_wrks.clear()
 
     def _stop_workers(self):  # type: ignore[no-untyped-def]
         """Granian would drop WebSockets without a word, and be called ready to its end."""

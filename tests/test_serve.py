@@ -2,6 +2,8 @@
 
 import contextlib
 import http.client
+import json
+import os
 import shutil
 import signal
 import socket
@@ -69,6 +71,21 @@ def test_an_end_tells_conversations_finishes_answers_and_refuses_what_is_new(app
             assert admin(stack, "GET", "/readyz")[0] == 503
             stream.flows_on()
             stack.process.send_signal(signal.SIGKILL)
+
+
+def test_a_worker_that_dies_again_at_once_is_started_again_and_takes_no_other_along(application: str) -> None:
+    with running_stack(application, workers=2) as stack:
+        kept, dying = sorted(workers(stack))
+        for _ in range(2):
+            os.kill(dying, signal.SIGKILL)
+            until(lambda before=dying: len(workers(stack) - {kept, before}) == 1, what="a new worker")
+            (dying,) = workers(stack) - {kept}
+        assert kept in workers(stack)
+
+
+def workers(stack: Stack) -> set[int]:
+    """The process ids of the workers that are there."""
+    return {one["pid"] for one in json.loads(admin(stack, "GET", "/readyz")[1])["workers"]}
 
 
 def refuses(port: int) -> bool:
