@@ -36,6 +36,7 @@ from gateway.edge.answers import Rendered
 from gateway.edge.credentials import DPOP, NOBODY, confirm_first, credential_of, refusal_of
 from gateway.explaining import Explaining
 from gateway.incoming import ClientGone, RequestBody
+from gateway.leaving import Leaving
 from gateway.looking_up import look_up
 from gateway.means import ClientStalled, Means
 from gateway.outgoing import to_application
@@ -324,13 +325,15 @@ class Pipeline:
         started = time.monotonic()
         deadlines, before = application.deadlines_for(route), None if classified.reads else means.charger.watch
         whose = None if application.observing or who is None or who is ANONYMOUS else who.user
-        answer = await application.upstream.forward(
-            permit, request, deadlines, pinned=pinned, whose=whose, before=before
-        )
+        leaving = Leaving(passage.receive) if classified.reads and body.ended else None
+        async with leaving or contextlib.nullcontext():
+            answer = await application.upstream.forward(
+                permit, request, deadlines, pinned=pinned, whose=whose, before=before
+            )
         means.meter.took("application", time.monotonic() - started)
         passage.executed = not classified.reads
         source = Taped(answer, means.room) if passage.executed else answer
-        release = Release(passage, application, source, means, miss)
+        release = Release(passage, application, source, means, miss, gone=leaving.gone if leaving else None)
         try:
             refusal = await release_answer(release)
             await release.settle_miss()

@@ -19,6 +19,7 @@ from gateway.core.canonical import Headers, folded
 from gateway.core.extraction import Class, Found, Identifier, PersonFound, Record, attribute, by_size
 from gateway.core.reasons import Reason, Refusal
 from gateway.incoming import ClientGone
+from gateway.leaving import client_gone
 from gateway.means import ClientStalled, Means, Source
 from gateway.outcomes import Missed, Outcome
 from gateway.outgoing import to_client
@@ -36,15 +37,15 @@ UNWATCHED_BYTES = 256 * 1024
 
 @dataclass(slots=True)
 class Release:
-    """One answer being released."""
+    """One answer being released. ``gone``: done once the client is, where somebody waits for that."""
 
     passage: Passage
     application: Application
     answer: Source
     means: Means
     miss: Missed | None = None
+    gone: asyncio.Future[None] | None = None
     _raw: bytes = b""
-    _gone: asyncio.Future[None] | None = None
 
     @property
     def somebodys(self) -> bool:
@@ -351,14 +352,14 @@ class Release:
         arrived = self.answer.arrived
         if not self.passage.body_ended() or (arrived and self.passage.bytes_out < UNWATCHED_BYTES):
             return await self.answer.read()
-        if self._gone is None:
-            self._gone = asyncio.ensure_future(self._client_gone())
-        if self._gone.done():
+        if self.gone is None:
+            self.gone = asyncio.ensure_future(client_gone(self.passage.receive))
+        if self.gone.done():
             raise ClientGone
         if arrived:
             return await self.answer.read()
         reading = asyncio.ensure_future(self.answer.read())
-        waiting: set[asyncio.Future[Any]] = {reading, self._gone}
+        waiting: set[asyncio.Future[Any]] = {reading, self.gone}
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -368,14 +369,10 @@ class Release:
             raise ClientGone
         return reading.result()
 
-    async def _client_gone(self) -> None:
-        while (await self.passage.receive())["type"] != "http.disconnect":
-            pass
-
     def end(self) -> None:
         """Stop watching for the client's leaving."""
-        if self._gone is not None:
-            self._gone.cancel()
+        if self.gone is not None:
+            self.gone.cancel()
 
     async def _push(self, message: dict[str, object]) -> None:
         try:

@@ -1,9 +1,11 @@
 """What an application does wrong ends in a refusal, never in its bytes."""
 
+import queue
 import threading
 
 import pytest
-from persons import Raw, as_json, record
+import wire
+from persons import RAW, Raw, as_json, record
 from scripted_application import Exchange
 from stack import Account
 
@@ -49,6 +51,23 @@ def test_no_answer_within_the_routes_deadline_is_504(raw: Raw, somebody: Account
     there.runs(held)
     answer = there.ask(somebody)
     assert (answer.status, answer.reason) == (504, "upstream_timeout")
+
+
+def test_who_leaves_while_the_application_takes_its_time_leaves_its_connection_to_others(
+    raw: Raw, somebody: Account
+) -> None:
+    seen: queue.Queue[bool] = queue.Queue()
+
+    def script(exchange: Exchange) -> None:
+        seen.put(True)
+        seen.put(exchange.gone(10))
+        exchange.close = True
+
+    raw.runs(script)
+    with wire.connect(raw.stack.port) as connection:
+        connection.sendall(wire.request(raw.path, RAW, somebody.bearer))
+        assert seen.get(timeout=wire.PATIENCE_S)
+    assert seen.get(timeout=wire.PATIENCE_S)
 
 
 def test_a_document_that_stops_coming_is_504(raw: Raw, somebody: Account) -> None:
