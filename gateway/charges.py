@@ -8,6 +8,7 @@ Rules of this file:
 """
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from hashlib import blake2b
@@ -16,7 +17,16 @@ from gateway.application import Application
 from gateway.claiming import Claims, claim
 from gateway.core import decide
 from gateway.core.assurance import Caller, Proof
-from gateway.core.charging import Charge, Charged, Counted, Limit, PersonCharge, limit_of_answer, limits_of
+from gateway.core.charging import (
+    RECORDED_WITHIN_S,
+    Charge,
+    Charged,
+    Counted,
+    Limit,
+    PersonCharge,
+    limit_of_answer,
+    limits_of,
+)
 from gateway.core.classify import Classified
 from gateway.core.extraction import Class, Identifier, PersonFound
 from gateway.core.inside import DORMANT, judged
@@ -63,6 +73,7 @@ class Charger:
         self.hash_of = self._hash = person_hash
         self._factors = factors
         self._unnamed = 0
+        self._charged = 0.0, b""
         self._in_force = in_force
         self.classified: Classified = classified
         self.executing: Outcome | None = None
@@ -314,6 +325,7 @@ class Charger:
     async def charge(self, charge: Charge) -> Charged:
         """Charge records. While observing nothing stands in the way: not a dead store, nor a record of many persons."""
         if not self.observing:
+            self._charged = time.monotonic(), self._budgets.epoch
             return await self._budgets.charge(charge)
         parts = tuple(
             record[start : start + decide.MAX_PERSONS_PER_ANSWER]
@@ -329,6 +341,15 @@ class Charger:
             return charged
         everybody = tuple(one for part in charged.persons for one in part)
         return replace(charged, granted=len(charge.records), persons=(everybody,) * len(charge.records))
+
+    async def still_counted(self) -> None:
+        """Once the record is on disk: whoever counts budgets anew has read it, or the store is asked whether they did.
+
+        Raises ``StoreUnavailable`` where what was charged is not counted any more.
+        """
+        charged_at, epoch = self._charged
+        if not self.observing and epoch and time.monotonic() - charged_at > RECORDED_WITHIN_S:
+            await self._budgets.stand(epoch)
 
     async def passed(self, charge: Charge, charged: Charged) -> Refusal | None:
         """While observing: the refusal that a budget would have been, had it not only been watched."""

@@ -137,6 +137,7 @@ class Means:
             if not charger.observing:
                 raise
             log.warning("observing, not recorded: %s", fault)
+        await charger.still_counted()
         await charger.remember(outcome)
         if not charger.observing:
             self.activity.opened(charger.caller, newly_counted(outcome), now)
@@ -161,6 +162,7 @@ class Means:
             if not self.charger.observing:
                 raise
             log.warning("observing, not recorded: %s", fault)
+        await self.charger.still_counted()
 
 
 def newly_counted(outcome: Outcome) -> Mapping[Class, int]:

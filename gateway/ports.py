@@ -71,6 +71,11 @@ class Budgets(Protocol):
 
     async def usage(self, limits: Sequence[Limit]) -> tuple[Usage, ...]: ...
 
+    @property
+    def epoch(self) -> bytes: ...
+
+    async def stand(self, epoch: bytes) -> None: ...
+
 
 class Records(Protocol):
     """The ledger as the path sees it: returns once the record is on disk."""

@@ -8,6 +8,7 @@ Rules of this file:
 3. Which identifiers are one person stands in no ledger. Whoever was known by several may be counted twice, never less.
 """
 
+import asyncio
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from gateway.core.assurance import Caller, Mandate, Proof
-from gateway.core.charging import Limit, limits_of
+from gateway.core.charging import RECORDED_WITHIN_S, Limit, limits_of
 from gateway.core.extraction import Class
 from gateway.core.policy import Policy
 from gateway.ledger.reading import RecordedCharge
@@ -171,10 +172,20 @@ def _first(times: list[float], window_s: int, now: float) -> float | None:
     return last if last > now - window_s else None
 
 
+async def close(store: Store) -> None:
+    """Let nobody charge any more, and wait until what was charged before is in the ledgers.
+
+    Raises ``StoreUnavailable``. A charge whose record comes later is asked about again before anything leaves
+    (``Charger.still_counted``).
+    """
+    await store.forget_epoch()
+    await asyncio.sleep(2 * RECORDED_WITHIN_S)
+
+
 async def write(
     store: Store, rebuilt: Rebuilt, directory: Path, sequence: int, progress: Callable[[int], None] = lambda _: None
 ) -> None:
-    """Write every budget and declare the store whole again; ``sequence``: the ledger's last number of a charge.
+    """Write every budget and declare the store whole again; ``sequence``: the ledgers' last number of a charge.
 
     What stands in the store already and is later stays. Raises ``StoreUnavailable``; the store is lost until done.
     """

@@ -1,10 +1,12 @@
 """From persons found to persons charged, on a real store: all or none, masked anew, never for nothing."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 from small_application import CALLER, small_application, small_passage
 
+from gateway import charges
 from gateway.application import Application
 from gateway.charges import Charger
 from gateway.core import decide
@@ -25,6 +27,7 @@ from gateway.stores.challenges import Challenges
 from gateway.stores.clock import StoreClock
 from gateway.stores.connection import Store
 from gateway.stores.factors import Factors
+from gateway.stores.faults import StoreLost
 from gateway.stores.outsiders import Outsiders
 from gateway.stores.tokens import Tokens
 
@@ -578,3 +581,21 @@ async def test_where_a_passkey_opens_the_floor_it_is_asked_for_and_elsewhere_it_
     assert isinstance(outcome, Outcome)
     assert [one.floors for one in outcome.taken] == [("sensitive:3600",)] * 2
     assert refusal(await charger.document(persons(7), masks=False)).reason is Reason.BUDGET_EXHAUSTED
+
+
+async def test_who_was_charged_before_the_budgets_were_counted_anew_does_not_leave_after_it(
+    proven: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await proven.store.ensure_epoch(tmp_path)
+    charger = await proven.charger()
+    assert isinstance(await charger.document(persons(1), masks=False), Outcome)
+    monkeypatch.setattr(charges, "RECORDED_WITHIN_S", 0.0)
+    await charger.still_counted()
+    await proven.store.forget_epoch()
+    with pytest.raises(StoreLost):
+        await charger.still_counted()
+    await proven.store.renew_epoch(tmp_path, 1)
+    with pytest.raises(StoreLost):
+        await charger.still_counted()
+    monkeypatch.setattr(charges, "RECORDED_WITHIN_S", 60.0)
+    await charger.still_counted()  # whoever counts anew waits for records that are as late as that

@@ -8,6 +8,9 @@ from gateway.core.policy import WEBAUTHN, BudgetRule, Policy, Scope, Then
 from gateway.core.values import frozen
 
 MOST_KNOWN = 10_000
+RECORDED_WITHIN_S = 1.0
+"""A charge whose record takes longer is asked about again before anything leaves: budgets may be counted anew."""
+
 ONE_ANSWER = "answer"
 """The name of the limit of what one answer may take."""
 

@@ -23,6 +23,7 @@ from gateway.ports import Clock, StoreUnavailable
 from gateway.stores import keys
 from gateway.stores.charging_format import charged, packed_limits, packed_records, settled
 from gateway.stores.connection import Argument, Script, Store
+from gateway.stores.faults import StoreLost
 from gateway.stores.known import KnownPersons
 from gateway.stores.reserving import Reservations, apart, by_place
 from gateway.stores.scripts import Placed
@@ -114,6 +115,16 @@ class Budgets:
             answers = await self._usages.run(Placed(place, _USAGE, names, [self._now_ms(), *windows]))
             said.update(zip(parts, answers, strict=True))
         return tuple(_usage(limit, said) for limit in limits)
+
+    @property
+    def epoch(self) -> bytes:
+        """The store that charges are made in now."""
+        return self._store.epoch
+
+    async def stand(self, epoch: bytes) -> None:
+        """Whether what was charged at an epoch is counted still; raises ``StoreLost``, ``StoreUnavailable``."""
+        if await self._store.call("GET", keys.EPOCH) != epoch:
+            raise StoreLost("the budgets were counted anew meanwhile")
 
     def _now_ms(self) -> int:
         return int(self._clock.now() * 1000)
