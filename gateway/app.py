@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from gateway import ledgers
 from gateway.admin import State, write_state
 from gateway.config import ConfigurationError, Settings
 from gateway.core.reasons import Reason, Refusal
@@ -257,12 +258,11 @@ class App:
         if store.clock.sampled_ago_s > 3:
             return "the store does not answer"
         try:
-            await store.check_epoch(self._ledger_directory)
+            return await ledgers.check(store, self._ledger_directory, self._settings.gateway.node)
         except StoreLost as lost:
             return str(lost)
         except (StoreUnavailable, OSError) as fault:
             return f"the store cannot be checked: {fault}"
-        return ""
 
     async def _close(self) -> None:
         if self._opened is not None:

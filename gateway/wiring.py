@@ -5,14 +5,13 @@ What a worker serves with has two parts: what it opens once, and what it builds 
 A new policy is a new pair of ``Doors`` and ``Served`` over the same open store, ledger and connections.
 """
 
-import asyncio
 import contextlib
 import logging
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from gateway import application
+from gateway import application, ledgers
 from gateway.assertion import AssertionSigner
 from gateway.config import Settings
 from gateway.core.charging import limits_of
@@ -28,7 +27,6 @@ from gateway.edge.site import build as build_pages
 from gateway.keyring import KeyRing
 from gateway.ledger import Ledger, LedgerUnavailable
 from gateway.ledger.history import History
-from gateway.ledger.reading import last_charge_seq
 from gateway.means import Room
 from gateway.metrics import OBSERVING, PrometheusMetrics
 from gateway.partners import partners_of
@@ -105,7 +103,7 @@ async def open_all(settings: Settings, keyring: KeyRing, metrics: PrometheusMetr
         closing.push_async_callback(store.close)
         # First of all: a store that stays lost must not begin a new chain at every try.
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        await store.ensure_epoch(directory, await asyncio.to_thread(last_charge_seq, directory))
+        await ledgers.enter(store, directory, gateway.node)
         await require_same_keys(store, keyring.fingerprints())
         ledger = await Ledger.open(
             directory,

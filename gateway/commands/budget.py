@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -33,8 +35,10 @@ from gateway.core.charging import Usage, limits_of
 from gateway.core.extraction import Class
 from gateway.core.policy import Scope
 from gateway.ledger.reading import LedgerDamaged, Problem, charges_of, last_charge_seq, verified
+from gateway.ledgers import Counting, LedgerFolder, NoLedger
 from gateway.stores import keys
 from gateway.stores.budgets import Budgets
+from gateway.stores.connection import Store
 from gateway.stores.encoding import grant_of
 from gateway.stores.faults import StoreLost
 from gateway.stores.grants import OVER_THE_DAY, Grants
@@ -210,6 +214,13 @@ LOST_TOO = (
 
 @app.command()
 def rebuild(
+    ledger: Annotated[
+        list[Path] | None,
+        typer.Option(help="A copy, made since the store was lost, of another gateway's ledger. One option for each."),
+    ] = None,
+    without: Annotated[
+        list[str] | None, typer.Option(help="A gateway whose ledger is lost: whom it gave is counted no more.")
+    ] = None,
     force: Annotated[
         bool, typer.Option(help="Also while the store is whole, or although records of the ledger do not verify.")
     ] = False,
@@ -221,10 +232,11 @@ def rebuild(
 
     Until then every gateway answers 503; it takes up again by itself within seconds. Which identifiers are one person
     is not in the ledger: somebody known by several may be counted twice until the window ends, never less than once.
+    Gateways with ledgers of their own are counted together: run it at one, with copies of the others' directories.
 
     [bold]Example[/bold]
 
-      gateway budget rebuild
+      gateway budget rebuild --ledger /tmp/ledger-of-gateway-1
     """
     settings = settings_of(config)
     told: list[Problem] = []
@@ -233,29 +245,37 @@ def rebuild(
     async def work() -> rebuilding.Rebuilt:
         async with desk(settings) as at_desk:
             directory = ledger_directory(settings)
-            sequence = last_charge_seq(directory) or 0
             try:
-                await at_desk.store.ensure_epoch(directory, sequence)
+                await at_desk.store.ensure_epoch(directory, last_charge_seq(directory) or 0)
             except StoreLost:
                 pass
             else:
                 if not force:
                     fail("the store is whole: nothing was done (--force counts anew all the same)", NO)
-            await at_desk.record("operator", "rebuild", by, force=force)
-            since = rebuilding.since(settings.policy, at_desk.now)
-            records = changes.noting(
-                comings.noting(verified(directory, ledger_keys(settings), told.append if force else None))
+            directories = (LedgerFolder.made(directory).directory, *(ledger or ()))
+            await _all_given(at_desk.store, Counting.of(directories, without or ()))
+            await at_desk.record(
+                "operator", "rebuild", by, force=force, ledgers=len(directories), without=without or []
             )
+            await rebuilding.close(at_desk.store)
+            counting = Counting.of(directories, without or ())
+            since = rebuilding.since(settings.policy, at_desk.now)
+            problem = told.append if force else None
+            read = chain.from_iterable(verified(one, ledger_keys(settings), problem) for one in directories)
+            records = changes.noting(comings.noting(read))
             found = rebuilding.replay(settings.policy, charges_of(records, since), at_desk.now)
             await reseating.write(at_desk.store, comings, at_desk.now)
+            await counting.tell(at_desk.store)
             with _writing_bar(found.entries) as progress:
-                await rebuilding.write(at_desk.store, found, directory, sequence, progress)
+                await rebuilding.write(at_desk.store, found, directory, counting.sequence, progress)
             identities = Identities(at_desk.store, at_desk.keys)
             await reidentifying.write(identities, changes, settings.policy, at_desk.now)
             return found
 
     try:
         found = asyncio.run(work())
+    except NoLedger as fault:
+        fail(str(fault))
     except (LedgerDamaged, OSError) as fault:
         fail(f"the ledger cannot be trusted, so the store stays closed: {fault} (--force leaves such records out)")
     figures = {"records": found.records, "budgets": len(found.budgets), "persons": found.entries}
@@ -266,6 +286,15 @@ def rebuild(
         if told:
             say(f"[yellow]{len(told)} problems in the ledger: what they hide is not counted[/yellow]")
         say(LOST_TOO)
+
+
+async def _all_given(store: Store, counting: Counting) -> None:
+    if names := await counting.missing(store):
+        fail(
+            f"gateways that have ledgers of their own: {', '.join(names)}. Copy their directories here and name each"
+            " with --ledger; where one is lost for good, --without NAME: whom it gave is then counted no more",
+            NO,
+        )
 
 
 @contextmanager

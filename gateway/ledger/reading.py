@@ -3,7 +3,7 @@
 `gateway.ledger.verify` says whether the ledger is intact, `gateway.ledger.reports` who saw whom.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +20,7 @@ __all__ = [
     "Verification",
     "charges",
     "charges_of",
+    "last_charge_at",
     "last_charge_seq",
     "verified",
     "verify",
@@ -147,12 +148,22 @@ def last_charge_seq(directory: Path) -> int | None:
 
     Reads only the end of every file, no seals. Raises OSError.
     """
-    newest = [seq for name in chain_names(directory) if (seq := _last_charge_seq(directory / name.file)) is not None]
-    return max(newest, default=None)
+    found = (record["charge_seq"] for record in _last_charges(directory))
+    return max((seq for seq in found if isinstance(seq, int)), default=None)
 
 
-def _last_charge_seq(path: Path) -> int | None:
-    """The largest in the last stretch of a file that has any: records of one moment are out of order."""
+def last_charge_at(directory: Path) -> float | None:
+    """When the newest charge of any chain was recorded, Unix seconds, or None; as ``last_charge_seq``."""
+    return max((float(record["now"]) for record in _last_charges(directory)), default=None)
+
+
+def _last_charges(directory: Path) -> Iterator[Mapping[str, Any]]:
+    """Charges of the last stretch of each chain that has any: records of one moment are out of order."""
+    for name in chain_names(directory):
+        yield from _last_of(directory / name.file)
+
+
+def _last_of(path: Path) -> Sequence[Mapping[str, Any]]:
     with path.open("rb") as file:
         end = path.stat().st_size
         while end > 0:
@@ -161,8 +172,8 @@ def _last_charge_seq(path: Path) -> int | None:
             # Read on past `end`: the line that begins before it may end after it.
             lines = file.read(end - start + MAX_RECORD_BYTES).split(b"\n")
             opened = [o for line in lines if b'"charge_seq":' in line and (o := open_line(line))]
-            found = [seq for o in opened if isinstance(seq := o.record.get("charge_seq"), int)]
+            found = [o.record for o in opened if isinstance(o.record.get("charge_seq"), int)]
             if found:
-                return max(found)
+                return found
             end = start
-    return None
+    return ()

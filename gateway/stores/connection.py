@@ -313,6 +313,13 @@ class Store:
         # After a rebuilding the ledger's number counts: charges that were never released are not in it.
         await self.ensure_epoch(directory, None if renewed else self.highest_sequence)
 
+    async def adopt_epoch(self, directory: Path) -> None:
+        """Believe from the next look on in the store as it is; raises ``StoreLost`` where it is not whole."""
+        epoch = await self.call("GET", keys.EPOCH)
+        if not epoch:
+            raise StoreLost("the store has no epoch: its budgets are not counted yet")
+        _write_synced(directory / EPOCH_FILE, bytes(epoch))
+
     async def forget_epoch(self) -> None:
         """Take the epoch away: whoever knew it charges nothing until ``renew_epoch``."""
         await self.each_place(("DEL", keys.EPOCH))

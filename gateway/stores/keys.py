@@ -33,6 +33,12 @@ LONE: Final = "lone"
 LONE_ELSEWHERE: Final = "lone:elsewhere"
 """A sorted set: place of another shard to how often its primary was, as far as it was believed."""
 
+LEDGERS: Final = "ledgers"
+"""A hash: name of a gateway to the id of its ledger."""
+
+LEDGERS_COUNTED: Final = "ledgers:counted"
+"""A hash: id of a ledger to the time of its last charge, when the budgets were last counted anew."""
+
 FINGERPRINTS: Final = "keys"
 """A hash: purpose of a key to the fingerprint of the oldest one, which all nodes share."""
 
