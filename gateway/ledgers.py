@@ -120,7 +120,8 @@ async def _meet(store: Store, ledger: LedgerFolder, node: str) -> str:
     told = await _told(store)
     if told.get(node, ledger.id) != ledger.id:
         return (
-            f"another gateway, which has a ledger of its own, is called {node!r} too: give each a name ($GATEWAY_NODE)"
+            f"another gateway, which has a ledger of its own, is called {node!r} too: give each a name ($GATEWAY_NODE);"
+            f" where the ledger of this one was lost, `gateway ledger lost {node}`"
         )
     if node not in told:
         await store.call("HSETNX", keys.LEDGERS, node, ledger.id)
@@ -128,6 +129,11 @@ async def _meet(store: Store, ledger: LedgerFolder, node: str) -> str:
     if (now := {**heard, **told, node: ledger.id}) != heard:
         ledger.hear(now)
     return ""
+
+
+async def lost(store: Store, node: str) -> bool:
+    """Let a gateway begin another ledger; whether it had one. Raises ``StoreUnavailable``."""
+    return bool(await store.call("HDEL", keys.LEDGERS, node))
 
 
 async def _told(store: Store) -> dict[str, str]:

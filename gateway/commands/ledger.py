@@ -1,5 +1,6 @@
-"""``gateway ledger verify``: whether the record of everything is whole."""
+"""``gateway ledger``: whether the record of everything is whole, to hand it on, to begin another."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated
@@ -8,19 +9,20 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from gateway.commands.ledger_access import ledger_directory, ledger_keys
+from gateway import ledgers
+from gateway.commands.ledger_access import desk, ledger_directory, ledger_keys
 from gateway.commands.setup import settings_of
 from gateway.commands.terminal import DEFAULT_CONFIG, NO, ConfigOption, JsonOption, emit, escaped, fail, say
 from gateway.ledger.reading import verify as read_all
 from gateway.ledger.shipping import ship
 from gateway.ledger.verify import Problem, Verification
 
-app = typer.Typer(no_args_is_help=True, help="The record of every decision: verify it.")
+app = typer.Typer(no_args_is_help=True, help="The record of every decision: verify it, hand it on, begin another.")
 
 
 @app.callback()
 def group() -> None:
-    """The record of every decision: verify it."""
+    """The record of every decision: verify it, hand it on, begin another."""
 
 
 @contextmanager
@@ -106,3 +108,33 @@ def ship_files(config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False) 
         say(f"{sum(not one.fault for one in told)} handed on, {sum(bool(one.fault) for one in told)} wait")
     if any(one.fault for one in told):
         raise typer.Exit(NO)
+
+
+@app.command("lost")
+def lost_ledger(
+    node: Annotated[str, typer.Argument(help="The gateway whose ledger's disk is lost.", metavar="NAME")],
+    by: Annotated[str | None, typer.Option(help="Who decided it; recorded. Default: this account.")] = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    json: JsonOption = False,
+) -> None:
+    """Let a gateway begin another ledger under its name, after its own was lost. The store must be whole.
+
+    Whom it gave stands in no ledger then; budgets in the store count them on. Run it at another gateway.
+
+    [bold]Example[/bold]
+
+      gateway ledger lost gateway-1
+    """
+    settings = settings_of(config)
+
+    async def work() -> bool:
+        async with desk(settings) as at_desk:
+            await at_desk.record("operator", "ledger_lost", by, gateway=node)
+            return await ledgers.lost(at_desk.store, node)
+
+    if not asyncio.run(work()):
+        fail(f"no gateway called {node!r} has told the store of a ledger", NO)
+    if json:
+        emit({"node": node})
+    else:
+        say(f"{escaped(node)} may begin another ledger; keep what can be saved of the old one")

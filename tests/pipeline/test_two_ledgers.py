@@ -133,14 +133,15 @@ def test_two_that_have_one_name_and_two_ledgers_are_told_so(two: Two) -> None:
     for old, new in zip((two.other.gateway.listen.port, two.other.gateway.admin.port), free_ports(2), strict=True):
         text = text.replace(f"\nport = {old}", f"\nport = {new}")
     (third / "gateway.toml").write_text(text)
-    settings = load(third)
     log = third.parent / "third.log"
-    with log.open("wb") as output:
-        command = [sys.executable, "-m", "gateway", "serve", "--config", str(third), "--die-with-parent"]
-        process = subprocess.Popen(command, stdout=output, stderr=output)
-    try:
-        until(lambda: "is called 'second' too" in log.read_text(), what="word of the name")
-        assert not ledger_of(settings).joinpath("store-epoch").exists() or _status(settings.gateway.admin.port) == 503
-    finally:
-        process.terminate()
-        process.wait()
+    command = [sys.executable, "-m", "gateway", "serve", "--config", str(third), "--die-with-parent"]
+    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
+        try:
+            until(lambda: "is called 'second' too" in log.read_text(), what="word of the name")
+            port = load(third).gateway.admin.port
+            assert _status(port) == 503
+            lost = [sys.executable, "-m", "gateway", "ledger", "lost", "second", "--config", str(two.one.directory)]
+            assert subprocess.run(lost, capture_output=True, timeout=30, check=False).returncode == 0
+            until(lambda: _status(port) == 200, what="the third's beginning with a ledger of its own")
+        finally:
+            process.terminate()
