@@ -86,7 +86,7 @@ class Upstream:
     def __init__(self, origin: Origin) -> None:
         self._pool = Pool(origin)
         self._uploads = asyncio.Semaphore(max(1, origin.max_connections // 2))
-        self._shares = Shares(max(1, origin.max_connections // 2))
+        self._shares = Shares(origin.max_connections)
 
     @contextlib.asynccontextmanager
     async def uploading(self, deadlines: Deadlines) -> AsyncIterator[None]:

@@ -1,53 +1,77 @@
-"""How much one of many may hold at once of what all of them share."""
+"""How much one of many may hold at once of what all of them share: half of what the others leave.
+
+So two who hold on to theirs leave a quarter, and eight of them one of 256.
+"""
 
 import asyncio
-from dataclasses import dataclass
+from collections import Counter, deque
 
 
 class ShareTaken(Exception):
-    """Somebody has as much as may be theirs, and nothing of it came back in time."""
-
-
-@dataclass(slots=True)
-class _Share:
-    """What is one's own; ``users``: how many have or await a turn of it."""
-
-    turns: asyncio.Semaphore
-    users: int = 0
+    """Somebody has as much as may be theirs, and nothing came back in time."""
 
 
 class Shares:
-    """Turns by name, so many for ``each``; a name is kept only while somebody has or awaits a turn of it."""
+    """Turns by name, of ``limit`` for all together; a name is kept only while somebody has or awaits a turn of it.
 
-    def __init__(self, each: int) -> None:
-        self._each = each
-        self._shares: dict[str, _Share] = {}
+    Whoever has none gets one, also where all are in use: how many there really are is kept elsewhere.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._held: Counter[str] = Counter()
+        self._all_held = 0
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
     async def take(self, whose: str, until: float) -> None:
-        """Have a turn, once one's own are not all in use; raises ``ShareTaken`` at the loop's time ``until``."""
-        share = self._shares.get(whose)
-        if share is None:
-            share = self._shares[whose] = _Share(asyncio.Semaphore(self._each))
-        share.users += 1
+        """Have a turn, once one's share is not in use; raises ``ShareTaken`` at the loop's time ``until``."""
+        if whose not in self._waiting and self._may(whose):
+            self._hold(whose)
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(whose, deque()).append(turn)
         try:
-            if share.turns.locked():
-                async with asyncio.timeout_at(until):
-                    await share.turns.acquire()
-            else:
-                await share.turns.acquire()
+            async with asyncio.timeout_at(until):
+                await turn
         except BaseException as fault:
-            self._leave(whose, share)
+            self._leave(whose, turn)
             if isinstance(fault, TimeoutError):
                 raise ShareTaken from fault
             raise
 
     def give_back(self, whose: str) -> None:
         """A turn is over."""
-        share = self._shares[whose]
-        share.turns.release()
-        self._leave(whose, share)
+        self._all_held -= 1
+        self._held[whose] -= 1
+        if not self._held[whose]:
+            del self._held[whose]
+        for name in list(self._waiting):
+            self._let_in(name)
 
-    def _leave(self, whose: str, share: _Share) -> None:
-        share.users -= 1
-        if not share.users:
-            del self._shares[whose]
+    def _may(self, whose: str) -> bool:
+        held = self._held[whose]
+        return held < max(1, (self._limit - self._all_held + held) // 2)
+
+    def _hold(self, whose: str) -> None:
+        self._held[whose] += 1
+        self._all_held += 1
+
+    def _let_in(self, whose: str) -> None:
+        """Those who wait, in order of arrival, as long as their share is not in use."""
+        turns = self._waiting[whose]
+        while turns and self._may(whose):
+            if not (turn := turns.popleft()).done():
+                self._hold(whose)
+                turn.set_result(None)
+        if not turns:
+            del self._waiting[whose]
+
+    def _leave(self, whose: str, turn: "asyncio.Future[None]") -> None:
+        if turn.done() and not turn.cancelled():  # given at the very moment
+            self.give_back(whose)
+            return
+        turns = self._waiting.get(whose, deque())
+        if turn in turns:
+            turns.remove(turn)
+        if not turns:
+            self._waiting.pop(whose, None)

@@ -41,15 +41,29 @@ class Holder:
         await asyncio.wait([self._task])
 
 
-async def test_one_has_so_many_and_another_as_many() -> None:
-    shares = Shares(2)
-    held = [Holder(shares, whose) for whose in ("one", "one", "another", "another")]
-    for one in held:
-        await one.has.wait()
+@pytest.mark.parametrize(
+    ("limit", "shares"), [(256, [128, 64, 32, 16, 8, 4, 2, 1, 1, 1]), (7, [3, 2, 1, 1]), (2, [1, 1]), (1, [1, 1])]
+)
+async def test_each_has_half_of_what_the_others_leave(limit: int, shares: list[int]) -> None:
+    turns = Shares(limit)
+    for number, share in enumerate(shares):
+        for _ in range(share):
+            await turns.take(str(number), 0.0)
+        with pytest.raises(ShareTaken):
+            await turns.take(str(number), 0.0)
+
+
+async def test_what_another_gives_back_is_shared_anew() -> None:
+    turns = Shares(8)
+    for whose in (*("one",) * 4, *("another",) * 2):
+        await turns.take(whose, inf)
+    waits = Holder(turns, "another")
+    turns.give_back("one")
     with pytest.raises(ShareTaken):
-        await shares.take("one", 0.0)
-    for one in held:
-        await one.let_go()
+        await turns.take("another", 0.0)
+    turns.give_back("one")
+    await waits.has.wait()
+    await waits.let_go()
 
 
 async def test_who_waits_has_the_first_that_comes_back_in_order_of_arrival() -> None:
@@ -74,7 +88,7 @@ async def test_who_leaves_waiting_or_not_takes_nothing_with_them() -> None:
     await third.let_go()
     await shares.take("one", 0.0)
     shares.give_back("one")
-    assert not shares._shares
+    assert (shares._held, shares._all_held, shares._waiting) == ({}, 0, {})
 
 
 async def called_off() -> None:
