@@ -133,13 +133,14 @@ class Charger:
         credential = self._passage.credential
         if self.caller.credential == "anonymous":
             return None
+        asked_at = time.monotonic()
         found = await look_up(self._passage, self._callers, anew=anew)
         if isinstance(found, NoCaller):
             return refusal_of(found, credential.kind)
         if self._passage.started and credential.kind == "token" and found.ended_at != self.caller.ended_at:
             # a token of ours may come again, and what it has open ends with all else of theirs
             return Refusal(Reason.TOKEN_REVOKED, detail="everything of theirs was ended")
-        self._passage.know(found)
+        self._passage.know(found, asked_at)
         return None
 
     async def ended(self) -> Refusal | None:

@@ -56,7 +56,7 @@ class Passage:
 
     ``held``, ``spent``: ids of proofs for one answer: those that this request has claimed, and those another has.
     ``ended``: the user whose session has ended by time; ``own_cookie``: a field that goes with an answer of ours.
-    ``seen_at``: when the caller was last looked up (monotonic seconds).
+    ``seen_at``: when the last look-up of the caller was begun (monotonic seconds).
     ``outlives_cookie``: its session has another cookie now, and goes on.
     ``possession``: the token's key was shown; ``nonce``: what its next proof must name.
     """
@@ -99,9 +99,9 @@ class Passage:
     spent: set[str] = field(default_factory=set)
     _asked: Asked | None = None
 
-    def know(self, caller: Caller) -> None:
-        """Take what was found of the caller just now."""
-        self.seen_at = time.monotonic()
+    def know(self, caller: Caller, asked_at: float) -> None:
+        """Take what was found of the caller by a look-up that was begun at ``asked_at`` (monotonic seconds)."""
+        self.seen_at = asked_at
         self.caller = self.marked(caller)
 
     def marked(self, caller: Caller) -> Caller:

@@ -218,6 +218,7 @@ class Pipeline:
         """Who asks. While observing anybody may be anonymous. ``anew``: what is kept will not do."""
         credential = passage.credential
         found: Caller | NoCaller = UNSAID
+        asked_at = time.monotonic()
         if credential is not NOBODY:
             found = await look_up(passage, self.doors.callers, anew=anew)
         if isinstance(found, NoCaller):
@@ -230,7 +231,7 @@ class Pipeline:
             if not application.observing:
                 return refusal
             found = ANONYMOUS
-        passage.know(found)
+        passage.know(found, asked_at)
         if (found.unconfirmed or found.places) and found.elsewhere(passage.places) and not application.observing:
             return confirm_first(found)
         return passage.caller or found
