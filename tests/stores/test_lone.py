@@ -1,4 +1,7 @@
-"""Whoever is promoted after a primary worked without it charges nothing until all has been counted anew."""
+"""A primary of a cluster waits for the replicas that could take its place, and for no others.
+
+Whoever is promoted after it worked without them charges nothing until all has been counted anew.
+"""
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -17,9 +20,10 @@ from gateway.stores import places
 from gateway.stores.budgets import Budgets
 from gateway.stores.cluster import SLOTS
 from gateway.stores.connection import Store
-from gateway.stores.faults import StoreLost
+from gateway.stores.faults import NotAcknowledged, StoreLost
 
 LIMIT = Limit("user", "user:u_1:sensitive:3600", Scope.USER, Class.SENSITIVE, 60, 3600, Then.REFUSE, owner="u_1")
+HANGING = replace(LIMIT, name="hanging", key="user:u_1:sensitive:60", window_s=60)
 PLACE = places.place_of("u_1")
 SLOT = SLOTS[PLACE]
 
@@ -105,6 +109,23 @@ async def _looked_until_served(store: Store) -> None:
         await _look(store)
         if not store.doubt:
             return
+
+
+async def test_what_a_hanging_replica_lacks_is_spent_and_refused_until_the_cluster_has_given_it_up(
+    shards: Shards, workers: list[Store]
+) -> None:
+    primary, replica = _serving(shards)
+    budgets = Budgets(workers[0])
+    assert (await budgets.charge(people(999, 1, HANGING))).granted == 1
+    replica.suspend()
+    with pytest.raises(NotAcknowledged):
+        await budgets.charge(people(1_000, 1, HANGING))
+    wait_for(lambda: _replicas_of(primary) == 0, "the end of the replica")
+    await workers[0].sample()
+    assert (await budgets.charge(people(1_001, 1, HANGING))).granted == 1
+    assert (await budgets.usage([HANGING]))[0].used == 3
+    replica.resume()
+    wait_for(lambda: in_step(shards), "the cluster")
 
 
 async def test_what_a_lone_primary_is_told_is_known_elsewhere_and_to_the_replica_that_has_caught_up(
