@@ -21,6 +21,7 @@ from gateway.stores.budgets import Budgets
 from gateway.stores.cluster import SLOTS
 from gateway.stores.connection import Store
 from gateway.stores.faults import NotAcknowledged, StoreLost
+from gateway.stores.topology import replication_of
 
 LIMIT = Limit("user", "user:u_1:sensitive:3600", Scope.USER, Class.SENSITIVE, 60, 3600, Then.REFUSE, owner="u_1")
 HANGING = replace(LIMIT, name="hanging", key="user:u_1:sensitive:60", window_s=60)
@@ -85,15 +86,21 @@ def _told_elsewhere(shards: Shards, primary: RedisServer) -> dict[str, int]:
     return held
 
 
-def _cut_off(primary: RedisServer, replica: RedisServer) -> None:
+def _cut_off(shards: Shards, primary: RedisServer, replica: RedisServer) -> None:
     """What the primary is told from now on does not wait in a socket until the replica goes on."""
     replica.suspend()
     primary.ask("CLIENT", "KILL", "TYPE", "replica")
-    wait_for(lambda: _replicas_of(primary) == 0, "the end of the replica")
+    _wait_until_given_up(shards, replica)
 
 
-def _replicas_of(primary: RedisServer) -> int:
-    return next(len(one) - 3 for one in primary.ask("CLUSTER", "SLOTS") if int(one[0]) <= SLOT <= int(one[1]))
+def _wait_until_given_up(shards: Shards, replica: RedisServer) -> None:
+    """Whoever is asked says so: which of them a look asks is not known here."""
+    others = [one for one in shards.servers if one is not replica]
+    wait_for(lambda: not any(map(_replicas_known_to, others)), "the end of the replica")
+
+
+def _replicas_known_to(server: RedisServer) -> int:
+    return next(len(one) - 3 for one in server.ask("CLUSTER", "SLOTS") if int(one[0]) <= SLOT <= int(one[1]))
 
 
 async def _look(store: Store) -> None:
@@ -120,7 +127,8 @@ async def test_what_a_hanging_replica_lacks_is_spent_and_refused_until_the_clust
     replica.suspend()
     with pytest.raises(NotAcknowledged):
         await budgets.charge(people(1_000, 1, HANGING))
-    wait_for(lambda: _replicas_of(primary) == 0, "the end of the replica")
+    _wait_until_given_up(shards, replica)
+    wait_for(lambda: not replication_of(primary.ask("INFO", "replication")).here, "the end of its link")
     await workers[0].sample()
     assert (await budgets.charge(people(1_001, 1, HANGING))).granted == 1
     assert (await budgets.usage([HANGING]))[0].used == 3
@@ -132,7 +140,7 @@ async def test_what_a_lone_primary_is_told_is_known_elsewhere_and_to_the_replica
     shards: Shards, workers: list[Store]
 ) -> None:
     primary, replica = _serving(shards)
-    _cut_off(primary, replica)
+    _cut_off(shards, primary, replica)
     await workers[0].sample()
     for person in range(3):
         assert (await Budgets(workers[0]).charge(people(person, 1))).granted == 1
@@ -154,15 +162,18 @@ async def test_what_a_lone_primary_is_told_is_known_elsewhere_and_to_the_replica
 async def test_without_a_shard_that_could_hold_it_a_primary_waits_for_its_replica(
     shards: Shards, workers: list[Store]
 ) -> None:
-    for primary, replica in zip(shards.primaries, shards.replicas, strict=True):
-        replica.suspend()
-        primary.ask("CLIENT", "KILL", "TYPE", "replica")
-    wait_for(lambda: all(map(_alone, shards.primaries)), "the end of the replicas")
+    primaries = {shards.primary_of(slot) for slot in SLOTS.values()}
+    replicas = set(shards.servers) - primaries
+    for one in replicas:
+        one.suspend()
+    for one in primaries:
+        one.ask("CLIENT", "KILL", "TYPE", "replica")
+    wait_for(lambda: all(map(_alone, primaries)), "the end of the replicas")
     await workers[0].sample()
     with pytest.raises(StoreUnavailable, match="0 of 1 replicas"):
         await Budgets(workers[0]).charge(people(0, 1))
-    for replica in shards.replicas:
-        replica.resume()
+    for one in replicas:
+        one.resume()
     wait_for(lambda: in_step(shards), "the cluster")
 
 
@@ -178,7 +189,7 @@ async def test_a_promoted_server_that_lacks_what_a_lone_primary_was_told_charges
     owners = (f"u_{number}" for number in range(100))
     away = next(one for one in owners if shards.primary_of(SLOTS[places.place_of(one)]) is not primary)
     assert (await Budgets(one).charge(people(0, 1, replace(LIMIT, owner=away)))).granted == 1
-    _cut_off(primary, replica)
+    _cut_off(shards, primary, replica)
     await one.sample()
     assert (await Budgets(one).charge(people(0, 60))).granted == 60
 
