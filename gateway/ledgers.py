@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import os
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,7 +22,7 @@ import orjson
 from gateway.ledger.reading import last_charge_at, last_charge_seq
 from gateway.ports import StoreUnavailable
 from gateway.stores import keys
-from gateway.stores.connection import Store
+from gateway.stores.connection import Store, write_synced
 from gateway.stores.faults import StoreLost
 
 ID_FILE: Final = "ledger-id"
@@ -41,40 +41,35 @@ class LedgerFolder:
     def at(cls, directory: Path) -> "LedgerFolder":
         """A ledger as it is; raises ``OSError``."""
         file = directory / ID_FILE
-        return cls(directory, file.read_text().strip() if file.exists() else "")
+        return cls(directory, file.read_bytes().strip().decode("latin-1") if file.exists() else "")
 
     @classmethod
     def made(cls, directory: Path) -> "LedgerFolder":
         """A ledger that has an id from now on; raises ``OSError``."""
         if not (directory / ID_FILE).exists():
-            made = _written(directory / ID_FILE, secrets.token_hex(8).encode())
-            with made as new, contextlib.suppress(FileExistsError):  # another process was faster: then it is theirs
+            new = directory / f"{ID_FILE}.{os.getpid()}"
+            write_synced(new, secrets.token_hex(8).encode())
+            with contextlib.suppress(FileExistsError):  # another process was faster: then it is theirs
                 os.link(new, directory / ID_FILE)
+            new.unlink()
         return cls.at(directory)
 
     def heard_of(self) -> dict[str, str]:
         """Names of gateways to their ledgers' ids, as this ledger's gateway has heard; raises ``OSError``."""
         file = self.directory / OTHERS_FILE
-        return dict(orjson.loads(file.read_bytes())) if file.exists() else {}
+        if not file.exists():
+            return {}
+        try:
+            return {str(name): str(held) for name, held in dict(orjson.loads(file.read_bytes())).items()}
+        except (ValueError, TypeError) as fault:
+            raise OSError(
+                f"{file} is damaged ({fault}): put it back from a backup, or remove it while all gateways answer;"
+                " it is then written anew"
+            ) from fault
 
     def hear(self, of: Mapping[str, str]) -> None:
-        """Keep that for later."""
-        with _written(self.directory / OTHERS_FILE, orjson.dumps(dict(of), option=orjson.OPT_SORT_KEYS)) as new:
-            new.replace(self.directory / OTHERS_FILE)
-
-
-@contextlib.contextmanager
-def _written(file: Path, content: bytes) -> Iterator[Path]:
-    """A file with this content and another name, on disk; it is gone after the block."""
-    new = file.with_name(f"{file.name}.{os.getpid()}.new")
-    with new.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    try:
-        yield new
-    finally:
-        new.unlink(missing_ok=True)
+        """Keep that for later; raises ``OSError``."""
+        write_synced(self.directory / OTHERS_FILE, orjson.dumps(dict(of), option=orjson.OPT_SORT_KEYS))
 
 
 async def enter(store: Store, directory: Path, node: str) -> None:

@@ -179,7 +179,7 @@ async def close(store: Store) -> None:
     (``Charger.still_counted``).
     """
     await store.forget_epoch()
-    await asyncio.sleep(2 * RECORDED_WITHIN_S)
+    await asyncio.sleep(2 * RECORDED_WITHIN_S)  # nothing tells when the last of them is written, at whichever gateway
 
 
 async def write(

@@ -54,3 +54,13 @@ async def test_whose_ledger_is_not_there_is_missing_also_where_the_store_has_for
 async def test_what_is_no_ledger_is_told_so(tmp_path: Path) -> None:
     with pytest.raises(NoLedger, match="is no ledger"):
         Counting.of([tmp_path], ())
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[1]", b'"a"', b"3"])
+async def test_a_damaged_list_of_gateways_is_told_and_ends_no_worker(
+    store: Store, tmp_path: Path, content: bytes
+) -> None:
+    one = await entered(store, tmp_path / "one", "one")
+    await asyncio.to_thread((one.directory / "store-ledgers.json").write_bytes, content)
+    with pytest.raises(OSError, match=r"store-ledgers\.json is damaged"):
+        await ledgers.check(store, one.directory, "one")

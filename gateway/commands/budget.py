@@ -1,8 +1,8 @@
 """``gateway budget``: what is used of a user's limits, to raise one for a time, and to count anew from the ledger."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Annotated
@@ -245,13 +245,8 @@ def rebuild(
     async def work() -> rebuilding.Rebuilt:
         async with desk(settings) as at_desk:
             directory = ledger_directory(settings)
-            try:
-                await at_desk.store.ensure_epoch(directory, last_charge_seq(directory) or 0)
-            except StoreLost:
-                pass
-            else:
-                if not force:
-                    fail("the store is whole: nothing was done (--force counts anew all the same)", NO)
+            if not force:
+                await _require_lost(at_desk.store, directory)
             directories = (LedgerFolder.made(directory).directory, *(ledger or ()))
             await _all_given(at_desk.store, Counting.of(directories, without or ()))
             await at_desk.record(
@@ -288,6 +283,12 @@ def rebuild(
         say(LOST_TOO)
 
 
+async def _require_lost(store: Store, directory: Path) -> None:
+    with contextlib.suppress(StoreLost):
+        await store.ensure_epoch(directory, last_charge_seq(directory) or 0)
+        fail("the store is whole: nothing was done (--force counts anew all the same)", NO)
+
+
 async def _all_given(store: Store, counting: Counting) -> None:
     if names := await counting.missing(store):
         fail(
@@ -297,7 +298,7 @@ async def _all_given(store: Store, counting: Counting) -> None:
         )
 
 
-@contextmanager
+@contextlib.contextmanager
 def _writing_bar(entries: int) -> Iterator[Callable[[int], None]]:
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:

@@ -274,7 +274,7 @@ class Store:
         if minimum_sequence is not None and highest < minimum_sequence:
             raise StoreLost(f"the store counts {highest} charges, the ledger {minimum_sequence}: rolled back")
         if not known:
-            _write_synced(file, epoch)
+            write_synced(file, epoch)
         if epoch != self.epoch:
             self.epoch, self._lowest = epoch, {}
         for place, number in counted.items():
@@ -318,7 +318,7 @@ class Store:
         epoch = await self.call("GET", keys.EPOCH)
         if not epoch:
             raise StoreLost("the store has no epoch: its budgets are not counted yet")
-        _write_synced(directory / EPOCH_FILE, bytes(epoch))
+        write_synced(directory / EPOCH_FILE, bytes(epoch))
 
     async def forget_epoch(self) -> None:
         """Take the epoch away: whoever knew it charges nothing until ``renew_epoch``."""
@@ -327,13 +327,14 @@ class Store:
     async def renew_epoch(self, directory: Path, sequence: int) -> None:
         """Declare this store whole again, once it has been rebuilt from the ledger up to ``sequence``."""
         epoch = secrets.token_hex(16)
+        await self._topology.counted_anew()  # before: whoever is compared meanwhile would take the epoch away again
         await self.each_place(("SET", keys.SEQUENCE, sequence), ("SET", keys.EPOCH, epoch))
-        await self._topology.counted_anew()
-        _write_synced(directory / EPOCH_FILE, epoch.encode())
+        write_synced(directory / EPOCH_FILE, epoch.encode())
         await self.ensure_epoch(directory, sequence)
 
 
-def _write_synced(file: Path, content: bytes) -> None:
+def write_synced(file: Path, content: bytes) -> None:
+    """A file of one line, whole and on disk, or as it was; raises ``OSError``."""
     temporary = file.with_name(f"{file.name}.{os.getpid()}.new")
     with temporary.open("wb") as stream:
         stream.write(content + b"\n")

@@ -9,6 +9,7 @@ Rules of this file:
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -92,10 +93,12 @@ class Sentinels:
             return f"an answer without {fault}"
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection. A dead sentinel is not waited for."""
         for client in self._clients:
-            await client.aclose()
-            await client.connection_pool.disconnect()
+            with contextlib.suppress(TimeoutError):
+                async with Deadline(self._timeout_s):
+                    await client.aclose()
+                    await client.connection_pool.disconnect()
 
 
 class Topology:
